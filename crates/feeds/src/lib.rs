@@ -1,0 +1,1 @@
+pub mod fault; pub mod limits; mod decode; mod xml;

@@ -1,0 +1,268 @@
+//! A pull reader of hostile XML: bounded in depth and token size, no entities, no network, no DTD.
+
+use std::io::Read;
+
+use quick_xml::errors::{Error, IllFormedError, SyntaxError};
+use quick_xml::events::Event;
+use quick_xml::reader::Reader;
+
+use crate::decode::{Stop, Utf8};
+use crate::fault::{Code, Fault, Place};
+use crate::limits::Limits;
+
+/// One step through a document. An empty element is an `Open` followed by a `Close`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Node {
+    /// A start tag: its name stands in [`Xml::name`], its attributes are asked for with [`Xml::attribute`].
+    Open,
+    /// Text, with references resolved, was appended to [`Xml::text`].
+    Text,
+    /// A comment, whose content stands in [`Xml::comment`].
+    Comment,
+    /// An end tag: its name stands in [`Xml::name`].
+    Close,
+    /// The root element is closed and the file has ended.
+    End,
+}
+
+/// The reader. Text gathers in `text` until the caller clears it, so that a value cut by references is one value.
+pub(crate) struct Xml<R> {
+    reader: Reader<Utf8<R>>,
+    buf: Vec<u8>,
+    /// Name of the file, for places.
+    pub(crate) file: String,
+    /// Name of the element last opened or closed.
+    pub(crate) name: String,
+    /// Text since the caller last cleared it.
+    pub(crate) text: String,
+    /// The last comment.
+    pub(crate) comment: String,
+    attributes: Vec<(String, String)>,
+    depth: usize,
+    rooted: bool,
+    limits: Limits,
+}
+
+impl<R: Read> Xml<R> {
+    /// Starts reading `source`, known to people as `file`.
+    pub(crate) fn new(source: R, file: &str, limits: &Limits) -> Result<Self, Fault> {
+        let mut reader = Reader::from_reader(Utf8::new(source, file)?);
+        reader.config_mut().expand_empty_elements = true;
+        Ok(Self {
+            reader,
+            buf: Vec::with_capacity(1024),
+            file: file.to_owned(),
+            name: String::new(),
+            text: String::new(),
+            comment: String::new(),
+            attributes: Vec::new(),
+            depth: 0,
+            rooted: false,
+            limits: limits.clone(),
+        })
+    }
+
+    /// Elements open after the last step.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// The encoding being read.
+    pub(crate) fn encoding(&self) -> &'static str {
+        self.reader.get_ref().encoding()
+    }
+
+    /// Where the last step ended.
+    pub(crate) fn place(&self) -> Place {
+        Place::line(&self.file, self.reader.get_ref().line())
+    }
+
+    /// A refusal at the present place.
+    pub(crate) fn fault(&self, code: Code, what: impl Into<String>) -> Fault {
+        Fault::new(code, self.place(), what)
+    }
+
+    /// An attribute of the element last opened.
+    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Reads one step.
+    ///
+    /// # Errors
+    /// A [`Fault`] for anything that is not well-formed, that declares entities, or that exceeds the limits.
+    pub(crate) fn step(&mut self) -> Result<Node, Fault> {
+        loop {
+            self.buf.clear();
+            self.reader.get_mut().allow(self.limits.token_bytes);
+            let event = match self.reader.read_event_into(&mut self.buf) {
+                Ok(event) => event,
+                Err(err) => return Err(refusal(&err, &self.reader, &self.file)),
+            };
+            let here = |reader: &Reader<Utf8<R>>| Place::line(&self.file, reader.get_ref().line());
+            match event {
+                Event::Start(tag) => {
+                    if self.rooted && self.depth == 0 {
+                        return Err(Fault::new(Code::Malformed, here(&self.reader), "a second root element"));
+                    }
+                    self.rooted = true;
+                    self.depth += 1;
+                    if self.depth > self.limits.depth {
+                        return Err(Fault::new(Code::TooDeep, here(&self.reader), "elements nested too deep"));
+                    }
+                    self.name.clear();
+                    self.name.push_str(tag.name().as_ref());
+                    self.attributes.clear();
+                    for attribute in tag.attributes() {
+                        let bad = || Fault::new(Code::Malformed, here(&self.reader), "a malformed XML attribute");
+                        let attribute = attribute.map_err(|_| bad())?;
+                        let value = quick_xml::escape::unescape(&attribute.value).map_err(|_| bad())?;
+                        self.attributes.push((attribute.key.as_ref().to_owned(), value.into_owned()));
+                    }
+                    return Ok(Node::Open);
+                }
+                Event::End(tag) => {
+                    self.depth = self.depth.saturating_sub(1);
+                    self.name.clear();
+                    self.name.push_str(tag.name().as_ref());
+                    return Ok(Node::Close);
+                }
+                Event::Text(text) => {
+                    self.text.push_str(&text.xml10_content());
+                }
+                Event::CData(text) => {
+                    self.text.push_str(&text.xml10_content());
+                }
+                Event::GeneralRef(reference) => match resolve(&reference) {
+                    Some(resolved) => self.text.push(resolved),
+                    None => {
+                        return Err(Fault::new(Code::Entity, here(&self.reader), "a reference to an undeclared entity"));
+                    }
+                },
+                Event::Comment(comment) => {
+                    self.comment.clear();
+                    self.comment.push_str(&comment.xml10_content());
+                    return Ok(Node::Comment);
+                }
+                Event::DocType(doctype) => {
+                    if doctype.contains('[') {
+                        let what = "the DOCTYPE declares entities or other things of its own";
+                        return Err(Fault::new(Code::InternalSubset, here(&self.reader), what));
+                    }
+                    continue;
+                }
+                Event::Decl(_) | Event::PI(_) => continue,
+                Event::Eof if self.depth > 0 || !self.rooted => {
+                    return Err(Fault::new(Code::Truncated, here(&self.reader), "the file ends too early"));
+                }
+                Event::Eof => return Ok(Node::End),
+            }
+            if self.depth == 0 {
+                // Blanks around the root are fine; anything else there is not XML.
+                if self.text.chars().any(|letter| !letter.is_whitespace()) {
+                    return Err(self.fault(Code::Malformed, "text outside the root element"));
+                }
+                self.text.clear();
+                continue;
+            }
+            if self.text.len() > self.limits.value_bytes {
+                return Err(self.fault(Code::ValueTooLong, format!("more than {} bytes in one value", self.limits.value_bytes)));
+            }
+            if self.text.chars().any(|letter| forbidden(letter)) {
+                return Err(self.fault(Code::BadCharacter, "a control character"));
+            }
+            return Ok(Node::Text);
+        }
+    }
+}
+
+/// The character a reference stands for: numeric, or one of the five that XML predefines.
+fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Option<char> {
+    if reference.is_char_ref() {
+        return reference.resolve_char_ref().ok().flatten();
+    }
+    match reference.as_ref() {
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "amp" => Some('&'),
+        "apos" => Some('\''),
+        "quot" => Some('"'),
+        _ => None,
+    }
+}
+
+/// XML 1.0 forbids these in any form, references included.
+fn forbidden(letter: char) -> bool {
+    letter < ' ' && !matches!(letter, '\t' | '\n' | '\r') || matches!(letter, '\u{fffe}' | '\u{ffff}')
+}
+
+fn refusal<R: Read>(err: &Error, reader: &Reader<Utf8<R>>, file: &str) -> Fault {
+    let source = reader.get_ref();
+    match (source.stop(), err) {
+        (Some(Stop::NotText(byte)), _) => {
+            let what = format!("bytes that are not {} text", source.encoding());
+            Fault::new(Code::BadEncoding, Place { line: Some(source.line()), ..Place::byte(file, byte) }, what)
+        }
+        (Some(Stop::OverBudget), _) => {
+            Fault::new(Code::ValueTooLong, Place::line(file, source.line()), "one value or tag is longer than any real one")
+        }
+        (None, Error::Io(err)) => Fault::unreadable(file, err),
+        (None, Error::Syntax(SyntaxError::InvalidBangMarkup)) => malformed(file, source.line(), err),
+        (None, Error::Syntax(_) | Error::IllFormed(IllFormedError::UnclosedReference)) => {
+            Fault::new(Code::Truncated, Place::line(file, source.line()), "the file ends inside a piece of markup")
+        }
+        (None, _) => malformed(file, source.line(), err),
+    }
+}
+
+fn malformed(file: &str, line: u64, err: &Error) -> Fault {
+    // Only what concerns names of elements: the other messages of the parser may quote values.
+    let what = match err {
+        Error::IllFormed(IllFormedError::MismatchedEndTag { .. } | IllFormedError::UnmatchedEndTag(_)) => {
+            "an end tag that does not match its start tag"
+        }
+        _ => "not well-formed XML",
+    };
+    Fault::new(Code::Malformed, Place::line(file, line), what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(bytes: &[u8]) -> Result<String, Fault> {
+        let mut xml = Xml::new(bytes, "f.xml", &Limits { depth: 4, ..Limits::default() })?;
+        while xml.step()? != Node::End {}
+        Ok(xml.text)
+    }
+
+    fn code(bytes: &[u8]) -> Code {
+        run(bytes).unwrap_err().code
+    }
+
+    #[test]
+    fn references_make_one_text() {
+        assert_eq!(run(b"<a>d&apos;&#233;t&#xE9; &amp; <![CDATA[<x>]]></a>").unwrap(), "d'été & <x>");
+    }
+
+    #[test]
+    fn an_external_dtd_is_normal_and_never_read() {
+        assert!(run(b"<!DOCTYPE a SYSTEM \"file:///etc/passwd\"><a/>").is_ok());
+        assert_eq!(code(b"<!DOCTYPE a [<!ENTITY x \"y\">]><a>&x;</a>"), Code::InternalSubset);
+        assert_eq!(code(b"<!DOCTYPE a SYSTEM \"http://127.0.0.1/x\"><a>&x;</a>"), Code::Entity);
+    }
+
+    #[test]
+    fn broken_documents_name_the_line() {
+        assert_eq!(code(b"<a><b></b>"), Code::Truncated);
+        assert_eq!(code(b"<a><b"), Code::Truncated);
+        assert_eq!(code(b""), Code::Truncated);
+        assert_eq!(code(b"<a></b>"), Code::Malformed);
+        assert_eq!(code(b"<a/><a/>"), Code::Malformed);
+        assert_eq!(code(b"plain text"), Code::Malformed);
+        assert_eq!(code(b"<a><a><a><a><a>"), Code::TooDeep);
+        assert_eq!(code(b"<a>&#0;</a>"), Code::Entity);
+        assert_eq!(code(b"<a>\x01</a>"), Code::BadCharacter);
+        assert_eq!(run(b"<a>\n\n</b></a>").unwrap_err().place.line, Some(3));
+    }
+}
