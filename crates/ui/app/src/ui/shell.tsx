@@ -1,0 +1,111 @@
+import type { ComponentChildren } from 'preact';
+import { t } from '../i18n';
+import { weekUrl } from '../router';
+import type { State } from '../store';
+import { dayOf, wait } from '../time';
+import type { Home } from '../types';
+import { Icon } from './icon';
+
+/** The school named in the top bar: only when there is exactly one to name. */
+function schoolName(home: Home | undefined): string {
+  return home?.schools.length === 1 ? (home.schools[0]?.name ?? '') : '';
+}
+
+/** Why what is on screen may be old; nothing when all is well. */
+export function banner(state: State): string | null {
+  if (!state.online) return t('offline_banner');
+  if (state.refused === null) return null;
+  return state.refused > 0 ? t('busy_banner', { wait: wait(state.refused) }) : t('stale_banner');
+}
+
+/** The frame round every screen: skip link, top bar, banner, main, navigation. */
+export function Shell(props: {
+  state: State;
+  screen: 'day' | 'week' | null;
+  onSignOut: (event: Event) => void;
+  children: ComponentChildren;
+}) {
+  const { state, screen } = props;
+  const home = state.home?.data;
+  const said = banner(state);
+  const tz = home?.schools[0]?.tz ?? 'Europe/Paris';
+  const entry = (name: 'home' | 'week' | 'devices', href: string, label: string, current: boolean) => (
+    <li>
+      <a href={href} aria-current={current ? 'page' : undefined}>
+        <Icon name={name} />
+        {label}
+      </a>
+    </li>
+  );
+  return (
+    <div class={said ? 'shell has-banner' : 'shell'}>
+      <a class="skip" href="#contenu">
+        {t('skip')}
+      </a>
+      <header class="top">
+        <a class="brand" href="/">
+          <Icon name="logo" size={28} />
+          {t('app_name')}
+        </a>
+        <p class="top-school">{schoolName(home)}</p>
+        {!state.online && (
+          <p class="net">
+            <Icon name="offline" />
+            {t('offline')}
+          </p>
+        )}
+        {home && (
+          <details class="account">
+            <summary aria-label={t('account_of', { name: `${home.user.first_name} ${home.user.last_name}` })}>
+              {home.user.first_name.charAt(0)}
+              {home.user.last_name.charAt(0)}
+            </summary>
+            <div class="account-menu">
+              <p>
+                <strong>
+                  {home.user.first_name} {home.user.last_name}
+                </strong>
+              </p>
+              <a href="/appareils">
+                <Icon name="devices" />
+                {t('my_devices')}
+              </a>
+              <form method="post" action="/deconnexion" onSubmit={props.onSignOut}>
+                <button>
+                  <Icon name="out" />
+                  {t('sign_out')}
+                </button>
+              </form>
+            </div>
+          </details>
+        )}
+      </header>
+      {said && (
+        <div class="banner" role="status">
+          <Icon name={state.online ? 'alert' : 'offline'} />
+          <p>{said}</p>
+        </div>
+      )}
+      <main id="contenu" class="page" tabIndex={-1}>
+        {props.children}
+      </main>
+      <nav class="nav" aria-label={t('nav_label')}>
+        <ul>
+          {entry('home', '/', t('nav_home'), screen === 'day')}
+          {entry('week', weekUrl(dayOf(state.now, tz)), t('nav_week'), screen === 'week')}
+          {entry('devices', '/appareils', t('nav_devices'), false)}
+        </ul>
+      </nav>
+    </div>
+  );
+}
+
+/** How old the data on screen is. */
+export function Age({ words }: { words: string }) {
+  return (
+    <p class="age">
+      <Icon name="clock" size={16} />
+      <span>&nbsp;{words}</span>
+    </p>
+  );
+}
