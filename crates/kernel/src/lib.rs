@@ -1,1 +1,30 @@
+#![doc = include_str!("../README.md")]
 
+mod clock;
+mod cursor;
+mod ids;
+mod page;
+mod principal;
+mod roles;
+mod text;
+
+pub use clock::{Clock, ManualClock};
+pub use cursor::{BadCursor, CursorKey};
+pub use ids::*;
+pub use page::{Limit, Page};
+pub use principal::{Identity, Member, Membership, Principal, TerritoryAdmin, Token};
+pub use roles::{Role, RoleSet, UnknownRole};
+pub use text::{fold, login_stem};
+
+/// What a request is worth when there is not enough for everybody (`reference/overload.md` §B.8): declared beside its
+/// route, used by the layer that sheds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Signing in and out, roll call, reading one's day: shed last.
+    Essential,
+    /// Ordinary reading and writing.
+    Normal,
+    /// Lists for administrators, exports, imports: shed first.
+    Background,
+}

@@ -1,0 +1,54 @@
+//! Migrations: forward-only, by the owner's role on a direct connection.
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection, migrate::Migrator};
+
+/// The one sequence of the product.
+static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
+
+/// A migration that did not go through.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// No connection, or a statement of ours failed.
+    #[error("cannot talk to the database")]
+    Database(#[from] sqlx::Error),
+    /// A migration failed, or one that was applied has changed.
+    #[error("migration failed")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// Another process holds the lock.
+    #[error("another migration has been running for {0:?}")]
+    Busy(Duration),
+}
+
+const LOCK: i64 = 0x5052_4541_55; // "PREAU"
+const LOCK_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Applies what is missing and returns how many migrations there are now.
+///
+/// The lock is our own try-lock loop: sqlx waits inside `pg_advisory_lock`, and a `CREATE INDEX CONCURRENTLY` of the
+/// holder then waits for that waiter's snapshot, for ever.
+///
+/// # Errors
+/// Any [`MigrateError`]; each migration is one transaction, so a failed one leaves nothing.
+pub async fn migrate(owner_url: &str) -> Result<usize, MigrateError> {
+    let mut conn = PgConnection::connect(owner_url).await?;
+    let step = Duration::from_millis(250);
+    let mut waited = Duration::ZERO;
+    loop {
+        let mine = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "mine!""#, LOCK).fetch_one(&mut conn).await?;
+        if mine {
+            break;
+        }
+        if waited >= LOCK_PATIENCE {
+            return Err(MigrateError::Busy(waited));
+        }
+        tokio::time::sleep(step).await;
+        waited += step;
+    }
+    let mut migrator = Migrator { migrations: MIGRATOR.migrations.clone(), ..Migrator::DEFAULT };
+    migrator.set_locking(false);
+    migrator.run(&mut conn).await?;
+    conn.close().await?;
+    Ok(MIGRATOR.iter().count())
+}

@@ -1,0 +1,146 @@
+//! The four transactions.
+
+use preau_kernel::{PersonId, SchoolId, TerritoryId};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres, Transaction};
+use uuid::Uuid;
+
+use crate::DbError;
+
+/// What the mechanisms shared by several scopes (journal, idempotency) need of a transaction.
+pub trait Tx: Send {
+    /// The connection, for a statement.
+    fn conn(&mut self) -> &mut PgConnection;
+    /// The school, person or territory that owns what this transaction sees.
+    fn scope(&self) -> Uuid;
+}
+
+/// A transaction that sees one school. Holding one is what lets a statement on school rows run.
+pub struct SchoolTx {
+    pub(crate) school: SchoolId,
+    pub(crate) inner: Transaction<'static, Postgres>,
+}
+
+/// A transaction that sees one person's own rows.
+pub struct PersonTx {
+    pub(crate) person: PersonId,
+    pub(crate) inner: Transaction<'static, Postgres>,
+}
+
+/// A transaction that sees the look-up tables.
+pub struct LookupTx {
+    pub(crate) inner: Transaction<'static, Postgres>,
+}
+
+/// A transaction that sees one territory.
+pub struct TerritoryTx {
+    pub(crate) territory: TerritoryId,
+    pub(crate) inner: Transaction<'static, Postgres>,
+}
+
+impl SchoolTx {
+    /// The school to bind in every statement.
+    pub fn school(&self) -> SchoolId {
+        self.school
+    }
+}
+
+impl PersonTx {
+    /// The person to bind in every statement.
+    pub fn person(&self) -> PersonId {
+        self.person
+    }
+}
+
+impl LookupTx {
+    /// Goes on as the person that was looked up, in the same transaction (one round trip instead of two).
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn into_person(mut self, person: PersonId) -> Result<PersonTx, DbError> {
+        set(&mut self.inner, &format!("SET LOCAL app.lookup = ''; SET LOCAL app.person_id = '{person}'")).await?;
+        Ok(PersonTx { person, inner: self.inner })
+    }
+}
+
+impl TerritoryTx {
+    /// The territory to bind in every statement.
+    pub fn territory(&self) -> TerritoryId {
+        self.territory
+    }
+
+    /// Also sees one of the territory's schools from here on: a merge writes the school and its people in one
+    /// transaction, or not at all.
+    ///
+    /// # Errors
+    /// [`DbError::Corrupt`] when the school is not of this territory; any other [`DbError`].
+    pub async fn enter_school(&mut self, school: SchoolId) -> Result<(), DbError> {
+        let owned = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM school WHERE territory_id = $1 AND school_id = $2) AS "owned!""#,
+            self.territory as TerritoryId,
+            school as SchoolId,
+        )
+        .fetch_one(&mut *self.inner)
+        .await?;
+        if !owned {
+            return Err(DbError::Corrupt("school of another territory"));
+        }
+        set(&mut self.inner, &format!("SET LOCAL app.school_id = '{school}'")).await
+    }
+}
+
+macro_rules! transaction {
+    ($name:ident, $tx:ident => $scope:expr) => {
+        impl $name {
+            /// The connection, for a statement.
+            pub fn conn(&mut self) -> &mut PgConnection {
+                &mut self.inner
+            }
+
+            /// Makes the work durable. Only after this may anything be acknowledged.
+            ///
+            /// # Errors
+            /// Any [`DbError`]; the outcome is then unknown, and an idempotency key settles it.
+            pub async fn commit(self) -> Result<(), DbError> {
+                Ok(self.inner.commit().await?)
+            }
+        }
+
+        impl Tx for $name {
+            fn conn(&mut self) -> &mut PgConnection {
+                &mut self.inner
+            }
+
+            fn scope(&self) -> Uuid {
+                let $tx = self;
+                $scope
+            }
+        }
+    };
+}
+transaction!(SchoolTx, tx => tx.school.uuid());
+transaction!(PersonTx, tx => tx.person.uuid());
+transaction!(LookupTx, _tx => Uuid::nil());
+transaction!(TerritoryTx, tx => tx.territory.uuid());
+
+/// Opens a transaction with its settings in one round trip. `SET LOCAL` is scoped to the transaction (safe behind a
+/// pooler) and, unlike `set_config`, reaches Citus workers. It takes no parameter: callers format parsed UUIDs only.
+#[expect(clippy::disallowed_methods, reason = "the one place that opens transactions")]
+pub(crate) async fn open(pool: &PgPool, begin: &str) -> Result<Transaction<'static, Postgres>, DbError> {
+    // A connection that died while idle shows it here, before anything of ours was sent: another is tried.
+    let mut spare = 3;
+    loop {
+        match pool.begin_with(AssertSqlSafe(begin)).await.map_err(DbError::from) {
+            Err(err) if err.is_dead_connection() && spare > 0 && !pool.is_closed() => spare -= 1,
+            // Nobody holds a connection and yet none came: PostgreSQL is away, not busy.
+            Err(DbError::Saturated) if pool.size() < pool.options().get_max_connections() => {
+                return Err(DbError::Unavailable(sqlx::Error::PoolTimedOut));
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn set(tx: &mut Transaction<'static, Postgres>, statement: &str) -> Result<(), DbError> {
+    tx.execute(sqlx::raw_sql(AssertSqlSafe(statement))).await?;
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! Who is asking, as the signed access token says, and the proofs that follow from it.
+
+use chrono::{DateTime, Utc};
+use smallvec::SmallVec;
+
+use crate::{FamilyId, PersonId, Role, RoleSet, SchoolId, TerritoryId};
+
+/// What a person is in one school.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Membership {
+    /// The school.
+    pub school: SchoolId,
+    /// The roles there.
+    pub roles: RoleSet,
+}
+
+/// What a verified access token says. Built by the session floor after the signature, the expiry and the revocation
+/// set have been checked, and by nobody else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    /// The session family it belongs to.
+    pub family: FamilyId,
+    /// The person.
+    pub person: PersonId,
+    /// The territory of the person.
+    pub territory: TerritoryId,
+    /// Whether the person administers the territory.
+    pub territory_admin: bool,
+    /// Memberships in force when it was signed.
+    pub memberships: SmallVec<[Membership; 2]>,
+    /// Version of those memberships: an older one is refused once they shrink.
+    pub permission_version: i32,
+    /// When it was signed.
+    pub issued_at: DateTime<Utc>,
+}
+
+/// The person asking: a verified [`Token`].
+#[derive(Clone, Debug)]
+pub struct Principal(Token);
+
+/// What the session layer found on a request.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// No token.
+    Nobody,
+    /// A token that is expired, revoked, forged or malformed.
+    Refused,
+    /// A person.
+    Known(Principal),
+}
+
+impl Principal {
+    /// Wraps a token whose signature, expiry and revocation have been checked.
+    pub fn verified(token: Token) -> Self {
+        Self(token)
+    }
+
+    /// The person.
+    pub fn person(&self) -> PersonId {
+        self.0.person
+    }
+
+    /// The session family: the device.
+    pub fn family(&self) -> FamilyId {
+        self.0.family
+    }
+
+    /// The person's territory.
+    pub fn territory(&self) -> TerritoryId {
+        self.0.territory
+    }
+
+    /// Version of the memberships carried.
+    pub fn permission_version(&self) -> i32 {
+        self.0.permission_version
+    }
+
+    /// Memberships, in the order of the token.
+    pub fn memberships(&self) -> &[Membership] {
+        &self.0.memberships
+    }
+
+    /// The proof that this person belongs to `school`, if so.
+    pub fn member_of(&self, school: SchoolId) -> Option<Member> {
+        let roles = self.0.memberships.iter().find(|m| m.school == school)?.roles;
+        Some(Member { school, asked: school, person: self.0.person, roles })
+    }
+
+    /// One proof a school, for the pages that gather them all.
+    pub fn members(&self) -> impl Iterator<Item = Member> {
+        let person = self.0.person;
+        self.0.memberships.iter().map(move |m| Member { school: m.school, asked: m.school, person, roles: m.roles })
+    }
+
+    /// The proof that this person administers its territory, if so.
+    pub fn territory_admin(&self) -> Option<TerritoryAdmin> {
+        self.0.territory_admin.then_some(TerritoryAdmin { territory: self.0.territory, person: self.0.person })
+    }
+}
+
+/// Proof that a person belongs to a school, with the roles held there. It comes from a signed token (or from a
+/// territory administrator's, through [`TerritoryAdmin::member_of`]); a school transaction opens with nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    school: SchoolId,
+    asked: SchoolId,
+    person: PersonId,
+    roles: RoleSet,
+}
+
+impl Member {
+    /// The school proven: what row-level security will compare with.
+    pub fn school(&self) -> SchoolId {
+        self.school
+    }
+
+    /// The school that statements bind. The same as [`Self::school`], save in the test that takes the first wall away.
+    pub fn asked(&self) -> SchoolId {
+        self.asked
+    }
+
+    /// The person.
+    pub fn person(&self) -> PersonId {
+        self.person
+    }
+
+    /// Roles in this school.
+    pub fn roles(&self) -> RoleSet {
+        self.roles
+    }
+
+    /// Whether the role is held here.
+    pub fn is(&self, role: Role) -> bool {
+        self.roles.has(role)
+    }
+
+    /// Asks for another school under this proof: the first wall taken away, so that a test can show that row-level
+    /// security stands alone. Not compiled in release builds.
+    #[cfg(debug_assertions)]
+    #[must_use]
+    pub fn pretending_to_ask(mut self, school: SchoolId) -> Self {
+        self.asked = school;
+        self
+    }
+}
+
+/// Proof that a person administers a territory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerritoryAdmin {
+    territory: TerritoryId,
+    person: PersonId,
+}
+
+impl TerritoryAdmin {
+    /// The territory.
+    pub fn territory(&self) -> TerritoryId {
+        self.territory
+    }
+
+    /// The person.
+    pub fn person(&self) -> PersonId {
+        self.person
+    }
+
+    /// A school administrator's proof in a school of this territory. The caller has read `territory_of_school` from
+    /// the school's row, and journals the use.
+    pub fn member_of(&self, school: SchoolId, territory_of_school: TerritoryId) -> Option<Member> {
+        (territory_of_school == self.territory).then_some(Member {
+            school,
+            asked: school,
+            person: self.person,
+            roles: RoleSet::of(&[Role::SchoolAdmin]),
+        })
+    }
+}
