@@ -1,1 +1,114 @@
-fn main() {}
+//! Every chore of the project, in Rust. `Makefile` and `.ci/run` only name what is here.
+//!
+//! Nothing in this crate knows the product: it starts programs, compares files and asks catalogues.
+//! What it makes for itself goes under `.local/` (git-ignored), and the machine's own PostgreSQL and
+//! Redis are never used, started or stopped.
+
+#![expect(clippy::print_stdout, reason = "a chore talks to the person who typed it")]
+
+mod cargo;
+mod ci;
+mod floors;
+mod licences;
+mod migrations;
+mod place;
+mod prepare;
+mod queries;
+mod run;
+mod setup;
+mod sh;
+mod spdx;
+mod sql;
+mod stores;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::place::Place;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Préau's chores", disable_version_flag = true)]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Install what is missing (Debian, as root), or say in a line what to install
+    Setup {
+        /// What the machine has to be able to do
+        #[arg(long = "for", value_enum, default_value_t = setup::Purpose::Test)]
+        purpose: setup::Purpose,
+    },
+    /// The private PostgreSQL and Redis under .local/
+    Stores {
+        #[command(subcommand)]
+        act: stores::Act,
+    },
+    /// Set up, start the stores, build, migrate, load the demo territory, serve http://localhost:8080
+    Run,
+    /// Build the browser program (crates/ui/app)
+    Ui,
+    /// Regenerate .sqlx from the migrations, without sqlx-cli
+    Prepare {
+        /// Change nothing; fail with the list of files that differ
+        #[arg(long)]
+        check: bool,
+    },
+    /// Regenerate openapi.json and the browser's typed client from the built program
+    Openapi {
+        /// Change nothing; fail when the committed files are stale
+        #[arg(long)]
+        check: bool,
+    },
+    /// Fail on a dependency between workspace crates that DESIGN §2 does not draw
+    Floors,
+    /// Fail on a licence or a source that .deny.toml does not allow
+    Licences,
+    /// Lint migrations/*.sql, then the schema that they make
+    Migrations,
+    /// Every check and test, cheapest first: the gate
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match work(Cli::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            // The chain of causes, without the backtrace that `Debug` adds: the fault is in the tree, not here.
+            eprintln!("\nerror: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn work(chore: Chore) -> anyhow::Result<()> {
+    let place = Place::find()?;
+    match chore {
+        Chore::Setup { purpose } => setup::setup(&place, purpose),
+        Chore::Stores { act } => stores::act(&place, act),
+        Chore::Run => run::run(&place),
+        Chore::Ui => {
+            setup::setup(&place, setup::Purpose::Run)?;
+            ui::build(&place)
+        }
+        Chore::Prepare { check } => {
+            setup::setup(&place, setup::Purpose::Run)?;
+            prepare::prepare(&place, check)
+        }
+        Chore::Openapi { check } => {
+            setup::setup(&place, setup::Purpose::Run)?;
+            ui::openapi(&place, check)
+        }
+        Chore::Floors => floors::check(&place),
+        Chore::Licences => licences::check(&place),
+        Chore::Migrations => {
+            setup::setup(&place, setup::Purpose::Run)?;
+            migrations::check(&place)
+        }
+        Chore::Ci => ci::ci(&place),
+    }
+}

@@ -1,0 +1,112 @@
+//! `make run`: from whatever state the checkout is in to a served demo territory.
+
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::place::Place;
+use crate::stores::{self, Stores};
+use crate::{cargo, setup, sh, ui};
+
+/// The profile that `make run` builds with, and the folder that cargo puts it in. The dev profile compiles in half
+/// the time, and hashing is optimised in it (`[profile.dev.package]`).
+const PROFILE: &str = "dev";
+pub(crate) const FOLDER: &str = "debug";
+
+const DATABASE: &str = "preau";
+const LISTEN: &str = "127.0.0.1:8080";
+
+pub(crate) fn run(place: &Place) -> Result<()> {
+    let start = Instant::now();
+    let listen = std::env::var("PREAU_HTTP__LISTEN").unwrap_or_else(|_| LISTEN.to_owned());
+    if TcpListener::bind(&listen).is_err() {
+        bail!(
+            "{listen} is taken: stop what listens there, or choose another with PREAU_HTTP__LISTEN=127.0.0.1:8181"
+        );
+    }
+    sh::step("set up the machine", || setup::setup(place, setup::Purpose::Run))?;
+    let stores = sh::step("start PostgreSQL and Redis", || stores::up(place))?;
+    sh::step("build the browser program", || ui::build(place))?;
+    sh::step("build preau", || build(place))?;
+    sh::step("migrate", || sh::run(preau(place, &stores, DATABASE)?.arg("migrate")))?;
+    sh::step("demo territory", || demo(place, &stores))?;
+
+    accounts(place)?;
+    println!(
+        "\nready after {}; http://{}  (Ctrl-C stops it; `make stop` stops the stores)",
+        sh::took(start.elapsed()),
+        listen.replace("127.0.0.1", "localhost")
+    );
+    // This process becomes the server, so that Ctrl-C reaches it alone and it ends in its own way.
+    let mut serve = preau(place, &stores, DATABASE)?;
+    serve.args(["serve", "--with-worker"]).env("PREAU_HTTP__LISTEN", &listen);
+    Err(serve.exec()).context("cannot start preau serve")
+}
+
+pub(crate) fn build(place: &Place) -> Result<()> {
+    sh::run(cargo::cargo(place).args([
+        "build",
+        "--package",
+        "preau-server",
+        "--bin",
+        "preau",
+        "--profile",
+        PROFILE,
+    ]))
+}
+
+/// The built program, set to use these stores and `database`.
+pub(crate) fn preau(place: &Place, stores: &Stores, database: &str) -> Result<Command> {
+    let mut preau = sh::command(place, place.preau(FOLDER));
+    stores.configure(place, &mut preau, database)?;
+    Ok(preau)
+}
+
+/// Loads the demo territory unless it is there. An interrupted load left no accounts file, and is simply repeated:
+/// the import writes nothing twice.
+fn demo(place: &Place, stores: &Stores) -> Result<()> {
+    let schools = stores.sql(place, DATABASE, "SELECT count(*) FROM school")?;
+    if schools.trim() != "0" && place.accounts().exists() {
+        println!("  {} schools are there already (`make reset` empties them)", schools.trim());
+        return Ok(());
+    }
+    let part = place.local.join("accounts.part");
+    let mut demo = preau(place, stores, DATABASE)?;
+    demo.arg("demo").arg("--out").arg(place.local.join("demo")).arg("--accounts").arg(&part);
+    sh::run(&mut demo)?;
+    std::fs::rename(&part, place.accounts())?;
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Account {
+    role: String,
+    school_name: Option<String>,
+    login: String,
+    password: String,
+}
+
+/// Prints a few accounts to try: the first of each role in each school.
+fn accounts(place: &Place) -> Result<()> {
+    let accounts: Vec<Account> =
+        serde_json::from_slice(&std::fs::read(place.accounts())?).context("accounts.json")?;
+    let mut shown: Vec<&Account> = Vec::new();
+    for account in &accounts {
+        if !shown.iter().any(|it| it.role == account.role && it.school_name == account.school_name) {
+            shown.push(account);
+        }
+    }
+    let wide =
+        |value: fn(&Account) -> &str| shown.iter().map(|it| value(it).chars().count()).max().unwrap_or(0);
+    let (role, login, password) = (wide(|it| &it.role), wide(|it| &it.login), wide(|it| &it.password));
+    println!("\nAccounts to try (all {} of them: .local/accounts.json)", accounts.len());
+    for it in shown {
+        let school = it.school_name.as_deref().unwrap_or("the territory");
+        println!("  {:role$}  {:login$}  {:password$}  {school}", it.role, it.login, it.password);
+    }
+    Ok(())
+}
