@@ -1,1 +1,17 @@
+#![doc = include_str!("../README.md")]
 
+mod extract;
+mod gate;
+mod keyed;
+mod policy;
+mod problem;
+mod request_log;
+mod routes;
+
+pub use extract::{AdminOf, Cursors, InSchool, ListQuery, Me, Reply, ValidJson, ValidPath, ValidQuery};
+pub use gate::Gate;
+pub use keyed::{Keyed, once};
+pub use policy::{Policy, Who};
+pub use problem::{Cause, FieldError, Problem, ProblemBody};
+pub use request_log::request_log;
+pub use routes::{RouteRow, Routes, finish_openapi};

@@ -46,7 +46,17 @@ pub enum Identity {
     /// A token that is expired, revoked, forged or malformed.
     Refused,
     /// A person.
-    Known(Principal),
+    Known(Principal, Carrier),
+}
+
+/// How the token came. A cookie is sent by the browser on its own, so a change that it authenticates must also show
+/// where it comes from; a bearer token is sent on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// In a cookie.
+    Cookie,
+    /// In an `Authorization` header.
+    Bearer,
 }
 
 impl Principal {
