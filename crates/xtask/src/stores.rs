@@ -388,16 +388,18 @@ fn port_from_env(name: &str) -> Result<Option<u16>> {
 fn start_on(wanted: u16, start: impl Fn(u16) -> Result<()>) -> Result<u16> {
     let free =
         |port| Ok::<_, std::io::Error>(TcpListener::bind((Ipv4Addr::LOCALHOST, port))?.local_addr()?.port());
-    let mut failure = None;
-    for _ in 0..3 {
-        let first_try = failure.is_none();
-        let port = if first_try { free(wanted).or_else(|_| free(0))? } else { free(0)? };
+    let mut failure = anyhow::anyhow!("no port");
+    for pause in [0, 1, 2, 3] {
+        // Another checkout may take the port between our look and the start; a killed server's process lingers a
+        // moment, and PostgreSQL takes it for a living one.
+        std::thread::sleep(Duration::from_secs(pause));
+        let port = free(wanted).or_else(|_| free(0))?;
         match start(port) {
             Ok(()) => return Ok(port),
-            Err(fault) => failure = Some(fault), // or another checkout took the port since we looked
+            Err(fault) => failure = fault,
         }
     }
-    Err(failure.unwrap_or_else(|| anyhow::anyhow!("no port")))
+    Err(failure)
 }
 
 /// 64 hexadecimal characters that seal this checkout's key ring; made once.
