@@ -40,7 +40,7 @@ impl<R: Read> Utf8<R> {
     /// Looks at the first bytes to choose the encoding.
     pub(crate) fn new(mut inner: R, file: &str) -> Result<Self, Fault> {
         let mut raw = Vec::with_capacity(CHUNK);
-        inner.by_ref().take(1024).read_to_end(&mut raw).map_err(|err| unreadable(file, &err))?;
+        inner.by_ref().take(1024).read_to_end(&mut raw).map_err(|err| Fault::from_io(file, &err))?;
         let (encoding, skip) = match Encoding::for_bom(&raw) {
             Some((encoding, bom)) => (encoding, bom),
             None => (declared(&raw, file)?.unwrap_or(UTF_8), 0),
@@ -93,10 +93,13 @@ impl<R: Read> Utf8<R> {
                 self.raw.resize(CHUNK, 0);
                 let read = match self.inner.read(&mut self.raw) {
                     Ok(read) => read,
-                    Err(err) if err.kind() == io::ErrorKind::Interrupted => 0,
                     Err(err) => {
+                        // Nothing is pending: an interrupted read is simply asked for again.
                         self.raw.clear();
                         self.raw_pos = 0;
+                        if err.kind() == io::ErrorKind::Interrupted {
+                            continue;
+                        }
                         return Err(err);
                     }
                 };
@@ -152,10 +155,6 @@ impl<R: Read> Read for Utf8<R> {
     }
 }
 
-fn unreadable(file: &str, err: &io::Error) -> Fault {
-    Fault::unreadable(file, err)
-}
-
 /// The encoding named by an XML prolog, if there is a prolog that names one.
 fn declared(head: &[u8], file: &str) -> Result<Option<&'static Encoding>, Fault> {
     if !head.starts_with(b"<?xml") {
@@ -169,7 +168,11 @@ fn declared(head: &[u8], file: &str) -> Result<Option<&'static Encoding>, Fault>
     let (_, label) = (parts.next(), parts.next().unwrap_or_default());
     match Encoding::for_label(label) {
         Some(encoding) => Ok(Some(encoding)),
-        None => Err(Fault::new(Code::UnknownEncoding, Place::line(file, 1), "the prolog declares an unknown encoding")),
+        None => Err(Fault::new(
+            Code::UnknownEncoding,
+            Place::line(file, 1),
+            "the prolog declares an unknown encoding",
+        )),
     }
 }
 
@@ -189,7 +192,8 @@ mod tests {
         assert_eq!(read("\u{feff}<a>é</a>".as_bytes()).unwrap(), "<a>é</a>");
         let latin9 = b"<?xml version=\"1.0\" encoding='ISO-8859-15'?><a>\xbdil \xa4</a>";
         assert!(read(latin9).unwrap().ends_with("<a>œil €</a>"));
-        let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain("<a>é</a>".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        let utf16: Vec<u8> =
+            [0xff, 0xfe].into_iter().chain("<a>é</a>".encode_utf16().flat_map(u16::to_le_bytes)).collect();
         assert_eq!(read(&utf16).unwrap(), "<a>é</a>");
     }
 

@@ -1,6 +1,7 @@
 //! Why a file was refused, and where.
 
 use std::fmt;
+use std::io;
 
 use serde::Serialize;
 
@@ -158,8 +159,17 @@ impl Fault {
         Self { code, place, what: what.into() }
     }
 
-    /// A file or folder that the system would not let us read.
-    pub(crate) fn unreadable(file: &str, source: &std::io::Error) -> Self {
-        Self::new(Code::Unreadable, Place::file(file), format!("cannot be read: {}", source.kind()))
+    /// A file or folder that the system would not let us read, or the refusal that a reader below sent up inside an
+    /// `io::Error` ([`Fault::into_io`]).
+    pub(crate) fn from_io(file: &str, err: &io::Error) -> Self {
+        match err.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
+            Some(fault) => fault.clone(),
+            None => Self::new(Code::Unreadable, Place::file(file), format!("cannot be read: {}", err.kind())),
+        }
+    }
+
+    /// The refusal as an `io::Error`, to cross a parser that knows only those.
+    pub(crate) fn into_io(self) -> io::Error {
+        io::Error::other(self)
     }
 }

@@ -108,13 +108,18 @@ impl<R: Read> Xml<R> {
                     self.rooted = true;
                     self.depth += 1;
                     if self.depth > self.limits.depth {
-                        return Err(Fault::new(Code::TooDeep, here(&self.reader), "elements nested too deep"));
+                        return Err(Fault::new(
+                            Code::TooDeep,
+                            here(&self.reader),
+                            "elements nested too deep",
+                        ));
                     }
                     self.name.clear();
                     self.name.push_str(tag.name().as_ref());
                     self.attributes.clear();
                     for attribute in tag.attributes() {
-                        let bad = || Fault::new(Code::Malformed, here(&self.reader), "a malformed XML attribute");
+                        let bad =
+                            || Fault::new(Code::Malformed, here(&self.reader), "a malformed XML attribute");
                         let attribute = attribute.map_err(|_| bad())?;
                         let value = quick_xml::escape::unescape(&attribute.value).map_err(|_| bad())?;
                         self.attributes.push((attribute.key.as_ref().to_owned(), value.into_owned()));
@@ -136,7 +141,11 @@ impl<R: Read> Xml<R> {
                 Event::GeneralRef(reference) => match resolve(&reference) {
                     Some(resolved) => self.text.push(resolved),
                     None => {
-                        return Err(Fault::new(Code::Entity, here(&self.reader), "a reference to an undeclared entity"));
+                        return Err(Fault::new(
+                            Code::Entity,
+                            here(&self.reader),
+                            "a reference to an undeclared entity",
+                        ));
                     }
                 },
                 Event::Comment(comment) => {
@@ -151,7 +160,8 @@ impl<R: Read> Xml<R> {
                     }
                     continue;
                 }
-                Event::Decl(_) | Event::PI(_) => continue,
+                // `Empty` never comes: the reader expands it.
+                Event::Decl(_) | Event::PI(_) | Event::Empty(_) => continue,
                 Event::Eof if self.depth > 0 || !self.rooted => {
                     return Err(Fault::new(Code::Truncated, here(&self.reader), "the file ends too early"));
                 }
@@ -166,12 +176,66 @@ impl<R: Read> Xml<R> {
                 continue;
             }
             if self.text.len() > self.limits.value_bytes {
-                return Err(self.fault(Code::ValueTooLong, format!("more than {} bytes in one value", self.limits.value_bytes)));
+                return Err(self.fault(
+                    Code::ValueTooLong,
+                    format!("more than {} bytes in one value", self.limits.value_bytes),
+                ));
             }
-            if self.text.chars().any(|letter| forbidden(letter)) {
+            if self.text.chars().any(forbidden) {
                 return Err(self.fault(Code::BadCharacter, "a control character"));
             }
             return Ok(Node::Text);
+        }
+    }
+}
+
+/// Something that is told each element of a document with the path to it, root first.
+pub(crate) trait Visit {
+    /// An element opens; `attribute` reads its attributes.
+    fn open(&mut self, path: &[&str], attribute: &dyn Fn(&str) -> Option<String>);
+    /// An element closes; `text` is what stood in it since its last child, trimmed.
+    fn close(&mut self, path: &[&str], text: &str);
+}
+
+impl<R: Read> Xml<R> {
+    /// Walks the whole document, whose root must have one of these names, and answers which.
+    ///
+    /// # Errors
+    /// As [`Xml::step`]; [`Code::WrongRoot`] for another root.
+    pub(crate) fn walk(
+        &mut self,
+        roots: &[&'static str],
+        visit: &mut dyn Visit,
+    ) -> Result<&'static str, Fault> {
+        let mut path: Vec<String> = Vec::new();
+        let mut root = "";
+        loop {
+            match self.step()? {
+                Node::Open => {
+                    if path.is_empty() {
+                        let Some(known) = roots.iter().find(|known| **known == self.name) else {
+                            let found: String = self.name.chars().take(40).collect();
+                            return Err(self.fault(
+                                Code::WrongRoot,
+                                format!("the root is {found}, not {}", roots.join(" or ")),
+                            ));
+                        };
+                        root = known;
+                    }
+                    path.push(self.name.clone());
+                    self.text.clear();
+                    let names: Vec<&str> = path.iter().map(String::as_str).collect();
+                    visit.open(&names, &|name| self.attribute(name).map(|value| value.trim().to_owned()));
+                }
+                Node::Close => {
+                    let names: Vec<&str> = path.iter().map(String::as_str).collect();
+                    visit.close(&names, self.text.trim());
+                    path.pop();
+                    self.text.clear();
+                }
+                Node::Text | Node::Comment => {}
+                Node::End => return Ok(root),
+            }
         }
     }
 }
@@ -201,16 +265,24 @@ fn refusal<R: Read>(err: &Error, reader: &Reader<Utf8<R>>, file: &str) -> Fault 
     match (source.stop(), err) {
         (Some(Stop::NotText(byte)), _) => {
             let what = format!("bytes that are not {} text", source.encoding());
-            Fault::new(Code::BadEncoding, Place { line: Some(source.line()), ..Place::byte(file, byte) }, what)
+            Fault::new(
+                Code::BadEncoding,
+                Place { line: Some(source.line()), ..Place::byte(file, byte) },
+                what,
+            )
         }
-        (Some(Stop::OverBudget), _) => {
-            Fault::new(Code::ValueTooLong, Place::line(file, source.line()), "one value or tag is longer than any real one")
-        }
-        (None, Error::Io(err)) => Fault::unreadable(file, err),
+        (Some(Stop::OverBudget), _) => Fault::new(
+            Code::ValueTooLong,
+            Place::line(file, source.line()),
+            "one value or tag is longer than any real one",
+        ),
+        (None, Error::Io(err)) => Fault::from_io(file, err),
         (None, Error::Syntax(SyntaxError::InvalidBangMarkup)) => malformed(file, source.line(), err),
-        (None, Error::Syntax(_) | Error::IllFormed(IllFormedError::UnclosedReference)) => {
-            Fault::new(Code::Truncated, Place::line(file, source.line()), "the file ends inside a piece of markup")
-        }
+        (None, Error::Syntax(_) | Error::IllFormed(IllFormedError::UnclosedReference)) => Fault::new(
+            Code::Truncated,
+            Place::line(file, source.line()),
+            "the file ends inside a piece of markup",
+        ),
         (None, _) => malformed(file, source.line(), err),
     }
 }
