@@ -72,6 +72,12 @@ enum Chore {
     Migrations,
     /// Every check and test, cheapest first: the gate
     Ci,
+    /// Every figure that the documents quote, into .local/bench.json
+    Bench {
+        /// For `preau-rush bench`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -110,5 +116,6 @@ fn work(chore: Chore) -> anyhow::Result<()> {
             migrations::check(&place)
         }
         Chore::Ci => ci::ci(&place),
+        Chore::Bench { rest } => run::bench(&place, &rest),
     }
 }

@@ -110,3 +110,21 @@ fn accounts(place: &Place) -> Result<()> {
     }
     Ok(())
 }
+
+/// Builds what ships, starts the stores, and hands over to `preau-rush bench`, which measures.
+pub(crate) fn bench(place: &Place, rest: &[String]) -> Result<()> {
+    sh::step("set up the machine", || setup::setup(place, setup::Purpose::Test))?;
+    sh::step("start PostgreSQL and Redis", || stores::up(place))?;
+    sh::step("build the browser program", || ui::build(place))?;
+    sh::step("build preau and preau-rush for release", || {
+        sh::run(cargo::cargo(place).args([
+            "build",
+            "--release",
+            "--package=preau-server",
+            "--package=preau-rush",
+            "--bins",
+        ]))
+    })?;
+    let rush = place.preau("release").with_file_name("preau-rush");
+    sh::run(sh::command(place, rush).arg("bench").args(rest))
+}
