@@ -1,1 +1,221 @@
+#![doc = include_str!("../README.md")]
 
+mod breaker;
+pub mod keys;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{Stream, StreamExt};
+use parking_lot::Mutex;
+use redis::{
+    Client, Cmd, FromRedisValue, RedisError, Script,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+    cluster::ClusterClient,
+    cluster_async::ClusterConnection,
+};
+
+use breaker::Breaker;
+
+/// How to reach Redis.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheConfig {
+    /// One URL for a single server; several seeds (three at least) for a cluster, separated by commas.
+    pub url: String,
+    /// How long a call may take, in milliseconds.
+    pub deadline_ms: u64,
+    /// Put before every key and channel, so that tests share a server without meeting.
+    pub prefix: String,
+}
+
+/// Redis did not help. The caller goes on without it.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// Not reachable, too slow, or given up on for a second.
+    #[error("redis is unavailable")]
+    Unavailable,
+    /// It answered with an error: a bug of ours.
+    #[error("redis refused a command")]
+    Refused(#[source] RedisError),
+}
+
+/// Redis. Cheap to clone; clones share the connection and the breaker.
+#[derive(Clone)]
+pub struct Cache {
+    server: Arc<Server>,
+    breaker: Arc<Mutex<Breaker>>,
+    deadline: Duration,
+    prefix: Arc<str>,
+}
+
+enum Server {
+    Single { manager: ConnectionManager, client: Client },
+    Cluster { client: ClusterClient, seed: Client, connection: tokio::sync::Mutex<Option<ClusterConnection>> },
+}
+
+impl Cache {
+    /// Prepares a client; it connects when first used, so that a node starts while Redis is away.
+    ///
+    /// # Errors
+    /// [`CacheError::Refused`] when a URL is not one of Redis.
+    pub fn connect(config: &CacheConfig) -> Result<Self, CacheError> {
+        let deadline = Duration::from_millis(config.deadline_ms);
+        let urls: Vec<&str> = config.url.split(',').map(str::trim).collect();
+        let seed = Client::open(*urls.first().unwrap_or(&"")).map_err(CacheError::Refused)?;
+        let server = if urls.len() > 1 {
+            let client = ClusterClient::builder(urls)
+                .response_timeout(deadline)
+                .connection_timeout(deadline)
+                .retries(1)
+                .build()
+                .map_err(CacheError::Refused)?;
+            Server::Cluster { client, seed, connection: tokio::sync::Mutex::new(None) }
+        } else {
+            let timing = ConnectionManagerConfig::new()
+                .set_response_timeout(Some(deadline))
+                .set_connection_timeout(Some(deadline))
+                .set_number_of_retries(1)
+                .set_max_delay(Duration::from_millis(200));
+            let manager =
+                ConnectionManager::new_lazy_with_config(seed.clone(), timing).map_err(CacheError::Refused)?;
+            Server::Single { manager, client: seed }
+        };
+        Ok(Self {
+            server: Arc::new(server),
+            breaker: Arc::default(),
+            deadline,
+            prefix: config.prefix.as_str().into(),
+        })
+    }
+
+    /// The full name of a key made by [`keys`].
+    pub fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Runs one command.
+    ///
+    /// # Errors
+    /// Any [`CacheError`]; never later than the deadline.
+    pub async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, CacheError> {
+        self.bounded(async |mut connection| match &mut connection {
+            Connection::Single(manager) => command.query_async(manager).await,
+            Connection::Cluster(cluster) => command.query_async(cluster).await,
+        })
+        .await
+    }
+
+    /// Runs a script on one key: what must be atomic.
+    ///
+    /// # Errors
+    /// Any [`CacheError`]; never later than the deadline.
+    pub async fn script<T: FromRedisValue>(&self, script: &Script, key: &str, args: &[&str]) -> Result<T, CacheError> {
+        let mut call = script.prepare_invoke();
+        call.key(key);
+        for arg in args {
+            call.arg(*arg);
+        }
+        self.bounded(async |mut connection| match &mut connection {
+            Connection::Single(manager) => call.invoke_async(manager).await,
+            Connection::Cluster(cluster) => call.invoke_async(cluster).await,
+        })
+        .await
+    }
+
+    /// Tells every node something that it would find out by itself a little later.
+    ///
+    /// # Errors
+    /// Any [`CacheError`].
+    pub async fn publish(&self, channel: &str, message: &str) -> Result<(), CacheError> {
+        self.run::<()>(redis::cmd("PUBLISH").arg(self.key(channel)).arg(message)).await
+    }
+
+    /// Listens to a channel until the connection drops; the caller subscribes again.
+    ///
+    /// # Errors
+    /// [`CacheError::Unavailable`] when Redis cannot be reached.
+    pub async fn subscribe(&self, channel: &str) -> Result<impl Stream<Item = String> + Send + use<>, CacheError> {
+        let client = match &*self.server {
+            Server::Single { client, .. } | Server::Cluster { seed: client, .. } => client,
+        };
+        let mut pubsub = tokio::time::timeout(self.deadline, client.get_async_pubsub())
+            .await
+            .map_err(|_| CacheError::Unavailable)?
+            .map_err(|_| CacheError::Unavailable)?;
+        pubsub.subscribe(self.key(channel)).await.map_err(|_| CacheError::Unavailable)?;
+        Ok(pubsub.into_on_message().filter_map(async |message| message.get_payload::<String>().ok()))
+    }
+
+    /// Whether Redis answers now, whatever the breaker thinks.
+    pub async fn is_up(&self) -> bool {
+        self.breaker.lock().try_now();
+        self.run::<String>(&redis::cmd("PING")).await.is_ok()
+    }
+
+    async fn bounded<T, F>(&self, call: F) -> Result<T, CacheError>
+    where
+        F: AsyncFnOnce(Connection) -> Result<T, RedisError>,
+    {
+        if !self.breaker.lock().lets_through(Instant::now()) {
+            return Err(CacheError::Unavailable);
+        }
+        // The crate's own response timeout is not enforced across its internal retries: this one is.
+        let outcome = tokio::time::timeout(self.deadline, async {
+            let connection = self.connection().await?;
+            call(connection).await
+        })
+        .await;
+        match outcome {
+            Ok(Ok(value)) => {
+                self.breaker.lock().succeeded();
+                Ok(value)
+            }
+            Ok(Err(err)) if is_of_the_command(&err) => {
+                self.breaker.lock().succeeded();
+                Err(CacheError::Refused(err))
+            }
+            Ok(Err(_)) | Err(_) => {
+                self.breaker.lock().failed(Instant::now());
+                Err(CacheError::Unavailable)
+            }
+        }
+    }
+
+    async fn connection(&self) -> Result<Connection, RedisError> {
+        match &*self.server {
+            Server::Single { manager, .. } => Ok(Connection::Single(manager.clone())),
+            Server::Cluster { client, connection, .. } => {
+                let mut slot = connection.lock().await;
+                match &*slot {
+                    Some(ready) => Ok(Connection::Cluster(ready.clone())),
+                    None => Ok(Connection::Cluster(slot.insert(client.get_async_connection().await?).clone())),
+                }
+            }
+        }
+    }
+}
+
+#[expect(clippy::large_enum_variant, reason = "moved once into a call, never stored")]
+enum Connection {
+    Single(ConnectionManager),
+    Cluster(ClusterConnection),
+}
+
+/// Whether the server answered, and the fault is in what we asked.
+fn is_of_the_command(err: &RedisError) -> bool {
+    !(err.is_io_error()
+        || err.is_timeout()
+        || err.is_connection_dropped()
+        || err.is_connection_refusal()
+        || err.is_cluster_error()
+        || err.code().is_some_and(|code| matches!(code, "LOADING" | "MASTERDOWN" | "TRYAGAIN" | "CLUSTERDOWN")))
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
