@@ -1,1 +1,16 @@
+#![doc = include_str!("../README.md")]
 
+pub mod accounts;
+pub mod argon;
+pub mod arrivals;
+pub mod bench;
+pub mod client;
+pub mod cpu;
+pub mod flow;
+mod number;
+pub mod plan;
+pub mod progress;
+pub mod reconcile;
+pub mod report;
+pub mod run;
+pub mod search;

@@ -1,0 +1,258 @@
+//! `preau-rush`: virtual users against a Préau, and the figures that the documents quote.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand};
+use preau_rush::{
+    accounts, argon,
+    bench::{self, Group},
+    cpu::Watch,
+    plan::Plan,
+    progress::say,
+    report::Report,
+    run::{self, Surroundings},
+};
+
+#[derive(Parser)]
+#[command(name = "preau-rush", version, about = "Virtual users against a Préau")]
+struct Cli {
+    /// Threads of the generator; pin them with taskset
+    #[arg(long, global = true, default_value_t = 1)]
+    threads: usize,
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Subcommand)]
+enum Act {
+    /// Let the crowd of a plan in, and report
+    Run(RunArgs),
+    /// Measure every figure, one line each
+    Bench(BenchArgs),
+    /// Hash as the product does, with nothing around it, and print the cost as JSON
+    Argon {
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
+}
+
+#[derive(clap::Args)]
+struct RunArgs {
+    /// A file of config/rush/
+    plan: PathBuf,
+    /// http://host:port of a node or a proxy; several are taken in turn
+    #[arg(long, required = true)]
+    target: Vec<String>,
+    /// The accounts that `preau demo` wrote
+    #[arg(long)]
+    accounts: PathBuf,
+    /// Where the report goes
+    #[arg(long)]
+    report: PathBuf,
+    /// Where each virtual user's visit goes, one JSON line each
+    #[arg(long)]
+    users: Option<PathBuf>,
+    /// Reconcile with this database's session families, through psql
+    #[arg(long)]
+    database: Option<String>,
+    /// Processes whose CPU time is reported: NAME=PID,… or NAME=:PORT,… (node=:8080 postgres=:5432)
+    #[arg(long)]
+    cpu: Vec<String>,
+    /// Another seed than the plan's
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+#[derive(clap::Args)]
+struct BenchArgs {
+    /// Where the stores are: written by `cargo xtask stores up`
+    #[arg(long, default_value = ".local/stores.json")]
+    stores: PathBuf,
+    /// The program to measure
+    #[arg(long, default_value = "target/release/preau")]
+    preau: PathBuf,
+    #[arg(long, default_value = ".local/bench.json")]
+    out: PathBuf,
+    /// The checkout whose `make run` is timed
+    #[arg(long, default_value = ".")]
+    checkout: PathBuf,
+    /// Only these groups of figures
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Group>,
+    /// Short segments: to see whether it works, not for quoting
+    #[arg(long)]
+    quick: bool,
+    /// Also time the first `make run` of a fresh clone (some ten minutes)
+    #[arg(long)]
+    cold: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match act(cli) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            say(&format!("preau-rush: {e:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(cli: Cli) -> anyhow::Result<bool> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cli.threads.max(1))
+        .enable_all()
+        .build()
+        .context("cannot start the generator's threads")?;
+    match cli.act {
+        Act::Run(args) => runtime.block_on(run_plan(args)),
+        Act::Bench(args) => runtime.block_on(run_bench(args)),
+        Act::Argon { seconds } => {
+            if !(0.1..=600.0).contains(&seconds) {
+                bail!("hash for between 0.1 and 600 seconds, not {seconds}");
+            }
+            let found = argon::hash_for(Duration::from_secs_f64(seconds))?;
+            writeln!(std::io::stdout(), "{}", serde_json::to_string(&found)?)?;
+            Ok(true)
+        }
+    }
+}
+
+async fn run_plan(args: RunArgs) -> anyhow::Result<bool> {
+    let mut plan = Plan::read(&args.plan)?;
+    if let Some(seed) = args.seed {
+        plan.seed = seed;
+    }
+    let people = accounts::read(&args.accounts)?;
+    let mut watch = Watch::default();
+    for group in &args.cpu {
+        watch.parse(group)?;
+    }
+    let around = Surroundings {
+        targets: args.target,
+        watch,
+        users: args.users,
+        database: args.database,
+        started_at: now(),
+    };
+    let report = run::run(&plan, &people, around).await?;
+    write_json(&args.report, &report)?;
+    summarize(&report)?;
+    Ok(report.verdict.ok)
+}
+
+async fn run_bench(args: BenchArgs) -> anyhow::Result<bool> {
+    let options = bench::Options {
+        stores: args.stores,
+        preau: args.preau,
+        out: args.out,
+        checkout: args.checkout,
+        only: args.only,
+        quick: args.quick,
+        cold: args.cold,
+        today: now().chars().take(10).collect(),
+    };
+    let short = bench::bench(&options).await?;
+    if !short.is_empty() {
+        say(&format!("short of their goals: {}", short.join(", ")));
+    }
+    // A figure that falls short is a finding, not a failure of the bench.
+    Ok(true)
+}
+
+/// RFC 3339, UTC.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the outermost edge of a program that has no server's clock to ask"
+)]
+fn now() -> String {
+    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
+fn write_json(path: &Path, report: &Report) -> anyhow::Result<()> {
+    let text = serde_json::to_vec_pretty(report)?;
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn summarize(report: &Report) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let users = &report.users;
+    writeln!(
+        out,
+        "{} · seed {} · {:.1} s · {} arrived, {} done, {} gave up, {} failed, {} cut short",
+        report.plan,
+        report.seed,
+        report.wall_s,
+        users.arrived,
+        users.done,
+        users.impatient,
+        users.failed,
+        users.cut_short
+    )?;
+    writeln!(
+        out,
+        "{:<9} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9}  statuses",
+        "ms", "count", "p50", "p90", "p99", "p99.9", "max"
+    )?;
+    let inside = &report.inside_ms;
+    writeln!(
+        out,
+        "{:<9} {:>8} {:>9.1} {:>9.1} {:>9.1} {:>9.1} {:>9.1}",
+        "inside", "", inside.p50, inside.p90, inside.p99, inside.p999, inside.max
+    )?;
+    for (name, step) in &report.steps {
+        let ms = &step.latency_ms;
+        writeln!(
+            out,
+            "{name:<9} {:>8} {:>9.1} {:>9.1} {:>9.1} {:>9.1} {:>9.1}  {:?} {:?}",
+            step.count, ms.p50, ms.p90, ms.p99, ms.p999, ms.max, step.statuses, step.failures
+        )?;
+    }
+    let cpu: Vec<String> = report.cpu_s.iter().map(|(name, s)| format!("{name} {s:.2}")).collect();
+    writeln!(
+        out,
+        "CPU seconds: {} · others {:.2} · stolen {:.2}",
+        cpu.join(" · "),
+        report.foreign_cpu_s,
+        report.stolen_cpu_s
+    )?;
+    let late = &report.late_sends;
+    writeln!(
+        out,
+        "late sends: {} ({:.3} %, allowed {:.1} %), worst {:.1} ms",
+        late.count,
+        late.share * 100.0,
+        late.allowed_share * 100.0,
+        late.worst_ms
+    )?;
+    if let Some(found) = &report.reconciled {
+        writeln!(
+            out,
+            "PostgreSQL: {} sign-ins answered, {} session families, {} lost, {} unexplained",
+            found.answered, found.rows, found.lost, found.unexplained
+        )?;
+    }
+    if let Some(best) = report
+        .search
+        .iter()
+        .filter(|step| step.served_well)
+        .map(|step| step.rate_per_s)
+        .max_by(f64::total_cmp)
+    {
+        writeln!(out, "peak: {best:.1} users/s")?;
+    }
+    if report.verdict.ok {
+        writeln!(out, "the run counts")?;
+    }
+    for reason in &report.verdict.reasons {
+        writeln!(out, "NO: {reason}")?;
+    }
+    Ok(())
+}
