@@ -20,11 +20,11 @@ export function nowAndNext(lessons: Lesson[], now: number): { now: Lesson | null
   };
 }
 
-/** One of eight quiet hues for a subject, the same in Rust: the sum of its code's bytes. */
+/** One of eight quiet hues for a subject, the same in Rust: a small hash of its code, since most codes end in zeros. */
 export function hue(code: string): number {
-  let sum = 0;
-  for (const byte of new TextEncoder().encode(code)) sum += byte;
-  return sum % 8;
+  let hash = 7;
+  for (const byte of new TextEncoder().encode(code)) hash = (hash * 31 + byte) % 65_521;
+  return hash % 8;
 }
 
 /** A cell of the week: the lessons that start in its row, over `span` rows. `null` where a cell above reaches down. */

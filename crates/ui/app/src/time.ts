@@ -91,6 +91,11 @@ export function longDay(date: string): string {
   });
 }
 
+/** « Lundi 23 », where the month is plain. */
+export function dayHead(date: string): string {
+  return capital(t('day_number', { weekday: listed('days', weekday(date)), day: dayNumber(date) }));
+}
+
 /** « Semaine du 23 au 27 novembre », from its first and last shown day. */
 export function weekTitle(from: string, to: string): string {
   const sameMonth = from.slice(0, 7) === to.slice(0, 7);

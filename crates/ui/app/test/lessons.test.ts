@@ -66,7 +66,6 @@ describe('the week as a table', () => {
   });
 });
 
-test('hues match the ones that Rust computes', () => {
-  expect(hue('AGL1')).toBe(('A'.charCodeAt(0) + 'G'.charCodeAt(0) + 'L'.charCodeAt(0) + '1'.charCodeAt(0)) % 8);
-  expect(hue('é')).toBe((0xc3 + 0xa9) % 8);
+test('hues are the ones that Rust computes', () => {
+  expect(['030001', '070300', 'é'].map(hue)).toEqual([7, 5, 5]);
 });

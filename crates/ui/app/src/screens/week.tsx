@@ -5,7 +5,7 @@ import { grid } from '../lessons';
 import { type Route, weekUrl } from '../router';
 import type { State } from '../store';
 import { type Sync, weekKey } from '../sync';
-import { addDays, age, dayOf, hour, longDay, mondayOf, shortDay, weekTitle, weekday } from '../time';
+import { addDays, age, dayHead, dayOf, hour, longDay, mondayOf, shortDay, weekTitle, weekday } from '../time';
 import type { Day, Home, School, Timetable, View } from '../types';
 import { Icon } from '../ui/icon';
 import { LessonRow } from '../ui/lesson';
@@ -129,7 +129,7 @@ export function WeekScreen({ state, sync, at }: { state: State; sync: Sync; at: 
                 </th>
                 {days.map((d) => (
                   <th key={d.date} scope="col" class={d.date === today ? 'is-today' : ''}>
-                    {capital(longDay(d.date))}
+                    {dayHead(d.date)}
                   </th>
                 ))}
               </tr>

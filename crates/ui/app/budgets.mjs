@@ -1,0 +1,30 @@
+// What the first screen may weigh (brotli, as sent). Past a limit the gate fails: bytes are someone's data plan.
+import { readFileSync, readdirSync } from 'node:fs';
+import { brotliCompressSync, constants } from 'node:zlib';
+
+const KB = 1000;
+const brotli = (bytes) => brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }).length;
+
+const entries = JSON.parse(readFileSync('dist/entries.json', 'utf8'));
+const sent = (path) => readFileSync(`dist${path}.br`).length;
+const lazy = readdirSync('dist/assets')
+  .filter((name) => name.endsWith('.js'))
+  .map((name) => `/assets/${name}`)
+  .filter((path) => !Object.values(entries).includes(path));
+const css = ['tokens', 'base', 'components', 'print'].map((name) => readFileSync(`src/styles/${name}.css`));
+
+const lines = [
+  ['app.js', sent(entries.app), 30 * KB],
+  ['access.js', sent(entries.access), 2 * KB],
+  ['css', brotli(Buffer.concat(css)), 8 * KB],
+  ['sw.js', sent('/sw.js'), 1.5 * KB],
+  ...lazy.map((path) => [path.split('/').pop(), sent(path), 15 * KB]),
+];
+
+let short = 0;
+for (const [name, bytes, limit] of lines) {
+  const ok = bytes <= limit;
+  if (!ok) short += 1;
+  console.log(`${name} ${bytes} bytes_br ${limit} ${ok ? 'ok' : 'short'}`);
+}
+process.exit(short === 0 ? 0 : 1);

@@ -1,0 +1,131 @@
+//! Sign-in and activation. They must survive everything else failing: plain HTML, no framework.
+
+use askama::Template;
+
+use super::{Frame, Page, Site};
+use crate::words::fill;
+
+/// A field that was refused, by its id in the form.
+#[derive(Debug)]
+struct FieldText {
+    id: &'static str,
+    text: String,
+}
+
+/// Why a form comes back.
+#[derive(Debug)]
+pub struct FormError {
+    title: &'static str,
+    text: String,
+    fields: Vec<FieldText>,
+}
+
+impl FormError {
+    /// An error of the whole form: a heading, and what to do.
+    pub fn new(title: &'static str, text: impl Into<String>) -> Self {
+        Self { title, text: text.into(), fields: Vec::new() }
+    }
+
+    /// Names a field at fault; the summary links to it.
+    #[must_use]
+    pub fn field(mut self, id: &'static str, text: impl Into<String>) -> Self {
+        self.fields.push(FieldText { id, text: text.into() });
+        self
+    }
+
+    /// Whether some field is at fault.
+    pub fn names_fields(&self) -> bool {
+        !self.fields.is_empty()
+    }
+
+    fn of(&self, id: &str) -> Option<&str> {
+        self.fields.iter().find(|field| field.id == id).map(|field| field.text.as_str())
+    }
+}
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage<'a> {
+    frame: Frame<'a>,
+    wide: bool,
+    summary: Option<FormError>,
+    notice: Option<&'a str>,
+    login: &'a str,
+    shared: bool,
+}
+
+impl SignInPage<'_> {
+    fn error(&self, id: &str) -> Option<&str> {
+        self.summary.as_ref()?.of(id)
+    }
+}
+
+/// The sign-in form, empty or back with what was wrong. The password is never written back.
+pub fn sign_in(
+    site: &Site<'_>,
+    login: &str,
+    shared: bool,
+    notice: Option<&str>,
+    error: Option<FormError>,
+) -> Page {
+    let w = site.lang.words();
+    let title = if error.is_some() { w.page_error_title } else { w.page_sign_in };
+    Page::draw(&SignInPage {
+        frame: Frame::gate(site, title),
+        wide: false,
+        summary: error,
+        notice,
+        login,
+        shared,
+    })
+}
+
+#[derive(Template)]
+#[template(path = "activation.html")]
+struct ActivationPage<'a> {
+    frame: Frame<'a>,
+    wide: bool,
+    summary: Option<FormError>,
+    login: &'a str,
+    code: &'a str,
+    hint: String,
+    terms_version: &'a str,
+    shared: bool,
+}
+
+impl ActivationPage<'_> {
+    fn error(&self, id: &str) -> Option<&str> {
+        self.summary.as_ref()?.of(id)
+    }
+}
+
+/// What the activation form holds, or held when it was sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ActivationForm<'a> {
+    /// The login on the letter.
+    pub login: &'a str,
+    /// The code on the letter.
+    pub code: &'a str,
+    /// Whether the device is shared.
+    pub shared: bool,
+    /// The terms that are being accepted.
+    pub terms_version: &'a str,
+    /// The fewest characters a password may have.
+    pub password_min: usize,
+}
+
+/// The activation form, empty or back with what was wrong.
+pub fn activation(site: &Site<'_>, form: ActivationForm<'_>, error: Option<FormError>) -> Page {
+    let w = site.lang.words();
+    let title = if error.is_some() { w.page_error_title } else { w.page_activation };
+    Page::draw(&ActivationPage {
+        frame: Frame::gate(site, title),
+        wide: false,
+        summary: error,
+        login: form.login,
+        code: form.code,
+        hint: fill(w.page_new_password_hint, &[("n", &form.password_min.to_string())]),
+        terms_version: form.terms_version,
+        shared: form.shared,
+    })
+}

@@ -1,0 +1,276 @@
+//! The pages, drawn by askama from plain values.
+
+mod access;
+mod day;
+mod devices;
+mod lesson;
+mod status;
+mod week;
+
+use askama::Template;
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+
+pub use access::{ActivationForm, FormError, activation, sign_in};
+pub use day::day;
+pub use devices::{Device, devices};
+pub use status::{Health, error, status, wait};
+pub use week::{Chosen, week};
+
+use crate::{
+    icons,
+    style::STYLE_HASH,
+    view::Home,
+    words::{Lang, Words, fill},
+};
+
+/// What every page needs to know of the request and of the process.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    /// The reader's language.
+    pub lang: Lang,
+    /// The present instant.
+    pub now: DateTime<Utc>,
+    /// The address of the browser program, if it is built.
+    pub app: Option<&'a str>,
+    /// The address of the sign-in pages' small script, if it is built.
+    pub access: Option<&'a str>,
+}
+
+/// A page, ready to send.
+#[derive(Debug)]
+pub struct Page {
+    status: StatusCode,
+    html: String,
+    cache: &'static str,
+    retry_after_s: Option<u64>,
+}
+
+impl Page {
+    fn draw(template: &impl Template) -> Self {
+        match template.render() {
+            Ok(html) => {
+                Self { status: StatusCode::OK, html, cache: "private, no-store", retry_after_s: None }
+            }
+            // Writing into a String does not fail; were it ever to, an empty 500 is honest.
+            Err(_) => Self {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                html: String::new(),
+                cache: "no-store",
+                retry_after_s: None,
+            },
+        }
+    }
+
+    /// Sends it with another status.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Says in seconds when to come back.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// Lets anyone keep it, on other terms than a personal page's.
+    #[must_use]
+    pub(crate) fn cache(mut self, terms: &'static str) -> Self {
+        self.cache = terms;
+        self
+    }
+
+    /// The document.
+    pub fn html(&self) -> &str {
+        &self.html
+    }
+}
+
+/// No inline script, no inline style but our one stylesheet, nothing from another origin, no frame round us.
+fn content_policy() -> String {
+    format!(
+        "default-src 'self'; script-src 'self'; style-src 'self' '{STYLE_HASH}'; img-src 'self' blob: data:; \
+         connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    )
+}
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.html));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(self.cache));
+        headers.insert(header::VARY, HeaderValue::from_static("Cookie, Accept-Language"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // Not `no-referrer`: browsers would then send `Origin: null` with our own forms.
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+        headers.insert(
+            "permissions-policy",
+            HeaderValue::from_static("camera=(), microphone=(), geolocation=(), interest-cohort=()"),
+        );
+        if let Ok(policy) = HeaderValue::try_from(content_policy()) {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Screen {
+    /// A page that the navigation does not name.
+    Other,
+    Day,
+    Week,
+    Devices,
+}
+
+/// Who is signed in, for the top bar.
+#[derive(Debug)]
+pub(crate) struct Badge {
+    pub(crate) name: String,
+    pub(crate) initials: String,
+}
+
+impl Badge {
+    fn of(first: &str, last: &str) -> Self {
+        let initials = first.chars().take(1).chain(last.chars().take(1)).collect();
+        Self { name: format!("{first} {last}"), initials }
+    }
+}
+
+/// What surrounds a page.
+#[derive(Debug)]
+pub(crate) struct Frame<'a> {
+    pub(crate) w: &'static Words,
+    pub(crate) lang: Lang,
+    pub(crate) title: &'a str,
+    pub(crate) script: Option<&'a str>,
+    pub(crate) school: &'a str,
+    pub(crate) user: Option<Badge>,
+    pub(crate) screen: Screen,
+    pub(crate) today: NaiveDate,
+}
+
+impl<'a> Frame<'a> {
+    /// Round the pages of someone who is not (yet) signed in.
+    fn gate(site: &Site<'a>, title: &'a str) -> Self {
+        Self {
+            w: site.lang.words(),
+            lang: site.lang,
+            title,
+            script: site.access,
+            school: "",
+            user: None,
+            screen: Screen::Other,
+            today: site.now.date_naive(),
+        }
+    }
+
+    /// Round the screens of a person.
+    fn shell(site: &Site<'a>, title: &'a str, screen: Screen, home: &'a Home) -> Self {
+        let (school, tz) = match home.schools.as_slice() {
+            [only] => (only.name.as_str(), only.tz.as_str()),
+            [first, ..] => ("", first.tz.as_str()),
+            [] => ("", "Europe/Paris"),
+        };
+        Self {
+            script: site.app,
+            school,
+            user: Some(Badge::of(&home.user.first_name, &home.user.last_name)),
+            screen,
+            today: crate::time::day_of(site.now, crate::time::zone(tz)),
+            ..Self::gate(site, title)
+        }
+    }
+}
+
+/// Data for the browser program: it is read as text, so only `<` could end it early.
+pub(crate) fn data_block(id: &str, attributes: &[(&str, &str)], data: &impl Serialize) -> String {
+    let json = serde_json::to_string(data).unwrap_or_default();
+    let attributes: String =
+        attributes.iter().map(|(name, value)| format!(" data-{name}=\"{}\"", quoted(value))).collect();
+    format!("<script type=\"application/json\" id=\"{id}\"{attributes}>{}</script>", escaped(&json))
+}
+
+fn escaped(json: &str) -> String {
+    json.replace('<', "\\u003c")
+}
+
+fn quoted(value: &str) -> String {
+    value.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
+}
+
+/// The home that the browser program takes over from.
+pub(crate) fn home_block(site: &Site<'_>, home: &Home, etag: Option<&str>) -> String {
+    let at = site.now.timestamp_millis().to_string();
+    let mut attributes = vec![("at", at.as_str())];
+    attributes.extend(etag.map(|etag| ("etag", etag)));
+    data_block("home-data", &attributes, home)
+}
+
+/// « Données de 8:12 »: without the program a page does not grow older by itself, so it says its hour.
+pub(crate) fn data_time(w: &Words, at: DateTime<Utc>, tz: chrono_tz::Tz) -> String {
+    fill(w.data_of, &[("time", &crate::time::hour(at, tz))])
+}
+
+/// A drawing beside words.
+pub(crate) fn icon(path: &str, size: u8) -> String {
+    format!(
+        "<svg width=\"{size}\" height=\"{size}\" viewBox=\"0 0 24 24\" fill=\"none\" stroke=\"currentColor\" \
+         stroke-width=\"1.8\" stroke-linecap=\"round\" stroke-linejoin=\"round\" aria-hidden=\"true\"><path d=\"{path}\"/></svg>"
+    )
+}
+
+/// The mark of Préau as a file: a roof over three posts.
+pub(crate) fn logo() -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 24 24\" fill=\"none\" stroke=\"#0f5c52\" stroke-width=\"2\" \
+         stroke-linecap=\"round\" stroke-linejoin=\"round\"><style>@media(prefers-color-scheme:dark){{path{{stroke:#6fd0c0}}}}</style>\
+         <path d=\"{}\"/></svg>",
+        icons::LOGO
+    )
+}
+
+#[derive(Template)]
+#[template(path = "shell_page.html")]
+struct ShellPage<'a> {
+    frame: Frame<'a>,
+}
+
+/// The page without anyone in it, which a service worker keeps and fills from the device's own data.
+pub fn empty_shell(site: &Site<'_>) -> Page {
+    let frame = Frame { script: site.app, ..Frame::gate(site, site.lang.words().title_day) };
+    Page::draw(&ShellPage { frame }).cache("no-cache")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_cannot_end_its_block_early() {
+        let block = data_block("home-data", &[("etag", "\"a<b\"")], &"</script><script>alert(1)");
+        assert_eq!(block.matches('<').count(), 2);
+        assert!(block.contains("data-etag=\"&quot;a&lt;b&quot;\""));
+    }
+
+    #[test]
+    fn the_policy_has_no_unsafe_source() {
+        let policy = content_policy();
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert!(policy.contains("frame-ancestors 'none'"));
+    }
+}

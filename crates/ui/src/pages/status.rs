@@ -1,0 +1,90 @@
+//! « État du service » and the pages for when something is wrong: what happened, what to do, a way home.
+
+use askama::Template;
+use axum::http::StatusCode;
+use chrono_tz::Tz;
+
+use super::{Frame, Page, Site, devices::when};
+use crate::words::fill;
+
+/// What the node knows of itself, without asking the database for this page.
+#[derive(Clone, Copy, Debug)]
+pub struct Health {
+    /// Whether people can sign in.
+    pub sign_in: bool,
+    /// Whether the day and the week can be read.
+    pub reading: bool,
+}
+
+#[derive(Template)]
+#[template(path = "status.html")]
+struct StatusPage<'a> {
+    frame: Frame<'a>,
+    wide: bool,
+    sentence: &'static str,
+    lines: Vec<Line>,
+    checked: String,
+}
+
+struct Line {
+    name: &'static str,
+    good: bool,
+    state: &'static str,
+}
+
+/// The state of the service, for anyone.
+pub fn status(site: &Site<'_>, health: Health) -> Page {
+    let w = site.lang.words();
+    let line =
+        |name, good| Line { name, good, state: if good { w.page_status_works } else { w.page_status_down } };
+    let program = if site.app.is_some() { w.page_status_app_ready } else { w.page_status_lite };
+    let all_well = health.sign_in && health.reading;
+    Page::draw(&StatusPage {
+        frame: Frame { script: None, ..Frame::gate(site, w.page_status) },
+        wide: true,
+        sentence: if all_well { w.page_status_ok } else { w.page_status_degraded },
+        lines: vec![
+            line(w.page_status_sign_in, health.sign_in),
+            line(w.page_status_reading, health.reading),
+            Line { name: w.page_status_app, good: true, state: program },
+        ],
+        checked: fill(w.page_status_checked, &[("when", &when(w, site.now, Tz::Europe__Paris))]),
+    })
+    .cache("public, max-age=15")
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    frame: Frame<'a>,
+    wide: bool,
+    text: &'a str,
+    reference: Option<String>,
+}
+
+/// A page for a status that nothing else explains.
+pub fn error(site: &Site<'_>, code: StatusCode, reference: Option<&str>) -> Page {
+    let w = site.lang.words();
+    let (title, text) = match code {
+        StatusCode::NOT_FOUND => (w.page_404_title, w.page_404),
+        code if code.is_client_error() => (w.page_400_title, w.page_400),
+        _ => (w.page_500_title, w.page_500),
+    };
+    let reference = reference.map(|id| fill(w.page_reference, &[("id", id)]));
+    let frame = Frame { script: None, ..Frame::gate(site, title) };
+    Page::draw(&ErrorPage { frame, wide: false, text, reference }).status(code)
+}
+
+/// A page for a busy or broken dependency: never without a time.
+pub fn wait(site: &Site<'_>, code: StatusCode, seconds: u64) -> Page {
+    let w = site.lang.words();
+    let (title, text) = match code {
+        StatusCode::TOO_MANY_REQUESTS => (w.page_busy_title, w.page_busy),
+        _ => (w.page_unavailable_title, w.page_unavailable),
+    };
+    let text = fill(text, &[("wait", &site.lang.wait(seconds))]);
+    let frame = Frame { script: None, ..Frame::gate(site, title) };
+    Page::draw(&ErrorPage { frame, wide: false, text: &text, reference: None })
+        .status(code)
+        .retry_after(seconds)
+}
