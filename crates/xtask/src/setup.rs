@@ -118,6 +118,7 @@ fn install(place: &Place, missing: &[&Need]) -> Result<()> {
         let installed = apt_install(place, &packages);
         if let Some(file) = &no_cluster {
             std::fs::remove_file(file)?;
+            let _ = std::fs::remove_dir(CREATECLUSTER_D); // unless someone else has files there
         }
         installed
     })?;

@@ -115,22 +115,21 @@ pub(crate) fn fingerprint(text: &str) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// A digest of what `folder` holds: paths, sizes and times of change, without the folders named in `skip`.
-pub(crate) fn inputs(folder: &Path, skip: &[&str]) -> Result<String> {
+/// A digest of what `root` (a folder or a file) holds: paths, sizes and times of change, without what `skip` names.
+pub(crate) fn inputs(root: &Path, skip: &[&str]) -> Result<String> {
     let mut seen = Vec::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
-            let entry = entry?;
-            if skip.iter().any(|name| entry.file_name() == *name) {
-                continue;
+    let mut left = vec![root.to_path_buf()];
+    while let Some(path) = left.pop() {
+        let about = path.metadata().with_context(|| path.display().to_string())?;
+        if about.is_dir() {
+            for entry in std::fs::read_dir(&path)? {
+                let entry = entry?;
+                if !skip.iter().any(|name| entry.file_name() == *name) {
+                    left.push(entry.path());
+                }
             }
-            let about = entry.metadata()?;
-            if about.is_dir() {
-                folders.push(entry.path());
-            } else {
-                seen.push(format!("{} {} {:?}", entry.path().display(), about.len(), about.modified()?));
-            }
+        } else {
+            seen.push(format!("{} {} {:?}", path.display(), about.len(), about.modified()?));
         }
     }
     seen.sort();

@@ -12,15 +12,17 @@ use crate::{run, sh};
 pub(crate) fn build(place: &Place) -> Result<()> {
     let app = place.app();
     install(place, &app, "npm-app")?;
-    let inputs = format!(
-        "{}\n{:016x}",
-        sh::inputs(&place.root.join("crates/ui"), &["node_modules", "dist"])?,
-        lock_of(&app)?
-    );
+    let mut inputs = sh::inputs(&app, &["node_modules", "dist"])?;
+    for shared in ["i18n", "icons.json"] {
+        inputs.push_str(&sh::inputs(&place.root.join("crates/ui").join(shared), &[])?);
+    }
     let stamp = place.stamp("ui");
-    if app.join("dist").is_dir() && std::fs::read_to_string(&stamp).is_ok_and(|old| old == inputs) {
+    // The Rust side makes an empty dist where there is none: only a built one has this file.
+    let built = app.join("dist/entries.json").exists();
+    if built && std::fs::read_to_string(&stamp).is_ok_and(|old| old == inputs) {
         return Ok(());
     }
+    let _ = std::fs::remove_file(&stamp);
     sh::step("build the browser program", || sh::run(npm(place, &app).args(["run", "--silent", "build"])))?;
     sh::replace(&stamp, inputs.as_bytes())
 }
