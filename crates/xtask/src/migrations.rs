@@ -180,6 +180,7 @@ pub(crate) fn apply(place: &Place, stores: &Stores, database: &str) -> Result<()
 
 pub(crate) fn check_catalogue(place: &Place, stores: &Stores) -> Result<()> {
     const SCRATCH: &str = "preau_catalogue";
+    let _alone = place.lock(SCRATCH)?;
     apply(place, stores, SCRATCH)?;
     let rows = stores.sql(place, SCRATCH, include_str!("catalogue.sql"))?;
     let mut unused: BTreeSet<(&str, &str)> =
@@ -223,6 +224,7 @@ SELECT c.relname FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid AND i.ind
 /// `preau migrate` on an empty database, then again: the second changes nothing.
 pub(crate) fn migrate_twice(place: &Place, stores: &Stores) -> Result<()> {
     const SCRATCH: &str = "preau_migrate_twice";
+    let _alone = place.lock(SCRATCH)?;
     stores.fresh(place, SCRATCH)?;
     let mut dumps = Vec::new();
     for _ in 0..2 {

@@ -31,6 +31,7 @@ pub(crate) type Cache = BTreeMap<String, Vec<u8>>;
 /// Compiles the workspace against a scratch database made from the migrations, and returns what the macros saved.
 pub(crate) fn regenerate(place: &Place, stores: &Stores, compile: Compile) -> Result<Cache> {
     const SCRATCH: &str = "preau_prepare";
+    let _alone = place.lock(SCRATCH)?;
     migrations::apply(place, stores, SCRATCH)?;
     let saved = place.local.join("sqlx");
     if saved.exists() {
