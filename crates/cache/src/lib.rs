@@ -4,7 +4,7 @@ mod breaker;
 pub mod keys;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
@@ -125,6 +125,30 @@ impl Cache {
         .await
     }
 
+    /// A field of a hash.
+    ///
+    /// # Errors
+    /// Any [`CacheError`].
+    pub async fn hash_get(&self, key: &str, field: &str) -> Result<Option<String>, CacheError> {
+        self.run(redis::cmd("HGET").arg(key).arg(field)).await
+    }
+
+    /// Sets a field of a hash, and keeps the whole hash for `life` from now.
+    ///
+    /// # Errors
+    /// Any [`CacheError`].
+    pub async fn hash_set(&self, key: &str, field: &str, value: &str, life: Duration) -> Result<(), CacheError> {
+        self.script(&HASH_SET, key, &[field, value, &life.as_secs().to_string()]).await
+    }
+
+    /// Forgets a field of a hash.
+    ///
+    /// # Errors
+    /// Any [`CacheError`].
+    pub async fn hash_delete(&self, key: &str, field: &str) -> Result<(), CacheError> {
+        self.run(redis::cmd("HDEL").arg(key).arg(field)).await
+    }
+
     /// Tells every node something that it would find out by itself a little later.
     ///
     /// # Errors
@@ -197,6 +221,13 @@ impl Cache {
         }
     }
 }
+
+/// One round trip for the field and the life of its hash.
+static HASH_SET: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) redis.call('EXPIRE', KEYS[1], ARGV[3]) return redis.status_reply('OK')",
+    )
+});
 
 #[expect(clippy::large_enum_variant, reason = "moved once into a call, never stored")]
 enum Connection {

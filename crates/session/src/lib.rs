@@ -1,1 +1,17 @@
+#![doc = include_str!("../README.md")]
 
+mod access;
+pub mod cookies;
+mod layer;
+mod profile;
+mod queries;
+mod revocations;
+pub mod rules;
+mod sessions;
+
+pub use access::{ACCESS_SECONDS, AccessTokens};
+pub use layer::{SessionLayerState, identify};
+pub use profile::{Profile, load_profile};
+pub use revocations::{RevocationSet, sweep};
+pub use rules::Why;
+pub use sessions::{Device, Grant, Opened, RefreshError, SessionView, Sessions};

@@ -1,0 +1,60 @@
+//! The two cookies of a browser.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use crate::{ACCESS_SECONDS, Grant, sessions::TRUSTED_DAYS};
+
+/// The access token. `__Host-`: only this host, only over TLS (or localhost), never for a subdomain.
+pub const ACCESS: &str = "__Host-preau";
+/// The refresh token.
+pub const REFRESH: &str = "__Host-preau-refresh";
+
+const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
+
+/// The value of a cookie of the request.
+pub fn read<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Sets what `grant` gives. A trusted device keeps its refresh cookie for as long as the family may live; on a shared
+/// one it goes with the browser's window.
+pub fn grant(headers: &mut HeaderMap, grant: &Grant) {
+    push(headers, &format!("{ACCESS}={}; {ATTRIBUTES}; Max-Age={ACCESS_SECONDS}", grant.access));
+    if let Some(refresh) = &grant.refresh {
+        let kept = if grant.trusted { format!("; Max-Age={}", TRUSTED_DAYS * 86_400) } else { String::new() };
+        push(headers, &format!("{REFRESH}={refresh}; {ATTRIBUTES}{kept}"));
+    }
+}
+
+/// Takes both cookies back.
+pub fn clear(headers: &mut HeaderMap) {
+    for name in [ACCESS, REFRESH] {
+        push(headers, &format!("{name}=; {ATTRIBUTES}; Max-Age=0"));
+    }
+}
+
+fn push(headers: &mut HeaderMap, cookie: &str) {
+    // Tokens are base64url and dots: always a header value.
+    if let Ok(value) = HeaderValue::from_str(cookie) {
+        headers.append(header::SET_COOKIE, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_found_by_its_whole_name() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, HeaderValue::from_static("a=1; __Host-preau-refresh=r; __Host-preau=t"));
+        assert_eq!(read(&headers, ACCESS), Some("t"));
+        assert_eq!(read(&headers, REFRESH), Some("r"));
+        assert_eq!(read(&headers, "b"), None);
+    }
+}

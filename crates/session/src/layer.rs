@@ -1,0 +1,44 @@
+//! The layer that says who is asking. No I/O.
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, header},
+    middleware::Next,
+    response::Response,
+};
+use preau_kernel::{Carrier, Identity, Principal};
+
+use crate::{AccessTokens, RevocationSet, cookies};
+
+/// What the layer needs.
+#[derive(Clone, Debug)]
+pub struct SessionLayerState {
+    /// Verifies.
+    pub tokens: AccessTokens,
+    /// Refuses what no longer counts.
+    pub revoked: RevocationSet,
+}
+
+/// Leaves an [`Identity`] on the request. It refuses nothing: the route's policy does.
+pub async fn identify(State(state): State<SessionLayerState>, mut request: Request, next: Next) -> Response {
+    let identity = who(&state, request.headers());
+    request.extensions_mut().insert(identity);
+    next.run(request).await
+}
+
+fn who(state: &SessionLayerState, headers: &HeaderMap) -> Identity {
+    let bearer = headers.get(header::AUTHORIZATION).map(|value| value.to_str().ok().and_then(|v| v.strip_prefix("Bearer ")));
+    // A header that is there decides, even malformed: a request never falls back on the cookie beside it.
+    let (text, carrier) = match bearer {
+        Some(Some(text)) => (text, Carrier::Bearer),
+        Some(None) => return Identity::Refused,
+        None => match cookies::read(headers, cookies::ACCESS) {
+            Some(text) => (text, Carrier::Cookie),
+            None => return Identity::Nobody,
+        },
+    };
+    match state.tokens.verify(text) {
+        Some(token) if !state.revoked.refuses(&token) => Identity::Known(Principal::verified(token), carrier),
+        _ => Identity::Refused,
+    }
+}

@@ -1,0 +1,208 @@
+//! The SQL of sessions.
+
+use chrono::{DateTime, Utc};
+use preau_db::{DbError, LookupTx, PersonTx};
+use preau_kernel::{FamilyId, PersonId};
+use uuid::Uuid;
+
+pub(crate) struct ProfileRow {
+    pub(crate) territory_id: Uuid,
+    pub(crate) state: String,
+    pub(crate) terms_version: String,
+    pub(crate) permission_version: i32,
+    pub(crate) territory_admin: bool,
+    pub(crate) schools: Vec<Uuid>,
+    pub(crate) roles: Vec<String>,
+}
+
+/// Account, memberships in force and administration of the territory, in one row.
+pub(crate) async fn profile(tx: &mut PersonTx) -> Result<Option<ProfileRow>, DbError> {
+    let person = tx.person();
+    Ok(sqlx::query_as!(
+        ProfileRow,
+        r#"
+        SELECT a.territory_id, a.state, a.terms_version, a.permission_version,
+               EXISTS (SELECT 1 FROM territory_admin t
+                        WHERE t.person_id = a.person_id AND t.territory_id = a.territory_id
+                          AND t.ended_at IS NULL) AS "territory_admin!",
+               coalesce(m.schools, '{}') AS "schools!", coalesce(m.roles, '{}') AS "roles!"
+          FROM account a
+          LEFT JOIN LATERAL (
+               SELECT array_agg(p.school_id ORDER BY p.started_at, p.school_id, p.role) AS schools,
+                      array_agg(p.role ORDER BY p.started_at, p.school_id, p.role) AS roles
+                 FROM person_membership p
+                WHERE p.person_id = a.person_id AND p.ended_at IS NULL) m ON true
+         WHERE a.person_id = $1
+        "#,
+        person as PersonId,
+    )
+    .fetch_optional(tx.conn())
+    .await?)
+}
+
+pub(crate) struct FamilyRow {
+    pub(crate) current_hash: Vec<u8>,
+    pub(crate) previous_hash: Option<Vec<u8>>,
+    pub(crate) rotated_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
+    pub(crate) trusted: bool,
+    pub(crate) revoked_at: Option<DateTime<Utc>>,
+}
+
+pub(crate) async fn family(tx: &mut PersonTx, family: FamilyId) -> Result<Option<FamilyRow>, DbError> {
+    let person = tx.person();
+    Ok(sqlx::query_as!(
+        FamilyRow,
+        "SELECT current_hash, previous_hash, rotated_at, expires_at, trusted, revoked_at
+           FROM session_family WHERE person_id = $1 AND family_id = $2",
+        person as PersonId,
+        family as FamilyId,
+    )
+    .fetch_optional(tx.conn())
+    .await?)
+}
+
+pub(crate) struct NewFamily<'a> {
+    pub(crate) family: FamilyId,
+    pub(crate) hash: &'a [u8],
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
+    pub(crate) trusted: bool,
+    pub(crate) device: &'a str,
+}
+
+pub(crate) async fn insert_family(tx: &mut PersonTx, new: NewFamily<'_>) -> Result<(), DbError> {
+    let person = tx.person();
+    sqlx::query!(
+        "INSERT INTO session_family
+             (person_id, family_id, current_hash, rotated_at, created_at, expires_at, trusted, device)
+         VALUES ($1, $2, $3, $4, $4, $5, $6, $7)",
+        person as PersonId,
+        new.family as FamilyId,
+        new.hash,
+        new.now,
+        new.expires_at,
+        new.trusted,
+        new.device,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Moves a family on from `old` to `new`; false when another request has just done it, or it was closed.
+pub(crate) async fn rotate(
+    tx: &mut PersonTx,
+    family: FamilyId,
+    old: &[u8],
+    new: &[u8],
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let person = tx.person();
+    let done = sqlx::query!(
+        "UPDATE session_family SET current_hash = $4, previous_hash = $3, rotated_at = $5
+          WHERE person_id = $1 AND family_id = $2 AND current_hash = $3 AND revoked_at IS NULL",
+        person as PersonId,
+        family as FamilyId,
+        old,
+        new,
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Closes families of the person: the one named, or all, or all but one. Returns those that were open.
+pub(crate) async fn close(
+    tx: &mut PersonTx,
+    only: Option<FamilyId>,
+    but: Option<FamilyId>,
+    why: &str,
+    now: DateTime<Utc>,
+) -> Result<Vec<FamilyId>, DbError> {
+    let person = tx.person();
+    Ok(sqlx::query_scalar!(
+        r#"UPDATE session_family SET revoked_at = $5, revoked_why = $4
+          WHERE person_id = $1 AND revoked_at IS NULL AND expires_at > $5
+            AND ($2::uuid IS NULL OR family_id = $2) AND ($3::uuid IS NULL OR family_id <> $3)
+          RETURNING family_id AS "id: FamilyId""#,
+        person as PersonId,
+        only.map(FamilyId::uuid),
+        but.map(FamilyId::uuid),
+        why,
+        now,
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
+pub(crate) async fn insert_revocation(tx: &mut PersonTx, id: Uuid, family: FamilyId) -> Result<(), DbError> {
+    let person = tx.person();
+    sqlx::query!(
+        "INSERT INTO revocation (person_id, revocation_id, family_id) VALUES ($1, $2, $3)",
+        person as PersonId,
+        id,
+        family as FamilyId,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+pub(crate) struct RevocationRow {
+    pub(crate) person_id: PersonId,
+    pub(crate) family_id: Option<FamilyId>,
+    pub(crate) permission_version: Option<i32>,
+    pub(crate) age_s: f64,
+}
+
+/// Revocations committed in the last `seconds` of the database's clock.
+pub(crate) async fn revocations(tx: &mut LookupTx, seconds: f64) -> Result<Vec<RevocationRow>, DbError> {
+    Ok(sqlx::query_as!(
+        RevocationRow,
+        r#"SELECT person_id AS "person_id: PersonId", family_id AS "family_id: FamilyId", permission_version,
+                  extract(epoch FROM now() - at)::float8 AS "age_s!"
+             FROM revocation WHERE at > now() - make_interval(secs => $1)"#,
+        seconds,
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
+pub(crate) struct ListedFamily {
+    pub(crate) id: FamilyId,
+    pub(crate) device: String,
+    pub(crate) trusted: bool,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) rotated_at: DateTime<Utc>,
+}
+
+/// Open families of the person, newest first, after `before`.
+pub(crate) async fn list(
+    tx: &mut PersonTx,
+    before: Option<FamilyId>,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<ListedFamily>, DbError> {
+    let person = tx.person();
+    Ok(sqlx::query_as!(
+        ListedFamily,
+        r#"SELECT family_id AS "id: FamilyId", device, trusted, created_at, rotated_at
+             FROM session_family
+            WHERE person_id = $1 AND revoked_at IS NULL AND expires_at > $4
+              AND ($2::uuid IS NULL OR family_id < $2)
+            ORDER BY family_id DESC LIMIT $3"#,
+        person as PersonId,
+        before.map(FamilyId::uuid),
+        limit,
+        now,
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
+/// Forgets revocations older than a day: far past anything that could still be presented.
+pub(crate) async fn sweep_revocations(tx: &mut LookupTx) -> Result<u64, DbError> {
+    Ok(sqlx::query!("DELETE FROM revocation WHERE at < now() - interval '1 day'").execute(tx.conn()).await?.rows_affected())
+}

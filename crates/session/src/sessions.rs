@@ -1,0 +1,390 @@
+//! Session families: opened, refreshed, closed.
+
+use chrono::{DateTime, Duration, Utc};
+use preau_cache::{Cache, keys};
+use preau_db::{Db, DbError, PersonTx};
+use preau_kernel::{Clock, FamilyId, Limit, Membership, PersonId, TerritoryId, Token};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use uuid::Uuid;
+
+use crate::{
+    ACCESS_SECONDS, AccessTokens, Profile, RevocationSet, load_profile, queries,
+    rules::{Decision, FamilyState, GRACE, ROTATE_AFTER, RefreshToken, SecretHash, Why, decide},
+};
+
+/// A family lives this long on a device that the person trusts.
+pub(crate) const TRUSTED_DAYS: i64 = 30;
+/// And this long on a shared one.
+const SHARED_HOURS: i64 = 12;
+/// A working copy is believed for this long after it was read from PostgreSQL.
+const BELIEVED: Duration = ROTATE_AFTER;
+
+/// Opens, refreshes and closes sessions. Cheap to clone.
+#[derive(Clone)]
+pub struct Sessions {
+    db: Db,
+    cache: Cache,
+    tokens: AccessTokens,
+    revoked: RevocationSet,
+    clock: Clock,
+    chain_key: [u8; 32],
+}
+
+/// The device that signs in.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// What the person will recognise it by, such as "Chrome, Android".
+    pub label: String,
+    /// Whether it is the person's own.
+    pub trusted: bool,
+}
+
+/// What a client is given.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// The access token.
+    pub access: String,
+    /// The refresh token, when it is new.
+    pub refresh: Option<String>,
+    /// How long the access token is honoured, in seconds.
+    pub expires_in: i64,
+    /// Whether the device is the person's own.
+    pub trusted: bool,
+    /// What the access token says.
+    pub token: Token,
+}
+
+/// A family written in a transaction that is not committed yet.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    refresh: RefreshToken,
+    copy: WorkingCopy,
+}
+
+/// A family as its owner sees it.
+#[derive(Clone, Debug)]
+pub struct SessionView {
+    /// The family.
+    pub id: FamilyId,
+    /// The device.
+    pub device: String,
+    /// Whether it is the person's own.
+    pub trusted: bool,
+    /// When it signed in.
+    pub created_at: DateTime<Utc>,
+    /// When it was last active, to the hour.
+    pub last_seen_at: DateTime<Utc>,
+}
+
+/// A refresh that was not granted.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// Signed out, expired, closed or never ours: sign in again.
+    #[error("session has ended")]
+    Ended,
+    /// PostgreSQL was needed and did not help.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The key ring is empty.
+    #[error("no key to sign with")]
+    NoKey,
+}
+
+/// What Redis holds of a family: enough to refresh without PostgreSQL.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct WorkingCopy {
+    territory: TerritoryId,
+    admin: bool,
+    memberships: SmallVec<[Membership; 2]>,
+    version: i32,
+    current: SecretHash,
+    previous: Option<SecretHash>,
+    rotated_at: DateTime<Utc>,
+    used: bool,
+    expires_at: DateTime<Utc>,
+    trusted: bool,
+    read_at: DateTime<Utc>,
+}
+
+impl WorkingCopy {
+    fn state(&self) -> FamilyState {
+        FamilyState {
+            current: self.current,
+            previous: self.previous,
+            rotated_at: self.rotated_at,
+            successor_used: self.used,
+            expires_at: self.expires_at,
+            revoked: false,
+        }
+    }
+}
+
+impl Sessions {
+    /// Sessions over these stores. `chain_key` is derived from the master key.
+    pub fn new(
+        db: Db,
+        cache: Cache,
+        tokens: AccessTokens,
+        revoked: RevocationSet,
+        clock: Clock,
+        chain_key: [u8; 32],
+    ) -> Self {
+        Self { db, cache, tokens, revoked, clock, chain_key }
+    }
+
+    /// Writes a family for the transaction's person. The caller commits, and then calls [`Self::grant`]: nothing is
+    /// given before it is durable.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn open(&self, tx: &mut PersonTx, profile: &Profile, device: &Device) -> Result<Opened, DbError> {
+        let now = self.clock.now();
+        let family: FamilyId = self.clock.mint();
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(|_| DbError::Corrupt("the system has no randomness to give"))?;
+        let refresh = RefreshToken::new(tx.person(), family, secret);
+        let lives = if device.trusted { Duration::days(TRUSTED_DAYS) } else { Duration::hours(SHARED_HOURS) };
+        let hash = refresh.hash();
+        let label: String = device.label.chars().take(80).collect();
+        let new = queries::NewFamily {
+            family,
+            hash: &hash,
+            now,
+            expires_at: now + lives,
+            trusted: device.trusted,
+            device: &label,
+        };
+        queries::insert_family(tx, new).await?;
+        let copy = copy_of(profile, hash, None, now, now + lives, device.trusted, now);
+        Ok(Opened { refresh, copy })
+    }
+
+    /// Gives the tokens of a family that is committed.
+    ///
+    /// # Errors
+    /// [`RefreshError::NoKey`].
+    pub async fn grant(&self, opened: Opened) -> Result<Grant, RefreshError> {
+        self.remember(opened.refresh.person, opened.refresh.family, &opened.copy).await;
+        self.give(&opened.refresh, &opened.copy, true)
+    }
+
+    /// Exchanges a refresh token. Normally one read of Redis; PostgreSQL when Redis has nothing, when an hour has
+    /// passed, and before anything is refused or killed.
+    ///
+    /// # Errors
+    /// [`RefreshError::Ended`] when the person must sign in again; a [`DbError`] when PostgreSQL was needed and away.
+    pub async fn refresh(&self, presented: &str) -> Result<Grant, RefreshError> {
+        let token = RefreshToken::parse(presented).ok_or(RefreshError::Ended)?;
+        if self.revoked.has_family(token.family) {
+            return Err(RefreshError::Ended);
+        }
+        let (hash, now) = (token.hash(), self.clock.now());
+        if let Some(mut copy) = self.recall(token.person, token.family, now).await {
+            match decide(&copy.state(), &hash, now) {
+                Decision::Keep => {
+                    if copy.previous.is_some() && !copy.used && now - copy.rotated_at <= GRACE {
+                        copy.used = true;
+                        self.remember(token.person, token.family, &copy).await;
+                    }
+                    return self.give(&token, &copy, false);
+                }
+                Decision::GiveSuccessorAgain => {
+                    return self.give(&token.successor(&self.chain_key), &copy, true);
+                }
+                // The copy may be behind: only the truth refuses.
+                Decision::Rotate | Decision::Ended | Decision::Kill => {}
+            }
+        }
+        self.refresh_from_truth(&token, &hash, now).await
+    }
+
+    async fn refresh_from_truth(
+        &self,
+        token: &RefreshToken,
+        hash: &SecretHash,
+        now: DateTime<Utc>,
+    ) -> Result<Grant, RefreshError> {
+        let mut tx = self.db.as_person(token.person).await?;
+        let row = queries::family(&mut tx, token.family).await?.ok_or(RefreshError::Ended)?;
+        let state = state_of(&row)?;
+        let profile = load_profile(&mut tx).await?.filter(|profile| profile.active).ok_or(RefreshError::Ended)?;
+        let copy = |current, previous, rotated_at| {
+            copy_of(&profile, current, previous, rotated_at, row.expires_at, row.trusted, now)
+        };
+        match decide(&state, hash, now) {
+            Decision::Ended => Err(RefreshError::Ended),
+            Decision::Kill => {
+                self.close_in(&mut tx, Some(token.family), None, Why::Reuse).await?;
+                tx.commit().await?;
+                self.spread(token.person, &[token.family]).await;
+                tracing::warn!(family.id = %token.family, "an old refresh secret came back: family closed");
+                Err(RefreshError::Ended)
+            }
+            Decision::Keep => {
+                tx.commit().await?;
+                let copy = copy(state.current, state.previous, state.rotated_at);
+                self.remember(token.person, token.family, &copy).await;
+                self.give(token, &copy, false)
+            }
+            Decision::GiveSuccessorAgain => {
+                tx.commit().await?;
+                let copy = copy(state.current, state.previous, state.rotated_at);
+                self.give(&token.successor(&self.chain_key), &copy, true)
+            }
+            Decision::Rotate => {
+                let next = token.successor(&self.chain_key);
+                // False when the other tab has just done it (the same successor, then) or the family was closed
+                // meanwhile: reading again tells which.
+                let rotated = queries::rotate(&mut tx, token.family, hash, &next.hash(), now).await?;
+                tx.commit().await?;
+                if !rotated {
+                    let mut tx = self.db.as_person(token.person).await?;
+                    let row = queries::family(&mut tx, token.family).await?.ok_or(RefreshError::Ended)?;
+                    tx.commit().await?;
+                    if decide(&state_of(&row)?, hash, now) != Decision::GiveSuccessorAgain {
+                        return Err(RefreshError::Ended);
+                    }
+                }
+                let copy = copy(next.hash(), Some(*hash), now);
+                self.remember(token.person, token.family, &copy).await;
+                self.give(&next, &copy, true)
+            }
+        }
+    }
+
+    /// Closes one family and says so to every node. Closing what is closed already is no fault.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn close(&self, person: PersonId, family: FamilyId, why: Why) -> Result<bool, DbError> {
+        let mut tx = self.db.as_person(person).await?;
+        let closed = self.close_in(&mut tx, Some(family), None, why).await?;
+        tx.commit().await?;
+        self.spread(person, &closed).await;
+        Ok(!closed.is_empty())
+    }
+
+    /// Closes, in a transaction of the caller's, the family named, or all but one. After its commit the caller calls
+    /// [`Self::spread`] with what was closed.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn close_in(
+        &self,
+        tx: &mut PersonTx,
+        only: Option<FamilyId>,
+        but: Option<FamilyId>,
+        why: Why,
+    ) -> Result<Vec<FamilyId>, DbError> {
+        let closed = queries::close(tx, only, but, why.as_str(), self.clock.now()).await?;
+        for family in &closed {
+            queries::insert_revocation(tx, self.clock.mint::<Uuid>(), *family).await?;
+        }
+        Ok(closed)
+    }
+
+    /// Tells this node at once, the others by pub/sub, and Redis to forget its copies. Best effort: the others read
+    /// PostgreSQL each second anyway, and a copy that stays is refused by the set and then too old to be believed.
+    pub async fn spread(&self, person: PersonId, closed: &[FamilyId]) {
+        for family in closed {
+            self.revoked.add_family(*family);
+            let key = self.cache.key(&keys::families(person));
+            drop(self.cache.hash_delete(&key, &family.to_string()).await);
+        }
+        if !closed.is_empty() {
+            drop(self.cache.publish(keys::REVOKED, "").await);
+        }
+    }
+
+    /// Open families of a person, newest first, with one row more than `limit`.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn list(
+        &self,
+        person: PersonId,
+        before: Option<FamilyId>,
+        limit: Limit,
+    ) -> Result<Vec<SessionView>, DbError> {
+        let mut tx = self.db.as_person(person).await?;
+        let rows = queries::list(&mut tx, before, limit.rows_and_one(), self.clock.now()).await?;
+        tx.commit().await?;
+        let view = |row: queries::ListedFamily| SessionView {
+            id: row.id,
+            device: row.device,
+            trusted: row.trusted,
+            created_at: row.created_at,
+            last_seen_at: row.rotated_at,
+        };
+        Ok(rows.into_iter().map(view).collect())
+    }
+
+    fn give(&self, refresh: &RefreshToken, copy: &WorkingCopy, is_new: bool) -> Result<Grant, RefreshError> {
+        let token = Token {
+            family: refresh.family,
+            person: refresh.person,
+            territory: copy.territory,
+            territory_admin: copy.admin,
+            memberships: copy.memberships.clone(),
+            permission_version: copy.version,
+            issued_at: self.clock.now(),
+        };
+        let access = self.tokens.sign(&token).ok_or(RefreshError::NoKey)?;
+        let refresh = is_new.then(|| refresh.reveal());
+        Ok(Grant { access, refresh, expires_in: ACCESS_SECONDS, trusted: copy.trusted, token })
+    }
+
+    async fn recall(&self, person: PersonId, family: FamilyId, now: DateTime<Utc>) -> Option<WorkingCopy> {
+        let key = self.cache.key(&keys::families(person));
+        let text = self.cache.hash_get(&key, &family.to_string()).await.ok()??;
+        let copy: WorkingCopy = serde_json::from_str(&text).ok()?;
+        let outdated = self.revoked.least_version(person).is_some_and(|least| copy.version < least);
+        (!outdated && now - copy.read_at < BELIEVED).then_some(copy)
+    }
+
+    async fn remember(&self, person: PersonId, family: FamilyId, copy: &WorkingCopy) {
+        let Ok(text) = serde_json::to_string(copy) else { return };
+        let key = self.cache.key(&keys::families(person));
+        let life = BELIEVED.to_std().unwrap_or_default();
+        // Best effort: without its copy a family refreshes from PostgreSQL.
+        drop(self.cache.hash_set(&key, &family.to_string(), &text, life).await);
+    }
+}
+
+fn copy_of(
+    profile: &Profile,
+    current: SecretHash,
+    previous: Option<SecretHash>,
+    rotated_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    trusted: bool,
+    read_at: DateTime<Utc>,
+) -> WorkingCopy {
+    WorkingCopy {
+        territory: profile.territory,
+        admin: profile.territory_admin,
+        memberships: profile.memberships.clone(),
+        version: profile.permission_version,
+        current,
+        previous,
+        rotated_at,
+        used: false,
+        expires_at,
+        trusted,
+        read_at,
+    }
+}
+
+fn state_of(row: &queries::FamilyRow) -> Result<FamilyState, DbError> {
+    let hash = |bytes: &[u8]| SecretHash::try_from(bytes).map_err(|_| DbError::Corrupt("hash of another length"));
+    Ok(FamilyState {
+        current: hash(&row.current_hash)?,
+        previous: row.previous_hash.as_deref().map(hash).transpose()?,
+        rotated_at: row.rotated_at,
+        // Only Redis knows whether the successor was used; without it the grace of a minute bounds the doubt.
+        successor_used: false,
+        expires_at: row.expires_at,
+        revoked: row.revoked_at.is_some(),
+    })
+}
