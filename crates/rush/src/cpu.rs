@@ -162,6 +162,8 @@ fn parse_machine(text: &str) -> Option<(Duration, Duration)> {
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
     groups: Vec<(String, Vec<u32>)>,
+    /// Read without their children, which are in other groups.
+    alone: Vec<(String, u32)>,
 }
 
 impl Watch {
@@ -171,6 +173,11 @@ impl Watch {
             Some((_, members)) => members.extend(pids),
             None => self.groups.push((name.to_owned(), pids.into_iter().collect())),
         }
+    }
+
+    /// Adds one process without its children: this one, whose children may be the server that it measures.
+    pub fn add_alone(&mut self, name: &str, pid: u32) {
+        self.alone.push((name.to_owned(), pid));
     }
 
     /// Reads `NAME=PID[,PID…]` or `NAME=:PORT[,:PORT…]` (whoever listens there).
@@ -191,7 +198,7 @@ impl Watch {
         Ok(())
     }
 
-    /// The time of every group, children included, in the order of [`Watch::add`].
+    /// The time of every group, in the order they were added.
     ///
     /// # Errors
     /// A watched process is gone.
@@ -203,6 +210,9 @@ impl Watch {
                 total += of_family(*pid).with_context(|| format!("the {name} died"))?;
             }
             times.push((name.clone(), total));
+        }
+        for (name, pid) in &self.alone {
+            times.push((name.clone(), of_process(*pid)?));
         }
         let (busy, stolen) = of_machine()?;
         Ok(Reading { times, busy, stolen })

@@ -53,7 +53,7 @@ pub async fn run(plan: &Plan, accounts: &[Account], around: Surroundings) -> any
     let client = Arc::new(Client::new(&around.targets, limits.connections, limits.timeout())?);
     client.warm().await?;
     let mut watch = around.watch;
-    watch.add("generator", [std::process::id()]);
+    watch.add_alone("generator", std::process::id());
     let since = match &around.database {
         Some(database) => Some(reconcile::now(database).await?),
         None => None,

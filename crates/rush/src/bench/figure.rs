@@ -71,6 +71,7 @@ pub(crate) const TABLE: &[(Group, &str, &str, Goal)] = &[
     (Group::Scale, "sign_ins_per_s_1_node", "per_s", Goal::Printed),
     (Group::Scale, "sign_ins_per_s_2_nodes", "per_s", Goal::Printed),
     (Group::Scale, "sign_ins_per_s_4_nodes", "per_s", Goal::Printed),
+    (Group::Scale, "bare_hash_scale_out_4", "ratio", Goal::Printed),
     (Group::Unhashed, "unhashed_per_s_1_node", "per_s", Goal::Printed),
     (Group::Unhashed, "unhashed_per_s_2_nodes", "per_s", Goal::Printed),
     (Group::Unhashed, "unhashed_per_s_4_nodes", "per_s", Goal::Printed),
@@ -135,6 +136,9 @@ impl Sheet {
 
     /// Notes and prints the figures of `group`; those that `found` lacks have no value, for the reason `why`.
     pub(crate) fn fill(&mut self, group: Group, found: &[(&str, f64)], why: &str) -> anyhow::Result<()> {
+        if !why.is_empty() {
+            say(&format!("  {group:?} cannot be measured: {why}"));
+        }
         for &(owner, name, unit, goal) in TABLE {
             if owner != group {
                 continue;
@@ -155,6 +159,9 @@ impl Sheet {
     ) -> anyhow::Result<()> {
         let row = TABLE.iter().find(|(_, known, ..)| *known == name);
         let &(_, name, unit, goal) = row.with_context(|| format!("`{name}` is no figure of the table"))?;
+        if let Some(note) = &note {
+            say(&format!("  {name}: {note}"));
+        }
         self.set(name, unit, goal, value, note)
     }
 
@@ -170,9 +177,6 @@ impl Sheet {
         let ok = value.is_some_and(|value| goal.met(value));
         let shown = value.map_or_else(|| "not-measured".to_owned(), short);
         writeln!(std::io::stdout(), "{name} {shown} {unit} {goal} {}", if ok { "ok" } else { "short" })?;
-        if let Some(note) = &note {
-            say(&format!("  {name}: {note}"));
-        }
         let entry = Entry {
             value,
             unit: unit.to_owned(),

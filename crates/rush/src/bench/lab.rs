@@ -13,16 +13,18 @@ use std::{
 use anyhow::{Context as _, bail};
 use rand::Rng as _;
 use serde::Deserialize;
-use tokio::{process::Command, time::sleep};
+use tokio::{process::Command, task::JoinSet, time::sleep};
 
 use super::{
     process::{Core, Cores, Process, free_port, output},
-    slice::Slice,
+    slice::{self, PREFIX, Slice},
 };
 use crate::{
     accounts::{self, Account},
+    argon::Hashed,
     client::{Ask, Client},
     cpu::{self, Watch},
+    number::float,
     progress::say,
     reconcile::psql,
 };
@@ -156,6 +158,7 @@ impl Lab {
     }
 
     async fn furnish(&mut self) -> anyhow::Result<()> {
+        slice::sweep();
         self.sweep().await?;
         self.postmaster = self.find_postmaster().await?;
         let mut family = cpu::children(self.postmaster);
@@ -324,22 +327,59 @@ impl Lab {
         self.serve(&["serve"], quota_us).await
     }
 
-    async fn serve(&mut self, arguments: &[&str], quota_us: Option<u32>) -> anyhow::Result<Node> {
+    /// The bare hash in `size` slices side by side; hashes per second, all together.
+    pub(crate) async fn bare_in_slices(
+        &mut self,
+        size: usize,
+        quota_us: u32,
+        window: Duration,
+    ) -> anyhow::Result<f64> {
+        let me = std::env::current_exe().context("cannot find my own program")?;
+        let mut hashing = JoinSet::new();
+        for _ in 0..size {
+            let slice = Slice::make(&self.next_name(), quota_us)?;
+            let mut command = self.sliced(&slice, &me);
+            command.args(["argon", "--seconds", &window.as_secs_f64().to_string()]);
+            hashing.spawn(async move {
+                let text = output("preau-rush argon", &mut command, window * 2 + START).await;
+                drop(slice);
+                text
+            });
+        }
+        let mut per_s = 0.0;
+        while let Some(ended) = hashing.join_next().await {
+            let hashed: Hashed =
+                serde_json::from_str(&ended??).context("the bare hash printed something else")?;
+            per_s += float(hashed.hashes) / hashed.wall_s;
+        }
+        Ok(per_s)
+    }
+
+    fn next_name(&mut self) -> String {
         self.started += 1;
-        let name = format!("preau-bench-{}-{}", std::process::id(), self.started);
+        format!("{PREFIX}{}-{}", std::process::id(), self.started)
+    }
+
+    /// `program` on the server's core and in a slice of it, which it joins before it starts its threads.
+    fn sliced(&self, slice: &Slice, program: &Path) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(slice.door());
+        if let Some(core) = self.cores.number(Core::Server) {
+            shell.args(["taskset", "-c", &core.to_string()]);
+        }
+        shell.arg(program);
+        shell
+    }
+
+    async fn serve(&mut self, arguments: &[&str], quota_us: Option<u32>) -> anyhow::Result<Node> {
+        let name = self.next_name();
         let (port, probe) = (free_port()?, free_port()?);
         let slice = quota_us.map(|quota| Slice::make(&name, quota)).transpose()?;
         let mut command = match &slice {
             Some(slice) => {
-                // It joins before it starts its threads, which inherit the group.
-                let mut shell = Command::new("sh");
-                shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(slice.door());
-                if let Some(core) = self.cores.number(Core::Server) {
-                    shell.args(["taskset", "-c", &core.to_string()]);
-                }
-                shell.arg(&self.preau);
-                self.configure(&mut shell)?;
-                shell
+                let mut command = self.sliced(slice, &self.preau);
+                self.configure(&mut command)?;
+                command
             }
             None => self.preau(Core::Server)?,
         };
@@ -429,7 +469,7 @@ impl Lab {
         if let Some(proxy) = proxy {
             watch.add("proxy", [proxy.pid()]);
         }
-        watch.add("generator", [std::process::id()]);
+        watch.add_alone("generator", std::process::id());
         watch
     }
 
@@ -450,6 +490,9 @@ impl Lab {
         if let Err(e) = self.cores.free(&pinned).await {
             say(&format!("PostgreSQL stays pinned to one core until it restarts: {e}"));
         }
+        // Nodes that were dropped rather than stopped may still be ending.
+        sleep(Duration::from_millis(200)).await;
+        slice::sweep();
         // Logs of a bench that went well are of no use, and large.
         let _ = std::fs::remove_dir_all(&self.folder);
     }

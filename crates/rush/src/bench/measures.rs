@@ -239,7 +239,7 @@ pub(crate) async fn home(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found> {
 
     let mut watch = Watch::default();
     watch.add("node", [empty_process.pid]);
-    watch.add("generator", [std::process::id()]);
+    watch.add_alone("generator", std::process::id());
     let client = lab.client(&[empty_url]).await?;
     // The empty stack has its own keys or none: what it checks of a token, it is given.
     let token = days.first().map(|day| Arc::clone(&day.tokens.access)).unwrap_or_else(|| Arc::from(""));
@@ -476,12 +476,22 @@ async fn sized(lab: &mut Lab, pace: Pace, size: usize, clients_each: usize) -> a
     Ok(found)
 }
 
-/// One, two and four nodes, hashing as in production.
+/// One, two and four nodes, hashing as in production. Beside them, what one and four bare hashes do in the same
+/// slices: four that share a core's caches lose a little without any Préau between them.
 pub(crate) async fn scale_out(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found> {
+    let mut bare = Vec::new();
+    for _ in 0..pace.scale_rounds {
+        let one = lab.bare_in_slices(1, QUOTA_US, pace.scale_segment / 2).await?;
+        let four = lab.bare_in_slices(4, QUOTA_US, pace.scale_segment / 2).await?;
+        let again = lab.bare_in_slices(1, QUOTA_US, pace.scale_segment / 2).await?;
+        bare.push(four / (2.0 * (one + again)));
+    }
+    let bare = median(&bare).context("no round")?;
     let Scaled { per_s: [one, two, four], .. } = scaled(lab, pace, HASHING_CLIENTS).await?;
     Ok(vec![
         ("scale_out_2", two / (2.0 * one)),
         ("scale_out_4", four / (4.0 * one)),
+        ("bare_hash_scale_out_4", bare),
         ("sign_ins_per_s_1_node", one),
         ("sign_ins_per_s_2_nodes", two),
         ("sign_ins_per_s_4_nodes", four),
@@ -495,6 +505,7 @@ pub(crate) async fn unhashed(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found>
     let found = scaled(lab, pace, 16).await?;
     let Scaled { per_s: [one, two, four], largest, wal_each, ops_each } = found;
     let largest = largest.context("no measurement with four nodes")?;
+    let hash_us = bare_hashes(lab, pace.segment).await?.each_s() * 1e6;
     let [node, postgres, redis, proxy] =
         ["node", "postgres", "redis", "proxy"].map(|group| largest.each_us(group));
     Ok(vec![
@@ -508,13 +519,10 @@ pub(crate) async fn unhashed(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found>
         ("unhashed_wal_bytes", wal_each),
         ("unhashed_redis_ops", ops_each),
         // A hashing node's core makes so many sign-ins; one core of PostgreSQL, or Redis, keeps up with so many.
-        ("postgres_core_saturates_at_node_cores", HASH_US / postgres),
-        ("redis_saturates_at_node_cores", HASH_US / redis),
+        ("postgres_core_saturates_at_node_cores", (hash_us + node) / postgres),
+        ("redis_saturates_at_node_cores", (hash_us + node) / redis),
     ])
 }
-
-/// CPU of a whole sign-in on a node, in µs: DESIGN §5's 17 ms hash and what is beside it.
-const HASH_US: f64 = 18_000.0;
 
 /// Gives everybody of the demo database the cheapest hash there is of the password they have.
 async fn cheapen(lab: &Lab) -> anyhow::Result<()> {

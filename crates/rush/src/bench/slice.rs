@@ -65,6 +65,19 @@ impl Drop for Slice {
     }
 }
 
+/// Removes groups that were left behind: those whose process was still ending when the handle was dropped, and those
+/// of benches that were killed. A group in use stays: the kernel refuses.
+pub(crate) fn sweep() {
+    let root = version_1().unwrap_or_else(|| PathBuf::from("/sys/fs/cgroup"));
+    let ours = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(PREFIX);
+    for entry in fs::read_dir(root).into_iter().flatten().flatten().filter(ours) {
+        let _ = fs::remove_dir(entry.path());
+    }
+}
+
+/// What our groups' names begin with.
+pub(crate) const PREFIX: &str = "preau-bench-";
+
 /// The mount of version 1's cpu controller.
 fn version_1() -> Option<PathBuf> {
     fs::read_to_string("/proc/mounts").ok()?.lines().find_map(parse_mount)
