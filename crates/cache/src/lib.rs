@@ -141,6 +141,22 @@ impl Cache {
         self.script(&HASH_SET, key, &[field, value, &life.as_secs().to_string()]).await
     }
 
+    /// Adds one to a field of a hash, which is kept for `life` from the first time; returns the new value.
+    ///
+    /// # Errors
+    /// Any [`CacheError`].
+    pub async fn hash_increment(&self, key: &str, field: &str, life: Duration) -> Result<i64, CacheError> {
+        self.script(&HASH_INCREMENT, key, &[field, &life.as_secs().to_string()]).await
+    }
+
+    /// Forgets a key.
+    ///
+    /// # Errors
+    /// Any [`CacheError`].
+    pub async fn delete(&self, key: &str) -> Result<(), CacheError> {
+        self.run(redis::cmd("DEL").arg(key)).await
+    }
+
     /// Forgets a field of a hash.
     ///
     /// # Errors
@@ -226,6 +242,12 @@ impl Cache {
 static HASH_SET: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) redis.call('EXPIRE', KEYS[1], ARGV[3]) return redis.status_reply('OK')",
+    )
+});
+
+static HASH_INCREMENT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local n = redis.call('HINCRBY', KEYS[1], ARGV[1], 1) if n == 1 then redis.call('EXPIRE', KEYS[1], ARGV[2]) end return n",
     )
 });
 

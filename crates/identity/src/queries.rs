@@ -1,0 +1,203 @@
+//! The SQL of identity.
+
+use chrono::{DateTime, Utc};
+use preau_db::{Db, DbError, LookupTx, PersonTx, SchoolTx};
+use preau_kernel::PersonId;
+
+/// The person of a login name.
+pub(crate) async fn person_of_login(tx: &mut LookupTx, login: &str) -> Result<Option<PersonId>, DbError> {
+    Ok(sqlx::query_scalar!(r#"SELECT person_id AS "id: PersonId" FROM login WHERE login = $1"#, login)
+        .fetch_optional(tx.conn())
+        .await?)
+}
+
+pub(crate) struct Secrets {
+    pub(crate) first_name: String,
+    pub(crate) last_name: String,
+    pub(crate) state: String,
+    pub(crate) password: Option<String>,
+    pub(crate) code_hash: Option<Vec<u8>>,
+}
+
+/// Names, state of the account, password and unused code of the transaction's person.
+pub(crate) async fn secrets(tx: &mut PersonTx, now: DateTime<Utc>) -> Result<Option<Secrets>, DbError> {
+    let person = tx.person();
+    Ok(sqlx::query_as!(
+        Secrets,
+        r#"
+        SELECT p.first_name, p.last_name, a.state, c.secret AS "password?", k.code_hash AS "code_hash?"
+          FROM account a
+          JOIN person p ON p.person_id = a.person_id
+          LEFT JOIN credential c ON c.person_id = a.person_id AND c.kind = 'password'
+          LEFT JOIN activation_code k ON k.person_id = a.person_id AND k.used_at IS NULL AND k.expires_at > $2
+         WHERE a.person_id = $1
+        "#,
+        person as PersonId,
+        now,
+    )
+    .fetch_optional(tx.conn())
+    .await?)
+}
+
+/// Uses the code up; false when another request has just done so.
+pub(crate) async fn use_code(tx: &mut PersonTx, code_hash: &[u8], now: DateTime<Utc>) -> Result<bool, DbError> {
+    let person = tx.person();
+    let done = sqlx::query!(
+        "UPDATE activation_code SET used_at = $3
+          WHERE person_id = $1 AND code_hash = $2 AND used_at IS NULL AND expires_at > $3",
+        person as PersonId,
+        code_hash,
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(crate) async fn set_password(tx: &mut PersonTx, phc: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+    let person = tx.person();
+    sqlx::query!(
+        "INSERT INTO credential (person_id, kind, secret, changed_at) VALUES ($1, 'password', $2, $3)
+         ON CONFLICT (person_id, kind) DO UPDATE SET secret = excluded.secret, changed_at = excluded.changed_at",
+        person as PersonId,
+        phc,
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn activate(tx: &mut PersonTx, terms: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+    let person = tx.person();
+    sqlx::query!(
+        "UPDATE account SET state = 'active', terms_version = $2, activated_at = $3, updated_at = $3
+          WHERE person_id = $1 AND state = 'imported'",
+        person as PersonId,
+        terms,
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn accept_terms(tx: &mut PersonTx, terms: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+    let person = tx.person();
+    sqlx::query!(
+        "UPDATE account SET terms_version = $2, updated_at = $3 WHERE person_id = $1",
+        person as PersonId,
+        terms,
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Whether the school's member `maker` may make a code for `person`: an administrator for anybody of the school, a
+/// teacher for the pupils of a class taught.
+pub(crate) async fn may_make_code(
+    tx: &mut SchoolTx,
+    maker: PersonId,
+    maker_is_admin: bool,
+    person: PersonId,
+) -> Result<bool, DbError> {
+    let school = tx.school();
+    Ok(sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (SELECT 1 FROM membership m WHERE m.school_id = $1 AND m.person_id = $4 AND m.ended_at IS NULL)
+           AND ($3 OR EXISTS (
+               SELECT 1 FROM class_teacher t
+                 JOIN class_pupil c ON c.school_id = t.school_id AND c.class_id = t.class_id
+                WHERE t.school_id = $1 AND t.person_id = $2 AND c.person_id = $4)) AS "may!"
+        "#,
+        school as preau_kernel::SchoolId,
+        maker as PersonId,
+        maker_is_admin,
+        person as PersonId,
+    )
+    .fetch_one(tx.conn())
+    .await?)
+}
+
+pub(crate) struct AccountRow {
+    pub(crate) login: String,
+    pub(crate) state: String,
+}
+
+pub(crate) async fn account(tx: &mut PersonTx) -> Result<Option<AccountRow>, DbError> {
+    let person = tx.person();
+    Ok(sqlx::query_as!(AccountRow, "SELECT login, state FROM account WHERE person_id = $1", person as PersonId)
+        .fetch_optional(tx.conn())
+        .await?)
+}
+
+pub(crate) async fn put_code(
+    tx: &mut PersonTx,
+    code_hash: &[u8],
+    made_by: Option<PersonId>,
+    expires_at: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let person = tx.person();
+    sqlx::query!(
+        "INSERT INTO activation_code (person_id, code_hash, made_by, expires_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (person_id) DO UPDATE
+            SET code_hash = excluded.code_hash, made_by = excluded.made_by, expires_at = excluded.expires_at,
+                used_at = NULL",
+        person as PersonId,
+        code_hash,
+        made_by.map(PersonId::uuid),
+        expires_at,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn locked_until(db: &Db, identifier: &[u8]) -> Result<Option<DateTime<Utc>>, DbError> {
+    let mut tx = db.lookup().await?;
+    let until = sqlx::query_scalar!("SELECT locked_until FROM sign_in_failure WHERE identifier_hash = $1", identifier)
+        .fetch_optional(tx.conn())
+        .await?
+        .flatten();
+    tx.commit().await?;
+    Ok(until)
+}
+
+/// Counts a failure and returns how many there are in the hour that began with the first.
+pub(crate) async fn add_failure(
+    tx: &mut LookupTx,
+    identifier: &[u8],
+    now: DateTime<Utc>,
+    window_start: DateTime<Utc>,
+) -> Result<i32, DbError> {
+    Ok(sqlx::query_scalar!(
+        "INSERT INTO sign_in_failure (identifier_hash, failures, window_started_at) VALUES ($1, 1, $2)
+         ON CONFLICT (identifier_hash) DO UPDATE
+            SET failures = CASE WHEN sign_in_failure.window_started_at < $3 THEN 1 ELSE sign_in_failure.failures + 1 END,
+                window_started_at = CASE WHEN sign_in_failure.window_started_at < $3
+                                         THEN excluded.window_started_at ELSE sign_in_failure.window_started_at END,
+                locked_until = CASE WHEN sign_in_failure.window_started_at < $3 THEN NULL
+                                    ELSE sign_in_failure.locked_until END
+         RETURNING failures",
+        identifier,
+        now,
+        window_start,
+    )
+    .fetch_one(tx.conn())
+    .await?)
+}
+
+pub(crate) async fn lock_until(tx: &mut LookupTx, identifier: &[u8], until: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!("UPDATE sign_in_failure SET locked_until = $2 WHERE identifier_hash = $1", identifier, until)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn forget_failures(db: &Db, identifier: &[u8]) -> Result<(), DbError> {
+    let mut tx = db.lookup().await?;
+    sqlx::query!("DELETE FROM sign_in_failure WHERE identifier_hash = $1", identifier).execute(tx.conn()).await?;
+    tx.commit().await
+}
