@@ -7,6 +7,7 @@ mod policy;
 mod problem;
 mod request_log;
 mod routes;
+mod tagged;
 
 pub use extract::{AdminOf, Cursors, InSchool, ListQuery, Me, Reply, ValidJson, ValidPath, ValidQuery};
 pub use gate::Gate;
@@ -15,3 +16,4 @@ pub use policy::{Policy, Who};
 pub use problem::{Cause, FieldError, Problem, ProblemBody};
 pub use request_log::request_log;
 pub use routes::{RouteRow, Routes, finish_openapi};
+pub use tagged::{IfNoneMatch, Tagged};
