@@ -71,11 +71,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ValidJson<T> {
 /// Reads a JSON body whole.
 pub(crate) async fn json_bytes(request: Request) -> Result<Bytes, Problem> {
     if !is_json(request.headers()) {
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "json-only", "the body must be application/json"));
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "json-only",
+            "the body must be application/json",
+        ));
     }
     request.with_limited_body().extract::<Bytes, _>().await.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "the body is larger than this route takes")
+            Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body-too-large",
+                "the body is larger than this route takes",
+            )
         } else {
             Problem::bad_request("unreadable-body", "the body could not be read")
         }
@@ -112,7 +120,11 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             Some(name) if code == "missing-field" => name,
             _ => field,
         };
-        Problem::bad_request(code, detail).with_errors(vec![FieldError { field, code, detail: detail.to_owned() }])
+        Problem::bad_request(code, detail).with_errors(vec![FieldError {
+            field,
+            code,
+            detail: detail.to_owned(),
+        }])
     })?;
     json.end().map_err(|_| Problem::bad_request("malformed-json", "something follows the JSON value"))?;
     Ok(value)
@@ -150,7 +162,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ValidQuery<T> 
             return Err(Problem::bad_request("query-too-long", "the query string is too long"));
         }
         let value = serde_urlencoded::from_str(query).map_err(|err| {
-            let code = if err.to_string().starts_with("unknown field") { "unknown-field" } else { "invalid-field" };
+            let code =
+                if err.to_string().starts_with("unknown field") { "unknown-field" } else { "invalid-field" };
             Problem::bad_request(code, "the query string is not what this route takes")
         })?;
         Ok(Self(value))

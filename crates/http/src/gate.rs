@@ -28,8 +28,10 @@ pub struct Gate {
 impl Gate {
     /// A gate for pages served from `origin`.
     pub fn new(db: Db, clock: Clock, keys: KeyRing, tasks: TaskTracker, origin: String) -> Self {
-        let journaled =
-            moka::sync::Cache::builder().max_capacity(50_000).time_to_live(Duration::from_secs(15 * 60)).build();
+        let journaled = moka::sync::Cache::builder()
+            .max_capacity(50_000)
+            .time_to_live(Duration::from_secs(15 * 60))
+            .build();
         Self {
             db,
             clock,

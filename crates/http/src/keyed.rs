@@ -49,11 +49,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Keyed<T> {
 fn key_of(headers: &axum::http::HeaderMap) -> Result<String, Problem> {
     let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if key.is_empty() {
-        return Err(Problem::bad_request("idempotency-key-missing", "this write needs an Idempotency-Key header"));
+        return Err(Problem::bad_request(
+            "idempotency-key-missing",
+            "this write needs an Idempotency-Key header",
+        ));
     }
     let fits = (8..=80).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
     if !fits {
-        return Err(Problem::bad_request("idempotency-key-malformed", "an Idempotency-Key is 8 to 80 visible characters"));
+        return Err(Problem::bad_request(
+            "idempotency-key-malformed",
+            "an Idempotency-Key is 8 to 80 visible characters",
+        ));
     }
     Ok(key.to_owned())
 }
@@ -88,7 +94,10 @@ where
             (StatusCode::from_u16(status).unwrap_or(StatusCode::OK), response)
         }
         Seen::Different => {
-            return Err(Problem::unprocessable("idempotency-key-reused", "the key was used for another request"));
+            return Err(Problem::unprocessable(
+                "idempotency-key-reused",
+                "the key was used for another request",
+            ));
         }
     };
     Ok((status, crate::Reply(response)).into_response())

@@ -1,10 +1,10 @@
 //! Who may call a route: declared with it, enforced before its handler runs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{RawPathParams, Request, State},
-    http::{Method, header},
+    http::{Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -34,11 +34,17 @@ pub struct Policy {
     pub(crate) who: Who,
     pub(crate) priority: Priority,
     pub(crate) keyed: bool,
+    pub(crate) deadline: Duration,
 }
+
+/// Nobody waits longer than a browser does.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// A file of a whole academy takes its time.
+const UPLOAD_DEADLINE: Duration = Duration::from_secs(600);
 
 impl Policy {
     const fn of(who: Who) -> Self {
-        Self { who, priority: Priority::Normal, keyed: false }
+        Self { who, priority: Priority::Normal, keyed: false, deadline: DEADLINE }
     }
 
     /// Open to all: a decision, reviewed as one.
@@ -78,6 +84,13 @@ impl Policy {
         self
     }
 
+    /// The route receives a file: it may take minutes.
+    #[must_use]
+    pub const fn uploads(mut self) -> Self {
+        self.deadline = UPLOAD_DEADLINE;
+        self
+    }
+
     /// The route is a write that is not idempotent by nature: it needs an `Idempotency-Key`.
     #[must_use]
     pub const fn keyed(mut self) -> Self {
@@ -100,8 +113,12 @@ pub(crate) async fn enforce(
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let by_cookie = matches!(identity, Identity::Known(_, Carrier::Cookie));
     if changes && (by_cookie || row.who == Who::Browser) && !same_origin(&request, &gate) {
-        return Problem::new(axum::http::StatusCode::FORBIDDEN, "foreign-origin", "the request comes from another site")
-            .into_response();
+        return Problem::new(
+            StatusCode::FORBIDDEN,
+            "foreign-origin",
+            "the request comes from another site",
+        )
+        .into_response();
     }
     match admit(&row, &gate, &identity, &path).await {
         Ok(Admitted::AsIs) => {}
@@ -110,12 +127,21 @@ pub(crate) async fn enforce(
         }
         Err(problem) => return problem.into_response(),
     }
-    if changes {
-        // A change runs to its end even when the client hangs up: hyper drops the handler's future, not this task.
-        let work = gate.tasks.spawn(next.run(request));
-        return work.await.unwrap_or_else(|failed| Problem::internal(failed).into_response());
-    }
-    next.run(request).await
+    let answer = async {
+        if changes {
+            // A change runs to its end even when the client hangs up: hyper drops the handler's future, not this task.
+            let work = gate.tasks.spawn(next.run(request));
+            return work.await.unwrap_or_else(|failed| Problem::internal(failed).into_response());
+        }
+        next.run(request).await
+    };
+    tokio::time::timeout(row.deadline, answer).await.unwrap_or_else(|_| out_of_time().into_response())
+}
+
+/// Whether a change had its effect is not known: the same key asks again.
+fn out_of_time() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "deadline-exceeded", "the answer did not come in time")
+        .retry_after(Duration::from_secs(2))
 }
 
 enum Admitted {
@@ -123,7 +149,12 @@ enum Admitted {
     Member(Member),
 }
 
-async fn admit(row: &RouteRow, gate: &Gate, identity: &Identity, path: &RawPathParams) -> Result<Admitted, Problem> {
+async fn admit(
+    row: &RouteRow,
+    gate: &Gate,
+    identity: &Identity,
+    path: &RawPathParams,
+) -> Result<Admitted, Problem> {
     let principal = match (row.who, identity) {
         (Who::Anyone | Who::Browser, _) => return Ok(Admitted::AsIs),
         (_, Identity::Known(principal, _)) => principal,

@@ -70,7 +70,15 @@ pub struct ProblemBody {
 impl Problem {
     /// A problem of the given status and code.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after: None, extra: None, cause: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            extra: None,
+            cause: None,
+        }
     }
 
     /// 400: the request cannot be understood.
@@ -100,17 +108,20 @@ impl Problem {
 
     /// 429: more than we can take now. Never without a time.
     pub fn overloaded(retry_after: Duration) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", "too many requests at once").retry_after(retry_after)
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", "too many requests at once")
+            .retry_after(retry_after)
     }
 
     /// 503: a dependency is down. Never without a time.
     pub fn unavailable(retry_after: Duration) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "a dependency is down").retry_after(retry_after)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "a dependency is down")
+            .retry_after(retry_after)
     }
 
     /// 500: a bug. The cause goes to the log and nowhere else.
     pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
-        let mut this = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something broke on our side");
+        let mut this =
+            Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something broke on our side");
         this.cause = Some(Arc::new(cause));
         this
     }
@@ -194,8 +205,10 @@ impl From<DbError> for Problem {
                 this.cause = Some(Arc::new(err));
                 this
             }
-            DbError::Busy => Self::new(StatusCode::CONFLICT, "busy", "another change of the same thing is under way")
-                .retry_after(Duration::from_secs(1)),
+            DbError::Busy => {
+                Self::new(StatusCode::CONFLICT, "busy", "another change of the same thing is under way")
+                    .retry_after(Duration::from_secs(1))
+            }
             DbError::Statement(_) | DbError::Corrupt(_) => Self::internal(err),
         }
     }

@@ -2,12 +2,12 @@
 
 use std::{error::Error, time::Instant};
 
+use crate::Cause;
 use axum::{
     extract::{MatchedPath, Request},
     middleware::Next,
     response::Response,
 };
-use crate::Cause;
 
 /// Counts, times and logs a request. The pattern is logged, never the URL, so that ids and searches stay out.
 pub async fn request_log(request: Request, next: Next) -> Response {
@@ -32,6 +32,7 @@ pub async fn request_log(request: Request, next: Next) -> Response {
     }
     let labels = [("route", route.to_owned()), ("status", status.to_string())];
     metrics::counter!("preau_http_requests_total", &labels).increment(1);
-    metrics::histogram!("preau_http_request_seconds", "route" => route.to_owned()).record(elapsed.as_secs_f64());
+    metrics::histogram!("preau_http_request_seconds", "route" => route.to_owned())
+        .record(elapsed.as_secs_f64());
     response
 }

@@ -1,6 +1,6 @@
 //! The one way to add a route.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{Router, middleware::from_fn_with_state};
 use preau_kernel::Priority;
@@ -30,6 +30,8 @@ pub struct RouteRow {
     pub keyed: bool,
     #[serde(skip)]
     pub(crate) who: Who,
+    #[serde(skip)]
+    pub(crate) deadline: Duration,
 }
 
 impl RouteRow {
@@ -70,6 +72,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
                     priority: policy.priority,
                     keyed: policy.keyed,
                     who: policy.who,
+                    deadline: policy.deadline,
                 };
                 methods = methods.layer(from_fn_with_state(Arc::new(row.clone()), enforce));
                 self.table.push(row);
@@ -135,14 +138,17 @@ pub fn finish_openapi(mut openapi: OpenApi, table: &[RouteRow]) -> OpenApi {
             let Some(operation) = operation.as_mut() else { continue };
             let Some(row) = operation.operation_id.as_deref().and_then(|id| by_id.get(id)) else { continue };
             for (status, words) in common_statuses(row) {
-                operation
-                    .responses
-                    .responses
-                    .entry(status.to_owned())
-                    .or_insert_with(|| RefOr::T(ResponseBuilder::new().description(words).content(
-                        "application/problem+json",
-                        Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem")))),
-                    ).build()));
+                operation.responses.responses.entry(status.to_owned()).or_insert_with(|| {
+                    RefOr::T(
+                        ResponseBuilder::new()
+                            .description(words)
+                            .content(
+                                "application/problem+json",
+                                Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem")))),
+                            )
+                            .build(),
+                    )
+                });
             }
         }
     }
@@ -152,7 +158,10 @@ pub fn finish_openapi(mut openapi: OpenApi, table: &[RouteRow]) -> OpenApi {
 fn common_statuses(row: &RouteRow) -> Vec<(&'static str, &'static str)> {
     let mut all = vec![
         ("400", "The request cannot be understood"),
-        ("429", "More than the service can take now, or too many attempts; `Retry-After` says when to come back"),
+        (
+            "429",
+            "More than the service can take now, or too many attempts; `Retry-After` says when to come back",
+        ),
         ("500", "A bug on our side"),
         ("503", "A dependency is down; `Retry-After` says when to come back"),
     ];
