@@ -21,3 +21,6 @@ pub mod places;
 pub mod report;
 pub mod sts;
 mod xml;
+
+#[cfg(test)]
+mod samples_tests;

@@ -46,27 +46,19 @@ pub fn zone_of_uai(uai: &str) -> Tz {
     }
 }
 
-/// The holiday zone of an academy: `A`, `B`, `C`, `Corse`, or the overseas territory's own calendar by its name.
-/// `academy` is the two-digit code of AAF headers (`codeAcademieExport`) and of STS (which pads it to three).
-pub fn holiday_zone(academy: &str) -> Option<&'static str> {
-    match academy.trim_start_matches('0') {
-        // Besançon, Bordeaux, Clermont-Ferrand, Dijon, Grenoble, Limoges, Lyon, Poitiers.
-        "3" | "4" | "6" | "7" | "8" | "22" | "10" | "13" => Some("A"),
-        // Aix-Marseille, Amiens, Lille, Nancy-Metz, Nantes, Nice, Normandie (and Caen, Rouen), Orléans-Tours, Reims,
-        // Rennes, Strasbourg.
-        "2" | "20" | "9" | "12" | "17" | "23" | "70" | "5" | "21" | "18" | "19" | "14" | "15" => Some("B"),
+/// The holiday zone of a school (`A`, `B`, `C`, `Corse`, `Outre-mer`), from the département of its UAI.
+pub fn holiday_zone_of_uai(uai: &str) -> &'static str {
+    match uai.get(..3).unwrap_or_default() {
+        // Académies of Besançon, Bordeaux, Clermont-Ferrand, Dijon, Grenoble, Limoges, Lyon, Poitiers.
+        "025" | "039" | "070" | "090" | "024" | "033" | "040" | "047" | "064" | "003" | "015" | "043"
+        | "063" | "021" | "058" | "071" | "089" | "007" | "026" | "038" | "073" | "074" | "019" | "023"
+        | "087" | "001" | "042" | "069" | "016" | "017" | "079" | "086" => "A",
         // Créteil, Montpellier, Paris, Toulouse, Versailles.
-        "24" | "11" | "1" | "16" | "25" => Some("C"),
-        "27" => Some("Corse"),
-        "28" => Some("Réunion"),
-        "31" => Some("Martinique"),
-        "32" => Some("Guadeloupe"),
-        "33" => Some("Guyane"),
-        "40" => Some("Nouvelle-Calédonie"),
-        "41" => Some("Polynésie"),
-        "43" => Some("Mayotte"),
-        "44" => Some("Saint-Pierre-et-Miquelon"),
-        _ => None,
+        "077" | "093" | "094" | "011" | "030" | "034" | "048" | "066" | "075" | "009" | "012" | "031"
+        | "032" | "046" | "065" | "081" | "082" | "078" | "091" | "092" | "095" => "C",
+        "620" | "720" | "02A" | "02B" => "Corse",
+        overseas if overseas.starts_with("97") || overseas.starts_with("98") => "Outre-mer",
+        _ => "B",
     }
 }
 
@@ -96,10 +88,15 @@ mod tests {
     }
 
     #[test]
-    fn academies_have_one_zone() {
-        assert_eq!(holiday_zone("10"), Some("A"));
-        assert_eq!(holiday_zone("024"), Some("C"));
-        assert_eq!(holiday_zone("28"), Some("Réunion"));
-        assert_eq!(holiday_zone("99"), None);
+    fn holidays_follow_the_departement() {
+        for (uai, zone) in [
+            ("0690001A", "A"),
+            ("0771991W", "C"),
+            ("0130001A", "B"),
+            ("6200001A", "Corse"),
+            ("9740001A", "Outre-mer"),
+        ] {
+            assert_eq!(holiday_zone_of_uai(uai), zone, "{uai}");
+        }
     }
 }
