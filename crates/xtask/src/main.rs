@@ -107,6 +107,7 @@ fn work(chore: Chore) -> anyhow::Result<()> {
         }
         Chore::Openapi { check } => {
             setup::setup(&place, setup::Purpose::Run)?;
+            run::build(&place)?;
             ui::openapi(&place, check)
         }
         Chore::Floors => floors::check(&place),

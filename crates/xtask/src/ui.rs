@@ -68,7 +68,6 @@ fn lock_of(folder: &Path) -> Result<u64> {
 pub(crate) fn openapi(place: &Place, check: bool) -> Result<()> {
     let app = place.app();
     install(place, &app, "npm-app")?;
-    run::build(place)?;
     let told = sh::read(sh::command(place, place.preau(run::FOLDER)).arg("openapi"))?;
     let committed = app.join("openapi.json");
     let types = app.join("src/gen/api.d.ts");
