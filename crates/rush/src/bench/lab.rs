@@ -318,6 +318,8 @@ impl Lab {
             .env("PREAU_DATABASE__OWNER_URL", in_database(&self.stores.owner_url, &self.database)?)
             .env("PREAU_REDIS__URL", format!("redis://127.0.0.1:{}/0", self.redis_port))
             .env("PREAU_SECRETS__MASTER_KEY", &self.master_key)
+            // No balancer has to be warned before a node of the bench stops.
+            .env("PREAU_HTTP__DRAIN_MS", "0")
             .current_dir(&self.folder);
         Ok(())
     }
@@ -408,7 +410,7 @@ impl Lab {
         let port = free_port()?;
         let listen = format!("127.0.0.1:{port}");
         let mut command = self.preau(Core::Server)?;
-        command.args(["bench-stack", "--listen", &listen]);
+        command.args(["bench", "stack"]).env("PREAU_HTTP__LISTEN", &listen);
         let mut process = Process::start("empty stack", &mut command, self.folder.join("empty.log"))?;
         let began = Instant::now();
         while tokio::net::TcpStream::connect(&listen).await.is_err() {

@@ -195,11 +195,6 @@ impl Reading {
         ask.if_none_match = Some(etag);
         Self { ask, wanted: 304 }
     }
-
-    /// Whatever an empty handler answers.
-    pub(crate) fn empty(token: Arc<str>) -> Self {
-        Self { ask: Ask::get("/api/v1/home", token), wanted: 204 }
-    }
 }
 
 impl Asker for Reading {

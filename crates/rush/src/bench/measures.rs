@@ -47,7 +47,7 @@ impl Pace {
         revocations: 10,
         scale_rounds: 4,
         scale_segment: Duration::from_secs(10),
-        transactions: 20_000,
+        transactions: 60_000,
     };
     /// To see whether everything works; its figures are not for quoting.
     pub(crate) const QUICK: Self = Self {
@@ -57,7 +57,7 @@ impl Pace {
         revocations: 2,
         scale_rounds: 1,
         scale_segment: Duration::from_secs(4),
-        transactions: 2_000,
+        transactions: 10_000,
     };
 }
 
@@ -241,9 +241,9 @@ pub(crate) async fn home(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found> {
     watch.add("node", [empty_process.pid]);
     watch.add_alone("generator", std::process::id());
     let client = lab.client(&[empty_url]).await?;
-    // The empty stack has its own keys or none: what it checks of a token, it is given.
+    // It has the same keys, and checks the same token.
     let token = days.first().map(|day| Arc::clone(&day.tokens.access)).unwrap_or_else(|| Arc::from(""));
-    let readers = || (0..CONNECTIONS).map(|_| Reading::empty(Arc::clone(&token))).collect::<Vec<_>>();
+    let readers = || (0..CONNECTIONS).map(|_| Reading::whole(HOME, Arc::clone(&token))).collect::<Vec<_>>();
     measure(&watch, &client, readers(), Duration::from_secs(1)).await?;
     let empty = busy(&watch, &client, readers(), pace).await?;
     empty_process.stop().await;
@@ -306,36 +306,35 @@ async fn full_days(lab: &Lab, client: &Client) -> anyhow::Result<Vec<Day>> {
     Ok(days)
 }
 
-/// What `preau bench-tx` prints: µs of CPU for one statement, in the client and in its backend.
-#[derive(Deserialize)]
-struct TxCosts {
-    autocommit: TxCost,
-    transaction: TxCost,
-    tenant: TxCost,
-}
-
+/// One line of what `preau bench tx` prints: µs of CPU for one statement, in the client and in its backend.
 #[derive(Deserialize)]
 struct TxCost {
-    client_us: f64,
-    backend_us: f64,
+    kind: String,
+    client_cpu_us: f64,
+    backend_cpu_us: f64,
 }
 
 /// What a transaction with its setting and row-level security costs over the bare statement.
 pub(crate) async fn transactions(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found> {
     let mut command = lab.preau(Core::Server)?;
-    command.args(["bench-tx", "--n", &pace.transactions.to_string()]);
-    let text = output("preau bench-tx", &mut command, Duration::from_secs(180)).await?;
-    let costs: TxCosts = serde_json::from_str(&text).context("preau bench-tx printed something else")?;
-    let TxCosts { autocommit, transaction, tenant } = costs;
-    let over = tenant.client_us + tenant.backend_us - autocommit.client_us - autocommit.backend_us;
+    command.args(["bench", "tx", "--n", &pace.transactions.to_string()]);
+    let text = output("preau bench tx", &mut command, Duration::from_secs(180)).await?;
+    let costs: Vec<TxCost> = serde_json::from_str(&text).context("preau bench tx printed something else")?;
+    let of = |kind: &str| {
+        let cost = costs.iter().find(|cost| cost.kind == kind);
+        cost.map(|cost| (cost.client_cpu_us, cost.backend_cpu_us))
+            .with_context(|| format!("preau bench tx does not say what `{kind}` costs"))
+    };
+    let (autocommit, transaction, scope) =
+        (of("autocommit")?, of("transaction")?, of("transaction_with_scope")?);
     Ok(vec![
-        ("tx_cost_us", over),
-        ("tx_autocommit_client_us", autocommit.client_us),
-        ("tx_autocommit_backend_us", autocommit.backend_us),
-        ("tx_transaction_client_us", transaction.client_us),
-        ("tx_transaction_backend_us", transaction.backend_us),
-        ("tx_tenant_client_us", tenant.client_us),
-        ("tx_tenant_backend_us", tenant.backend_us),
+        ("tx_cost_us", scope.0 + scope.1 - autocommit.0 - autocommit.1),
+        ("tx_autocommit_client_us", autocommit.0),
+        ("tx_autocommit_backend_us", autocommit.1),
+        ("tx_transaction_client_us", transaction.0),
+        ("tx_transaction_backend_us", transaction.1),
+        ("tx_scope_client_us", scope.0),
+        ("tx_scope_backend_us", scope.1),
     ])
 }
 
