@@ -17,9 +17,9 @@ CREATE TABLE upload_chunk (
     upload_id     uuid    NOT NULL,
     seq           integer NOT NULL,
     bytes         bytea   NOT NULL,
-    PRIMARY KEY (territory_id, upload_id, seq),
-    CONSTRAINT upload_chunk_upload_fk FOREIGN KEY (territory_id, upload_id)
-        REFERENCES upload (territory_id, upload_id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
+    -- No reference to upload: chunks are committed as they arrive, so that a slow client holds no transaction, and the
+    -- upload's row comes last. What a broken client leaves is swept by the age in its UUIDv7.
+    PRIMARY KEY (territory_id, upload_id, seq)
 );
 GRANT SELECT, INSERT, DELETE ON upload, upload_chunk TO preau_app;
 ALTER TABLE upload ENABLE ROW LEVEL SECURITY;

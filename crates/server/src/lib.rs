@@ -1,1 +1,17 @@
+#![doc = include_str!("../README.md")]
 
+mod app;
+mod background;
+pub mod bench;
+pub mod commands;
+mod config;
+mod protect;
+mod routes;
+mod serve;
+pub mod telemetry;
+
+pub use app::App;
+pub use config::{Config, ConfigError};
+pub use protect::protect;
+pub use routes::openapi;
+pub use serve::{accept, serve};

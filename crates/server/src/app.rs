@@ -1,0 +1,136 @@
+//! The process's parts, made in one place.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use argon2::Params;
+use axum::Router;
+use preau_cache::Cache;
+use preau_db::{Db, KeyRing, MasterKey};
+use preau_http::{Gate, RouteRow};
+use preau_identity::{Backoff, Identity};
+use preau_kernel::Clock;
+use preau_overload::{HashPool, HashPoolConfig};
+use preau_session::{AccessTokens, RevocationSet, SessionLayerState, Sessions};
+use secrecy::ExposeSecret;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{Config, protect::protect, routes};
+
+/// A node's parts. Cheap to clone; clones are the same node.
+#[derive(Clone)]
+pub struct App {
+    /// PostgreSQL.
+    pub db: Db,
+    /// Redis.
+    pub cache: Cache,
+    /// Time and identifiers.
+    pub clock: Clock,
+    /// Keys.
+    pub keys: KeyRing,
+    /// What no longer counts.
+    pub revoked: RevocationSet,
+    /// Verifies and signs.
+    pub tokens: AccessTokens,
+    /// The door.
+    pub identity: Identity,
+    /// The day.
+    /// Hashing threads.
+    pub hashes: HashPool,
+    /// What shutdown waits for.
+    pub tasks: TaskTracker,
+    /// What tells everything to stop.
+    pub stop: CancellationToken,
+    /// The configuration it was made from.
+    pub config: Arc<Config>,
+}
+
+impl App {
+    /// Makes the parts. Nothing connects yet: a node starts while its stores are away, and is not ready until it has
+    /// read its keys and the revocations.
+    ///
+    /// # Errors
+    /// A setting that cannot be used.
+    pub fn build(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let db = Db::connect(config.database.url.expose_secret(), &config.database.pool())
+            .context("database.url must be a PostgreSQL URL")?;
+        let cache = Cache::connect(&config.redis).context("redis.url must be a Redis URL")?;
+        let master = MasterKey::parse(&config.secrets.master_key).context("secrets.master_key")?;
+        let keys = KeyRing::new(db.clone(), clock.clone(), master.clone());
+        let hashes = HashPool::start(hash_config(&config)?).context("hashing threads")?;
+        let tokens = AccessTokens::new(keys.clone(), clock.clone());
+        let revoked = RevocationSet::default();
+        let sessions = Sessions::new(
+            db.clone(),
+            cache.clone(),
+            tokens.clone(),
+            revoked.clone(),
+            clock.clone(),
+            master.derive("refresh chain"),
+        );
+        let backoff = Backoff::new(cache.clone(), db.clone(), clock.clone(), master.derive("identifier hash"));
+        let identity = Identity::new(db.clone(), clock.clone(), hashes.clone(), sessions, backoff);
+        Ok(Self {
+            db,
+            cache,
+            clock,
+            keys,
+            revoked,
+            tokens,
+            identity,
+            hashes,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            config: Arc::new(config),
+        })
+    }
+
+    /// Reads what a node must know before it serves: keys and revocations.
+    ///
+    /// # Errors
+    /// A database error.
+    pub async fn warm(&self) -> Result<(), preau_db::DbError> {
+        self.keys.refresh().await?;
+        self.revoked.refresh(&self.db).await
+    }
+
+    /// Whether the node may be given requests.
+    pub fn is_ready(&self) -> bool {
+        self.revoked.is_whole() && !self.stop.is_cancelled()
+    }
+
+    /// The gatekeeper of every route.
+    pub fn gate(&self) -> Gate {
+        let origin = self.config.http.public_url.trim_end_matches('/').to_owned();
+        Gate::new(self.db.clone(), self.clock.clone(), self.keys.clone(), self.tasks.clone(), origin)
+    }
+
+    /// Everything behind its layers, and the table of routes.
+    pub fn router(&self, gate: Gate) -> (Router, Vec<RouteRow>) {
+        let (router, table) = routes::router(self);
+        let session = SessionLayerState { tokens: self.tokens.clone(), revoked: self.revoked.clone() };
+        (protect(router, &self.config.http, session, gate.shared()), table)
+    }
+
+    /// Stops the background work and waits for the changes under way, at most `patience`.
+    pub async fn shut_down(&self, patience: Duration) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(patience, self.tasks.wait()).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), "work was still under way at the end");
+        }
+        self.hashes.close();
+        self.db.close().await;
+    }
+}
+
+fn hash_config(config: &Config) -> anyhow::Result<HashPoolConfig> {
+    let hashing = &config.hashing;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(HashPoolConfig {
+        threads: if hashing.threads == 0 { cores } else { hashing.threads },
+        max_wait: Duration::from_millis(hashing.max_wait_ms),
+        params: Params::new(hashing.memory_kib, hashing.passes, hashing.lanes, Some(32))
+            .map_err(|err| anyhow::anyhow!("hashing: {err}"))?,
+    })
+}

@@ -1,0 +1,78 @@
+//! What every node does beside answering: re-read keys and revocations, drop what others say has changed.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use preau_cache::keys;
+use preau_kernel::SchoolId;
+
+use crate::App;
+
+const REVOCATIONS_EVERY: Duration = Duration::from_secs(1);
+const KEYS_EVERY: Duration = Duration::from_secs(60);
+/// While something cannot be read, or a subscription is lost.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Starts the loops on the app's tracker; they end when it stops.
+pub(crate) fn start(app: &App) {
+    let stop = app.stop.clone();
+    let (a, b, c) = (app.clone(), app.clone(), app.clone());
+    app.tasks.spawn(stop.clone().run_until_cancelled_owned(async move { re_read_revocations(&a).await }));
+    app.tasks.spawn(stop.clone().run_until_cancelled_owned(async move { re_read_keys(&b).await }));
+    app.tasks.spawn(stop.run_until_cancelled_owned(async move { forget_changed_schools(&c).await }));
+}
+
+/// Each second, and at once when another node says that it has committed one.
+async fn re_read_revocations(app: &App) {
+    loop {
+        let mut hints = app.cache.subscribe(keys::REVOKED).await.ok().map(Box::pin);
+        let subscribed_at = tokio::time::Instant::now();
+        loop {
+            if let Err(error) = app.revoked.refresh(&app.db).await {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "revocations could not be read");
+            }
+            match &mut hints {
+                Some(stream) => {
+                    let hint = tokio::time::timeout(REVOCATIONS_EVERY, stream.next()).await;
+                    if matches!(hint, Ok(None)) {
+                        break;
+                    }
+                }
+                None => tokio::time::sleep(REVOCATIONS_EVERY).await,
+            }
+            // Without a subscription, or with one whose death nobody has told us of, ask for a new one now and then.
+            if subscribed_at.elapsed() > Duration::from_secs(if hints.is_some() { 60 } else { 5 }) {
+                break;
+            }
+        }
+    }
+}
+
+async fn re_read_keys(app: &App) {
+    loop {
+        let pause = match app.keys.refresh().await {
+            Ok(()) => KEYS_EVERY,
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "key ring could not be read");
+                AGAIN_AFTER
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn forget_changed_schools(app: &App) {
+    loop {
+        if let Ok(stream) = app.cache.subscribe(keys::SCHOOL_CHANGED).await {
+            let mut stream = Box::pin(stream);
+            while let Some(message) = stream.next().await {
+                if let Ok(school) = message.parse::<SchoolId>() {
+                    app.db.forget_school(school).await;
+                }
+            }
+        }
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
+}

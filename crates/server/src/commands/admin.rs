@@ -1,0 +1,112 @@
+//! `preau admin`: what the operator of the installation may do without a session. Journaled, without an actor.
+
+use chrono::Utc;
+use clap::Subcommand;
+use preau_db::journal;
+use preau_kernel::{Clock, PersonId, TerritoryId};
+
+use super::say;
+use crate::{App, Config};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Admin {
+    /// Create a territory.
+    CreateTerritory {
+        /// Short name, as in URLs and `--territory`.
+        slug: String,
+        /// Name, as people read it.
+        name: String,
+    },
+    /// Make the person of a login administer its territory.
+    GrantTerritory {
+        /// Login name.
+        login: String,
+    },
+    /// Make an activation code for the person of a login and print it, once.
+    ActivationCode {
+        /// Login name.
+        login: String,
+    },
+}
+
+impl Admin {
+    pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
+        let app = App::build(config, Clock::system())?;
+        match self {
+            Self::CreateTerritory { slug, name } => {
+                let id = create_territory(&app, &slug, &name).await?;
+                say(&format!("territory {slug} is {id}"));
+            }
+            Self::GrantTerritory { login } => {
+                grant_territory(&app, &login).await?;
+                say(&format!("{login} administers its territory"));
+            }
+            Self::ActivationCode { login } => {
+                let made = app.identity.make_code_by_login(&login).await?;
+                say(&format!("{}  {}  until {}", made.login, made.code.printed(), made.expires_at.date_naive()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Creates the territory, or finds it.
+pub(crate) async fn create_territory(app: &App, slug: &str, name: &str) -> anyhow::Result<TerritoryId> {
+    if let Some(id) = territory_of_slug(app, slug).await? {
+        return Ok(id);
+    }
+    let id: TerritoryId = app.clock.mint();
+    let mut tx = app.db.in_territory_for_work(id).await?;
+    sqlx::query!(
+        "INSERT INTO territory (territory_id, slug, name, created_at) VALUES ($1, $2, $3, $4)",
+        id as TerritoryId,
+        slug,
+        name,
+        app.clock.now(),
+    )
+    .execute(tx.conn())
+    .await?;
+    journal::append(&mut tx, app.clock.now(), act("territory.create", id.uuid())).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+/// The territory of a short name.
+pub(crate) async fn territory_of_slug(app: &App, slug: &str) -> anyhow::Result<Option<TerritoryId>> {
+    let mut tx = app.db.lookup().await?;
+    let id = sqlx::query_scalar!(r#"SELECT territory_id AS "id: TerritoryId" FROM territory WHERE slug = $1"#, slug)
+        .fetch_optional(tx.conn())
+        .await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+pub(crate) async fn grant_territory(app: &App, login: &str) -> anyhow::Result<PersonId> {
+    let mut tx = app.db.lookup().await?;
+    let row = sqlx::query!(
+        r#"SELECT person_id AS "person: PersonId", territory_id AS "territory: TerritoryId" FROM login WHERE login = $1"#,
+        login,
+    )
+    .fetch_optional(tx.conn())
+    .await?
+    .ok_or_else(|| anyhow::anyhow!("nobody has the login {login}"))?;
+    tx.commit().await?;
+    let now: chrono::DateTime<Utc> = app.clock.now();
+    let mut tx = app.db.in_territory_for_work(row.territory).await?;
+    sqlx::query!(
+        "INSERT INTO territory_admin (territory_id, person_id, started_at) VALUES ($1, $2, $3)
+         ON CONFLICT (territory_id, person_id) DO UPDATE SET ended_at = NULL",
+        row.territory as TerritoryId,
+        row.person as PersonId,
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    journal::append(&mut tx, now, act("territory.grant-admin", row.person.uuid())).await?;
+    tx.commit().await?;
+    Ok(row.person)
+}
+
+fn act(act: &'static str, subject: uuid::Uuid) -> journal::Act<'static> {
+    journal::Act { actor: None, act, subject: Some(subject), detail: serde_json::json!({}) }
+}

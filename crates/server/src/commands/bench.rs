@@ -1,0 +1,28 @@
+//! `preau bench`: what cannot be measured from outside the process. Not a back door: `stack` serves an empty answer and
+//! nothing else, `tx` measures statements on a table of its own session.
+
+use clap::Subcommand;
+
+use crate::{Config, bench};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Bench {
+    /// Serve an empty handler behind the product's own layers, at `http.listen`.
+    Stack,
+    /// Print what a transaction costs, as JSON: autocommit, transaction, transaction with its setting and row-level
+    /// security; CPU of this process and wall time.
+    Tx {
+        /// Statements of each kind.
+        #[arg(long, default_value_t = 5000)]
+        n: u32,
+    },
+}
+
+impl Bench {
+    pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
+        match self {
+            Self::Stack => bench::stack(config).await,
+            Self::Tx { n } => bench::transactions(config, n).await,
+        }
+    }
+}

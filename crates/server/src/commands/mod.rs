@@ -1,0 +1,78 @@
+//! The subcommands, one file each.
+
+mod admin;
+mod bench;
+mod describe;
+mod migrate;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use preau_kernel::Clock;
+
+use crate::{App, Config, telemetry};
+
+/// Préau, the digital workspace that holds when everybody comes at once.
+#[derive(Debug, Parser)]
+#[command(name = "preau", version)]
+pub struct Cli {
+    /// A configuration file over the defaults; `PREAU_SECTION__KEY` variables come over both.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve requests, until told to stop.
+    Serve {
+        /// Also run the worker in this process (small installations, development).
+        #[arg(long)]
+        with_worker: bool,
+    },
+    /// Apply the migrations that are missing, as the owner's role.
+    Migrate,
+    /// The operator's own acts.
+    #[command(subcommand)]
+    Admin(admin::Admin),
+    /// Print the table of routes.
+    Routes {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Measure the parts that cannot be measured from outside.
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+impl Cli {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// Whatever stops it, said in words.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let config = Config::load(self.config.as_deref())?;
+        match self.command {
+            Command::Serve { with_worker } => {
+                telemetry::log(&config.log)?;
+                let metrics = telemetry::metrics()?;
+                crate::serve(App::build(config, Clock::system())?, metrics, with_worker).await
+            }
+            Command::Migrate => migrate::run(&config).await,
+            Command::Admin(act) => act.run(config).await,
+            Command::Routes { json } => describe::routes(json),
+            Command::Openapi => describe::openapi(),
+            Command::Bench(bench) => bench.run(config).await,
+        }
+    }
+}
+
+/// Standard output is the product of a command line.
+#[expect(clippy::print_stdout, reason = "standard output is the product of a command line")]
+pub(crate) fn say(line: &str) {
+    println!("{line}");
+}

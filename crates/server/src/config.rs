@@ -1,0 +1,145 @@
+//! Configuration: defaults, then a file, then `PREAU_SECTION__KEY` variables. Read once, in `main`.
+
+use std::{net::SocketAddr, path::Path};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Toml},
+};
+use preau_cache::CacheConfig;
+use preau_db::PoolConfig;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+const DEFAULTS: &str = include_str!("../../../config/default.toml");
+
+/// All of it. See `config/default.toml`, which is complete and says why.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub http: Http,
+    pub database: Database,
+    pub redis: CacheConfig,
+    pub secrets: Secrets,
+    pub hashing: Hashing,
+    pub files: Files,
+    pub log: Log,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    pub listen: SocketAddr,
+    pub probe_listen: SocketAddr,
+    pub public_url: String,
+    pub max_connections: usize,
+    pub in_flight: usize,
+    pub header_timeout_ms: u64,
+    pub body_bytes: usize,
+    pub drain_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    pub url: SecretString,
+    pub owner_url: SecretString,
+    pub max_connections: u32,
+    pub acquire_timeout_ms: u64,
+    pub statement_timeout_ms: u64,
+    pub lock_timeout_ms: u64,
+}
+
+impl Database {
+    /// The bounds of the pool.
+    pub fn pool(&self) -> PoolConfig {
+        PoolConfig {
+            max_connections: self.max_connections,
+            acquire_timeout_ms: self.acquire_timeout_ms,
+            statement_timeout_ms: self.statement_timeout_ms,
+            lock_timeout_ms: self.lock_timeout_ms,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    pub master_key: SecretString,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hashing {
+    pub threads: usize,
+    pub max_wait_ms: u64,
+    pub memory_kib: u32,
+    pub passes: u32,
+    pub lanes: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    pub upload_bytes: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub format: String,
+    pub filter: String,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A key is missing, unknown or of the wrong kind; the message names it.
+    #[error("{0}")]
+    Unreadable(#[from] Box<figment::Error>),
+    /// The door is narrower than what it guards.
+    #[error("http.in_flight ({in_flight}) must be above database.max_connections ({pool}), or the pool is never full")]
+    DoorNarrowerThanPool {
+        /// Requests in flight.
+        in_flight: usize,
+        /// Connections.
+        pool: u32,
+    },
+}
+
+impl Config {
+    /// Defaults, then `file`, then the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the key.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        if let Some(file) = file {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let config: Self = figment.merge(Env::prefixed("PREAU_").split("__")).extract().map_err(Box::new)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Rules that span sections: found at start rather than at 8:05 on a Monday.
+    fn check(&self) -> Result<(), ConfigError> {
+        let (in_flight, pool) = (self.http.in_flight, self.database.max_connections);
+        if u32::try_from(in_flight).is_ok_and(|in_flight| in_flight <= pool) {
+            return Err(ConfigError::DoorNarrowerThanPool { in_flight, pool });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_defaults_load_and_secrets_stay_hidden() {
+        let config = Config::load(None).unwrap();
+        assert_eq!(config.http.listen.port(), 8080);
+        assert!(!format!("{config:?}").contains("postgres://"));
+    }
+}

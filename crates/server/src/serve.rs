@@ -1,0 +1,165 @@
+//! Sockets: the accept loops, with every wait bounded, and a shutdown that loses nothing.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::{net::TcpListener, sync::Semaphore};
+use tower::ServiceExt;
+
+use crate::{App, background};
+
+/// Serves until told to stop. `worker` runs the jobs in the same process, for small installations.
+///
+/// # Errors
+/// An address that cannot be listened on.
+pub async fn serve(app: App, metrics: PrometheusHandle, worker: bool) -> anyhow::Result<()> {
+    let http = app.config.http.clone();
+    let listener = listen(http.listen).await?;
+    let probes = listen(http.probe_listen).await?;
+    let (router, _) = app.router(app.gate());
+
+    background::start(&app);
+    let _ = worker;
+    let probe_router = probe_router(app.clone(), metrics);
+    let header_timeout = Duration::from_millis(http.header_timeout_ms);
+    let served = app.clone();
+    let draining = tokio_util::sync::CancellationToken::new();
+    // Probes answer until the very end, so that a draining node is seen to drain.
+    let probe_stop = draining.clone();
+    let probe_task = app.tasks.spawn(accept(probes, probe_router, 64, header_timeout, probe_stop));
+
+    tracing::info!(listen = %http.listen, probes = %http.probe_listen, "serving");
+    let accept_stop = tokio_util::sync::CancellationToken::new();
+    let accepting = accept(listener, router, http.max_connections, header_timeout, accept_stop.clone());
+    let stopping = async {
+        stop_signal().await;
+        // Readiness falls first; the balancer looks away; then the door closes.
+        served.stop.cancel();
+        tracing::info!(drain_ms = http.drain_ms, "draining");
+        tokio::time::sleep(Duration::from_millis(http.drain_ms)).await;
+        accept_stop.cancel();
+    };
+    tokio::join!(accepting, stopping);
+    draining.cancel();
+    drop(probe_task.await);
+    app.shut_down(Duration::from_secs(15)).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn listen(at: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(at).await.with_context(|| format!("cannot listen on {at}"))
+}
+
+/// Accepts until `stop`, then lets the connections finish what they hold. `axum::serve` would have no header timeout
+/// and no limit of connections.
+pub async fn accept(
+    listener: TcpListener,
+    router: Router,
+    max_connections: usize,
+    header_timeout: Duration,
+    stop: tokio_util::sync::CancellationToken,
+) {
+    let slots = Arc::new(Semaphore::new(max_connections));
+    let graceful = GracefulShutdown::new();
+    let connections = tokio_util::task::TaskTracker::new();
+    loop {
+        let slot = tokio::select! {
+            slot = Arc::clone(&slots).acquire_owned() => slot,
+            () = stop.cancelled() => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        let (Ok(slot), Ok((socket, _))) = (slot, accepted) else {
+            // Out of file descriptors: those that close give some back.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        drop(socket.set_nodelay(true));
+        let router = router.clone();
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let router = router.clone();
+            async move { Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.into_response()) }
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(header_timeout)
+            .max_buf_size(64 * 1024)
+            .serve_connection(TokioIo::new(socket), service);
+        let watched = graceful.watch(connection);
+        connections.spawn(async move {
+            // A connection that breaks is the client's affair; what it asked was logged or never arrived.
+            drop(watched.await);
+            drop(slot);
+        });
+    }
+    drop(tokio::time::timeout(Duration::from_secs(10), graceful.shutdown()).await);
+}
+
+#[derive(Clone)]
+struct Probes {
+    app: App,
+    metrics: PrometheusHandle,
+}
+
+/// `/livez`, `/readyz`, `/metrics`.
+#[expect(clippy::disallowed_methods, reason = "the second port has no sessions, no policies and no document")]
+fn probe_router(app: App, metrics: PrometheusHandle) -> Router {
+    use axum::routing::get;
+    Router::new()
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(scrape))
+        .with_state(Probes { app, metrics })
+}
+
+/// Ready means: keys and revocations are known, and nobody has asked to stop. A database that is away for a moment
+/// does not take every node out of the balancer at once: requests say 503 by themselves.
+async fn ready(State(probes): State<Probes>, _: Request) -> Response {
+    if probes.app.is_ready() {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
+    }
+}
+
+async fn scrape(State(probes): State<Probes>) -> Response {
+    let (queued, running) = probes.app.hashes.load();
+    let (open, idle) = probes.app.db.connections();
+    let count = |n: usize| u32::try_from(n).map_or(f64::INFINITY, f64::from);
+    metrics::gauge!("preau_hash_queue").set(count(queued));
+    metrics::gauge!("preau_hash_running").set(count(running));
+    metrics::gauge!("preau_db_connections").set(f64::from(open));
+    metrics::gauge!("preau_db_connections_idle").set(count(idle));
+    metrics::gauge!("preau_revocations").set(count(probes.app.revoked.len()));
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], probes.metrics.render()).into_response()
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let interrupt = tokio::signal::ctrl_c();
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => drop(interrupt.await),
+    }
+}
