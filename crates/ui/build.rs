@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(Path::new(&out).join("words.rs"), words()?)?;
     fs::write(Path::new(&out).join("icons.rs"), icons()?)?;
     fs::write(Path::new(&out).join("style.rs"), style()?)?;
+    fs::write(Path::new(&out).join("icon_url.rs"), icon_url()?)?;
     Ok(())
 }
 
@@ -85,6 +86,16 @@ fn icons() -> Result<String, Box<dyn Error>> {
         )?;
     }
     Ok(code)
+}
+
+/// The mark of Préau as a `data:` address, for the tab.
+fn icon_url() -> Result<String, Box<dyn Error>> {
+    let icons = object("icons.json")?;
+    let path = icons.get("logo").and_then(Value::as_str).ok_or("no logo")?;
+    Ok(format!(
+        "\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='%230f7a6c' \
+         stroke-width='2.4' stroke-linecap='round'%3E%3Cpath d='{path}'/%3E%3C/svg%3E\""
+    ))
 }
 
 /// The one stylesheet, inlined in every page, and the hash by which the content policy admits it.

@@ -1,11 +1,4 @@
-//! What a browser gets: the pages that Rust draws, the browser program's files, and their headers.
-//!
-//! - [`pages`] are pure: a view, a language and an instant in, HTML out. They read well without JavaScript, and the
-//!   day and the week carry the data from which the program (`app/`) takes over.
-//! - [`Assets`] are the program's files, compressed at build time, immutable by name; a missing one is a 404.
-//! - The words are one catalogue for Rust and TypeScript ([`words`]); the stylesheet is one file, inlined.
-//!
-//! Without Node the program is not built: pages then come without it, and `/etat` says so.
+#![doc = include_str!("../README.md")]
 
 mod assets;
 mod lessons;

@@ -6,7 +6,7 @@ import { DayScreen } from './screens/day';
 import { WeekScreen } from './screens/week';
 import { type Store, useStore } from './store';
 import type { Sync } from './sync';
-import { Shell } from './ui/shell';
+import { Nothing, Shell } from './ui/shell';
 
 function title(at: Route | null): string {
   const screen = at?.screen === 'week' ? t('title_week') : t('title_day');
@@ -45,7 +45,7 @@ export function App({ store, sync }: { store: Store; sync: Sync }) {
       {at?.screen === 'week' && <WeekScreen state={state} sync={sync} at={at} />}
       {!at && (
         <div class="stack">
-          <p class="empty">{t('needs_network')}</p>
+          <Nothing title={t('app_name')} words={t('needs_network')} />
           <p>
             <a href="/">{t('back_home')}</a>
           </p>

@@ -40,6 +40,14 @@ async function serviceWorker(): Promise<void> {
   registration.waiting?.postMessage('activate'); // the page has just loaded: nothing typed can be lost
 }
 
+/** Lets the browser offer to install the site; only now, for the first screen must not wait for it. */
+function manifest(): void {
+  const link = document.createElement('link');
+  link.rel = 'manifest';
+  link.href = '/manifest.webmanifest';
+  document.head.append(link);
+}
+
 async function start(root: Element): Promise<void> {
   const home = carried<Home>('home-data');
   const week = carried<Timetable>('week-data');
@@ -72,6 +80,7 @@ async function start(root: Element): Promise<void> {
 
   sync.start();
   afterLoad(() => {
+    manifest();
     void serviceWorker().catch(() => undefined);
     if (home) void keepHome(home);
     void sync.ahead();

@@ -25,6 +25,8 @@ struct DayPage<'a> {
 }
 
 struct OneDay {
+    /// One below the title, where there is one.
+    heading: &'static str,
     title: String,
     note: String,
     zone: String,
@@ -97,6 +99,7 @@ fn one_day(site: &Site<'_>, home: &Home, school: &School, view: &View, choice: b
     let query =
         if choice { format!("?ecole={}&personne={}", school.id, view.person.id) } else { String::new() };
     OneDay {
+        heading: if title.is_empty() { "h2" } else { "h3" },
         title,
         note,
         zone,

@@ -234,6 +234,9 @@ pub(crate) fn icon(path: &str, size: u8) -> String {
     )
 }
 
+/// The mark of Préau inside the page: a file of its own would be one more request for every first visit.
+pub(crate) const ICON_URL: &str = include!(concat!(env!("OUT_DIR"), "/icon_url.rs"));
+
 /// The mark of Préau as a file: a roof over three posts.
 pub(crate) fn logo() -> String {
     format!(

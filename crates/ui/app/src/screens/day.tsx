@@ -7,7 +7,7 @@ import { weekKey } from '../sync';
 import { age, dayOf, longDay, mondayOf } from '../time';
 import type { Lesson, School, View } from '../types';
 import { LessonRow, Moment, type Reader } from '../ui/lesson';
-import { Age } from '../ui/shell';
+import { Age, Nothing } from '../ui/shell';
 
 /** The lessons to list, and the day they are of: today if we hold it, else the last day the server told. */
 function lessonsOf(school: School, view: View, state: State): { date: string; lessons: Lesson[] } {
@@ -41,10 +41,11 @@ function OneDay(props: { school: School; view: View; state: State; alone: boolea
   const moments = nowAndNext(known, state.now);
   const as = reader(school, view);
   const head = heading(school, view, props.alone);
+  const Heading = head ? 'h3' : 'h2';
   const zone = zoneName(tz);
   const whose = props.choice ? { school: school.id, person: view.person.id } : null;
   const draw = (lesson: Lesson, live: boolean) => (
-    <Moment lesson={lesson} tz={tz} now={state.now} reader={as} live={live} />
+    <Moment lesson={lesson} tz={tz} now={state.now} reader={as} live={live} heading={Heading} />
   );
   return (
     <section class="day">
@@ -63,7 +64,7 @@ function OneDay(props: { school: School; view: View; state: State; alone: boolea
         </div>
         <div>
           <div class="list-head">
-            <h3>{date === today ? t('today') : t('lessons_of', { day: longDay(date) })}</h3>
+            <Heading>{date === today ? t('today') : t('lessons_of', { day: longDay(date) })}</Heading>
             <a href={weekUrl(date, whose)}>{t('open_week')}</a>
           </div>
           {lessons.length > 0 ? (
@@ -83,7 +84,10 @@ function OneDay(props: { school: School; view: View; state: State; alone: boolea
 
 export function DayScreen({ state }: { state: State }) {
   const home = state.home;
-  if (!home) return <p class="empty">{state.online && state.refused === null ? t('loading') : t('nothing_stored')}</p>;
+  if (!home) {
+    const words = state.online && state.refused === null ? t('loading') : t('nothing_stored');
+    return <Nothing title={t('title_day')} words={words} />;
+  }
   const { user, schools } = home.data;
   const views = schools.reduce((n, s) => n + s.views.length, 0);
   const only = views === 1 ? schools.find((s) => s.views.length === 1) : undefined;

@@ -9,7 +9,7 @@ import { addDays, age, dayHead, dayOf, hour, longDay, mondayOf, shortDay, weekTi
 import type { Day, Home, School, Timetable, View } from '../types';
 import { Icon } from '../ui/icon';
 import { LessonRow } from '../ui/lesson';
-import { Age } from '../ui/shell';
+import { Age, Nothing } from '../ui/shell';
 import { reader } from './day';
 
 type WeekRoute = Extract<Route, { screen: 'week' }>;
@@ -59,8 +59,11 @@ export function WeekScreen({ state, sync, at }: { state: State; sync: Sync; at: 
     // `online` is among the reasons: a week that was missing offline is fetched when the network is back.
   }, [key, state.online]);
 
-  if (!home) return <p class="empty">{state.online && state.refused === null ? t('loading') : t('nothing_stored')}</p>;
-  if (!choice) return <p class="empty">{t('no_view')}</p>;
+  if (!home) {
+    const words = state.online && state.refused === null ? t('loading') : t('nothing_stored');
+    return <Nothing title={t('title_week')} words={words} />;
+  }
+  if (!choice) return <Nothing title={t('title_week')} words={t('no_view')} />;
 
   const { school, view } = choice;
   const { tz } = school;
@@ -101,9 +104,11 @@ export function WeekScreen({ state, sync, at }: { state: State; sync: Sync; at: 
               <a
                 href={weekUrl(d.date, whose)}
                 aria-current={d.date === date ? 'date' : undefined}
-                aria-label={capital(longDay(d.date))}
               >
-                {short.name} <strong>{short.number}</strong>
+                <span aria-hidden="true">
+                  {short.name} <strong>{short.number}</strong>
+                </span>
+                <span class="sr">{capital(longDay(d.date))}</span>
               </a>
             </li>
           );

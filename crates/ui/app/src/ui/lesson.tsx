@@ -57,13 +57,21 @@ export function LessonRow(props: { lesson: Lesson; tz: string; now: number; read
 }
 
 /** The lesson under way, or the one after it, as a card; a lesson of another day names its day. */
-export function Moment(props: { lesson: Lesson; tz: string; now: number; reader: Reader; live?: boolean }) {
-  const { lesson, tz, now, reader, live = false } = props;
+export function Moment(props: {
+  lesson: Lesson;
+  tz: string;
+  now: number;
+  reader: Reader;
+  live: boolean;
+  /** One below the title of the person's day, where that day has one. */
+  heading: 'h2' | 'h3';
+}) {
+  const { lesson, tz, now, reader, live, heading: Heading } = props;
   const day = dayOf(Date.parse(lesson.starts_at), tz);
   const said = meta(lesson, reader);
   return (
     <section class={`moment h${hue(lesson.subject.code)}${live ? ' live' : ''}`}>
-      <h3 class="moment-label">{live ? t('now') : t('next')}</h3>
+      <Heading class="moment-label">{live ? t('now') : t('next')}</Heading>
       <p class="lesson-title">{lesson.subject.label}</p>
       <p class="when">
         {day !== dayOf(now, tz) && `${capital(longDay(day))}, `}

@@ -56,9 +56,12 @@ export function Shell(props: {
         )}
         {home && (
           <details class="account">
-            <summary aria-label={t('account_of', { name: `${home.user.first_name} ${home.user.last_name}` })}>
-              {home.user.first_name.charAt(0)}
-              {home.user.last_name.charAt(0)}
+            <summary>
+              <span aria-hidden="true">
+                {home.user.first_name.charAt(0)}
+                {home.user.last_name.charAt(0)}
+              </span>
+              <span class="sr">{t('account_of', { name: `${home.user.first_name} ${home.user.last_name}` })}</span>
             </summary>
             <div class="account-menu">
               <p>
@@ -97,6 +100,16 @@ export function Shell(props: {
         </ul>
       </nav>
     </div>
+  );
+}
+
+/** A screen that has nothing to show, and why. */
+export function Nothing({ title, words }: { title: string; words: string }) {
+  return (
+    <>
+      <h1 class="sr">{title}</h1>
+      <p class="empty">{words}</p>
+    </>
   );
 }
 

@@ -1,0 +1,120 @@
+// The real binary on a database of its own: made, migrated, filled with the demo territory, dropped at the end.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, createWriteStream } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const LOCAL = join(ROOT, '.local');
+
+/** The stores that `cargo xtask stores up` left, unless the environment names others. */
+function stores() {
+  if (process.env.PREAU_DATABASE__OWNER_URL) {
+    return {
+      database_url: process.env.PREAU_DATABASE__URL,
+      owner_url: process.env.PREAU_DATABASE__OWNER_URL,
+      redis_url: process.env.PREAU_REDIS__URL,
+    };
+  }
+  const path = join(LOCAL, 'stores.json');
+  if (!existsSync(path)) throw new Error('no stores: run `cargo xtask stores up`, or set PREAU_URL to a running Préau');
+  return JSON.parse(readFileSync(path, 'utf8'));
+}
+
+function psqlPath() {
+  const debian = '/usr/lib/postgresql';
+  const versions = existsSync(debian) ? readdirSync(debian).sort() : [];
+  const found = versions.map((version) => join(debian, version, 'bin', 'psql')).find(existsSync);
+  return found ?? 'psql';
+}
+
+function sql(url, text) {
+  const done = spawnSync(psqlPath(), ['--no-psqlrc', '-qtA', '-v', 'ON_ERROR_STOP=1', '-d', url, '-c', text], { encoding: 'utf8' });
+  if (done.status !== 0) throw new Error(`psql: ${done.stderr || done.error}`);
+  return done.stdout.trim();
+}
+
+const named = (url, database) => {
+  const other = new URL(url);
+  other.pathname = `/${database}`;
+  return other.toString();
+};
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.on('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+async function until(what, check, limitMs) {
+  const end = Date.now() + limitMs;
+  for (;;) {
+    if (await check()) return;
+    if (Date.now() > end) throw new Error(`${what}: not within ${limitMs / 1000} s`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** Starts Préau, or takes the one that `PREAU_URL` names. */
+export async function start() {
+  if (process.env.PREAU_URL) {
+    const accounts = process.env.PREAU_ACCOUNTS ?? join(LOCAL, 'accounts.json');
+    return { url: process.env.PREAU_URL.replace(/\/$/, ''), accounts: JSON.parse(readFileSync(accounts, 'utf8')), preau: null, stop: async () => {} };
+  }
+  const bin = process.env.PREAU_BIN ?? join(ROOT, 'target', 'debug', 'preau');
+  if (!existsSync(bin)) throw new Error(`${bin} is not built: cargo build -p preau-server`);
+  const at = stores();
+  const database = `preau_e2e_${process.pid}`;
+  const [port, probe] = [await freePort(), await freePort()];
+  const url = `http://localhost:${port}`;
+  const scratch = join(LOCAL, `e2e-${process.pid}`);
+  mkdirSync(scratch, { recursive: true });
+  const env = {
+    ...process.env,
+    PREAU_DATABASE__URL: named(at.database_url, database),
+    PREAU_DATABASE__OWNER_URL: named(at.owner_url, database),
+    PREAU_REDIS__URL: at.redis_url,
+    PREAU_HTTP__LISTEN: `127.0.0.1:${port}`,
+    PREAU_HTTP__PROBE_LISTEN: `127.0.0.1:${probe}`,
+    PREAU_HTTP__PUBLIC_URL: url,
+    PREAU_SECRETS__MASTER_KEY: process.env.PREAU_SECRETS__MASTER_KEY ?? '5a'.repeat(32),
+  };
+  const preau = (...args) => {
+    const done = spawnSync(bin, args, { env, encoding: 'utf8', maxBuffer: 64 << 20 });
+    if (done.status !== 0) throw new Error(`preau ${args.join(' ')}: ${done.stderr || done.error}`);
+    return done.stdout;
+  };
+
+  sql(named(at.owner_url, 'postgres'), `CREATE DATABASE ${database}`);
+  let served;
+  const stop = async () => {
+    if (served && served.exitCode === null) {
+      served.kill('SIGTERM');
+      await new Promise((resolve) => served.once('exit', resolve));
+    }
+    sql(named(at.owner_url, 'postgres'), `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
+    rmSync(scratch, { recursive: true, force: true });
+  };
+  try {
+    preau('migrate');
+    const accounts = join(scratch, 'accounts.json');
+    preau('demo', '--out', join(scratch, 'demo'), '--accounts', accounts);
+    served = spawn(bin, ['serve', '--with-worker'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const log = createWriteStream(join(LOCAL, 'e2e.log'));
+    served.stdout.pipe(log);
+    served.stderr.pipe(log);
+    const ready = () =>
+      fetch(`http://127.0.0.1:${probe}/readyz`).then((answer) => answer.ok, () => served.exitCode !== null);
+    await until('preau serve is ready', ready, 60_000);
+    if (served.exitCode !== null) throw new Error('preau serve ended: see .local/e2e.log');
+    return { url, accounts: JSON.parse(readFileSync(accounts, 'utf8')), preau, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
