@@ -165,6 +165,22 @@ impl Cache {
         self.run(redis::cmd("HDEL").arg(key).arg(field)).await
     }
 
+    /// Adds a member to a set.
+    ///
+    /// # Errors
+    /// Any [`CacheError`].
+    pub async fn set_add(&self, key: &str, member: &str) -> Result<(), CacheError> {
+        self.run(redis::cmd("SADD").arg(key).arg(member)).await
+    }
+
+    /// Takes up to `count` members out of a set.
+    ///
+    /// # Errors
+    /// Any [`CacheError`].
+    pub async fn set_pop(&self, key: &str, count: usize) -> Result<Vec<String>, CacheError> {
+        self.run(redis::cmd("SPOP").arg(key).arg(count)).await
+    }
+
     /// Tells every node something that it would find out by itself a little later.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The outbox: side effects written in the transaction that causes them, sent after it, deduped by their id.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use preau_kernel::{Clock, SchoolId};
 use serde_json::Value;
 use uuid::Uuid;
@@ -16,7 +16,7 @@ pub struct Event {
     pub topic: String,
     /// Ids and codes.
     pub payload: Value,
-    /// How often delivery has been tried before.
+    /// How often it has been taken, this time included.
     pub attempts: i32,
 }
 
@@ -45,7 +45,9 @@ pub async fn push(
     Ok(())
 }
 
-/// Takes up to `limit` due events of one school, oldest first; others skip them until this transaction ends.
+/// Takes up to `limit` due events of one school, oldest first, for the time of a lease: whoever takes them delivers and
+/// then says so; if it dies they are due again. The lease doubles with each attempt, an hour at most, and no event is
+/// ever given up. Delivery is outside any transaction, so nothing waits for a network with rows locked.
 ///
 /// # Errors
 /// Any [`DbError`].
@@ -53,10 +55,12 @@ pub async fn claim(tx: &mut SchoolTx, now: DateTime<Utc>, limit: i64) -> Result<
     let school = tx.school();
     Ok(sqlx::query_as!(
         Event,
-        "SELECT outbox_id AS id, topic, payload, attempts FROM outbox
-          WHERE school_id = $1 AND due_at <= $2
-          ORDER BY due_at, outbox_id LIMIT $3
-          FOR UPDATE SKIP LOCKED",
+        "UPDATE outbox SET attempts = attempts + 1,
+                due_at = $2 + make_interval(secs => least(10 * power(2, least(attempts, 10)), 3600))
+          WHERE school_id = $1 AND outbox_id IN (
+                SELECT outbox_id FROM outbox WHERE school_id = $1 AND due_at <= $2
+                 ORDER BY due_at, outbox_id LIMIT $3 FOR UPDATE SKIP LOCKED)
+         RETURNING outbox_id AS id, topic, payload, attempts",
         school as SchoolId,
         now,
         limit,
@@ -65,32 +69,14 @@ pub async fn claim(tx: &mut SchoolTx, now: DateTime<Utc>, limit: i64) -> Result<
     .await?)
 }
 
-/// Forgets a delivered event.
+/// Forgets delivered events.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn delivered(tx: &mut SchoolTx, id: Uuid) -> Result<(), DbError> {
+pub async fn delivered(tx: &mut SchoolTx, ids: &[Uuid]) -> Result<(), DbError> {
     let school = tx.school();
-    sqlx::query!("DELETE FROM outbox WHERE school_id = $1 AND outbox_id = $2", school as SchoolId, id)
+    sqlx::query!("DELETE FROM outbox WHERE school_id = $1 AND outbox_id = ANY($2)", school as SchoolId, ids)
         .execute(tx.conn())
         .await?;
-    Ok(())
-}
-
-/// Puts an event off after a failed delivery: 2 s, 4 s, 8 s … an hour at most. It is never given up.
-///
-/// # Errors
-/// Any [`DbError`].
-pub async fn postpone(tx: &mut SchoolTx, event: &Event, now: DateTime<Utc>) -> Result<(), DbError> {
-    let school = tx.school();
-    let seconds = 2_i64.saturating_pow(u32::try_from(event.attempts).unwrap_or(0).min(11) + 1).min(3600);
-    sqlx::query!(
-        "UPDATE outbox SET attempts = attempts + 1, due_at = $3 WHERE school_id = $1 AND outbox_id = $2",
-        school as SchoolId,
-        event.id,
-        now + Duration::seconds(seconds),
-    )
-    .execute(tx.conn())
-    .await?;
     Ok(())
 }

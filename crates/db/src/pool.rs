@@ -152,6 +152,22 @@ impl Db {
         Ok(ids)
     }
 
+    /// Every school of a territory, for the loops that work for each.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn schools_of(&self, territory: TerritoryId) -> Result<Vec<SchoolId>, DbError> {
+        let mut tx = self.in_territory_for_work(territory).await?;
+        let ids = sqlx::query_scalar!(
+            r#"SELECT school_id AS "id: SchoolId" FROM school WHERE territory_id = $1 ORDER BY school_id"#,
+            territory as TerritoryId,
+        )
+        .fetch_all(tx.conn())
+        .await?;
+        tx.commit().await?;
+        Ok(ids)
+    }
+
     /// Public facts of a school, or `None` where there is no such school. One statement a minute and node at most;
     /// simultaneous askers share it.
     ///
