@@ -9,9 +9,10 @@ mod protect;
 mod routes;
 mod serve;
 pub mod telemetry;
+mod worker;
 
 pub use app::App;
 pub use config::{Config, ConfigError};
 pub use protect::protect;
 pub use routes::openapi;
-pub use serve::{accept, serve};
+pub use serve::{accept, serve, work};

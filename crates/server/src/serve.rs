@@ -19,20 +19,22 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tower::ServiceExt;
 
-use crate::{App, background};
+use crate::{App, background, worker};
 
-/// Serves until told to stop. `worker` runs the jobs in the same process, for small installations.
+/// Serves until told to stop. `with_worker` runs the jobs in the same process, for small installations.
 ///
 /// # Errors
 /// An address that cannot be listened on.
-pub async fn serve(app: App, metrics: PrometheusHandle, worker: bool) -> anyhow::Result<()> {
+pub async fn serve(app: App, metrics: PrometheusHandle, with_worker: bool) -> anyhow::Result<()> {
     let http = app.config.http.clone();
     let listener = listen(http.listen).await?;
     let probes = listen(http.probe_listen).await?;
     let (router, _) = app.router(app.gate());
 
     background::start(&app);
-    let _ = worker;
+    if with_worker {
+        worker::start(&app);
+    }
     let probe_router = probe_router(app.clone(), metrics);
     let header_timeout = Duration::from_millis(http.header_timeout_ms);
     let served = app.clone();
@@ -57,6 +59,26 @@ pub async fn serve(app: App, metrics: PrometheusHandle, worker: bool) -> anyhow:
     drop(probe_task.await);
     app.shut_down(Duration::from_secs(15)).await;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Runs the worker's loops until told to stop, with probes and metrics on the second port.
+///
+/// # Errors
+/// An address that cannot be listened on.
+pub async fn work(app: App, metrics: PrometheusHandle) -> anyhow::Result<()> {
+    let http = app.config.http.clone();
+    let probes = listen(http.probe_listen).await?;
+    background::start(&app);
+    worker::start(&app);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let header_timeout = Duration::from_millis(http.header_timeout_ms);
+    let answering = app.tasks.spawn(accept(probes, probe_router(app.clone(), metrics), 64, header_timeout, stop.clone()));
+    tracing::info!(probes = %http.probe_listen, "working");
+    stop_signal().await;
+    stop.cancel();
+    drop(answering.await);
+    app.shut_down(Duration::from_secs(15)).await;
     Ok(())
 }
 

@@ -2,7 +2,9 @@
 
 mod admin;
 mod bench;
+mod demo;
 mod describe;
+mod import;
 mod migrate;
 
 use std::path::PathBuf;
@@ -33,6 +35,13 @@ enum Command {
     },
     /// Apply the migrations that are missing, as the owner's role.
     Migrate,
+    /// Bring a directory or a timetable in.
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Invent an académie, import it, and open accounts to try.
+    Demo(demo::Demo),
+    /// Run the jobs, deliveries and sweeps, until told to stop.
+    Worker,
     /// The operator's own acts.
     #[command(subcommand)]
     Admin(admin::Admin),
@@ -63,6 +72,13 @@ impl Cli {
                 crate::serve(App::build(config, Clock::system())?, metrics, with_worker).await
             }
             Command::Migrate => migrate::run(&config).await,
+            Command::Import(import) => import.run(config).await,
+            Command::Demo(demo) => demo.run(config).await,
+            Command::Worker => {
+                telemetry::log(&config.log)?;
+                let metrics = telemetry::metrics()?;
+                crate::work(App::build(config, Clock::system())?, metrics).await
+            }
             Command::Admin(act) => act.run(config).await,
             Command::Routes { json } => describe::routes(json),
             Command::Openapi => describe::openapi(),

@@ -1,0 +1,121 @@
+//! What a worker does: jobs, deliveries from the outbox, sweeps.
+
+use std::time::Duration;
+
+use preau_cache::{CacheError, keys};
+use preau_db::{DbError, idempotency, outbox};
+use preau_jobs::{Handler, run_worker};
+use preau_kernel::SchoolId;
+
+use crate::App;
+
+const DELIVER_EVERY: Duration = Duration::from_secs(1);
+/// Redis names the schools that have work; what it forgot is found by asking each school, this often.
+const SLOW_SWEEP_EVERY: Duration = Duration::from_secs(30);
+const TIDY_EVERY: Duration = Duration::from_secs(3600);
+const BATCH: i64 = 100;
+
+/// Starts the worker's loops on the app's tracker; they end when it stops.
+pub(crate) fn start(app: &App) {
+    let jobs = run_worker(app.db.clone(), app.clock.clone(), app.tasks.clone(), handlers(), app.stop.clone());
+    app.tasks.spawn(jobs);
+    let (a, b, c) = (app.clone(), app.clone(), app.clone());
+    app.tasks.spawn(app.stop.clone().run_until_cancelled_owned(async move { deliver_named(&a).await }));
+    app.tasks.spawn(app.stop.clone().run_until_cancelled_owned(async move {
+        every(SLOW_SWEEP_EVERY, "outbox sweep", async || deliver_everywhere(&b).await).await;
+    }));
+    app.tasks.spawn(app.stop.clone().run_until_cancelled_owned(async move {
+        every(TIDY_EVERY, "tidying", async || tidy(&c).await).await;
+    }));
+}
+
+/// The kinds of jobs that this product knows.
+pub(crate) fn handlers() -> Vec<(&'static str, Handler)> {
+    preau_feeds::import::handlers()
+}
+
+async fn every<F: AsyncFn() -> Result<(), DbError>>(period: Duration, what: &str, work: F) {
+    loop {
+        if let Err(error) = work().await {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, what, "work was put off");
+        }
+        tokio::time::sleep(period).await;
+    }
+}
+
+async fn deliver_named(app: &App) {
+    every(DELIVER_EVERY, "delivery", async || {
+        let key = app.cache.key(keys::OUTBOX_SCHOOLS);
+        for name in app.cache.set_pop(&key, 50).await.unwrap_or_default() {
+            if let Ok(school) = name.parse() {
+                deliver(app, school).await?;
+            }
+        }
+        Ok(())
+    })
+    .await;
+}
+
+async fn deliver_everywhere(app: &App) -> Result<(), DbError> {
+    for territory in app.db.territories().await? {
+        for school in app.db.schools_of(territory).await? {
+            deliver(app, school).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Delivers what is due in one school, a batch at a time.
+pub(crate) async fn deliver(app: &App, school: SchoolId) -> Result<(), DbError> {
+    loop {
+        let mut tx = app.db.in_school_for_work(school).await?;
+        let events = outbox::claim(&mut tx, app.clock.now(), BATCH).await?;
+        tx.commit().await?;
+        let mut delivered = Vec::new();
+        for event in &events {
+            match hand_over(app, school, event).await {
+                Ok(()) => delivered.push(event.id),
+                // Due again when its lease ends.
+                Err(_) => tracing::debug!(topic = event.topic, attempts = event.attempts, "delivery was put off"),
+            }
+        }
+        if !delivered.is_empty() {
+            let mut tx = app.db.in_school_for_work(school).await?;
+            outbox::delivered(&mut tx, &delivered).await?;
+            tx.commit().await?;
+        }
+        if delivered.len() < usize::try_from(BATCH).unwrap_or(usize::MAX) {
+            return Ok(());
+        }
+    }
+}
+
+/// Gives an event to whom it concerns. Twice does no harm: a node that is told again drops an empty cache.
+async fn hand_over(app: &App, school: SchoolId, event: &outbox::Event) -> Result<(), CacheError> {
+    match event.topic.as_str() {
+        "directory.changed" | "timetable.changed" => app.cache.publish(keys::SCHOOL_CHANGED, &school.to_string()).await,
+        unknown => {
+            tracing::error!(topic = unknown, "nobody consumes this event");
+            Ok(())
+        }
+    }
+}
+
+/// Forgets what is kept for a time: answers to keyed writes, old revocations, uploads.
+async fn tidy(app: &App) -> Result<(), DbError> {
+    let now = app.clock.now();
+    preau_session::sweep(&app.db).await?;
+    for territory in app.db.territories().await? {
+        preau_files::sweep(&app.db, territory, now).await?;
+        let mut tx = app.db.in_territory_for_work(territory).await?;
+        idempotency::sweep(&mut tx, now).await?;
+        tx.commit().await?;
+        for school in app.db.schools_of(territory).await? {
+            let mut tx = app.db.in_school_for_work(school).await?;
+            idempotency::sweep(&mut tx, now).await?;
+            tx.commit().await?;
+        }
+    }
+    Ok(())
+}
