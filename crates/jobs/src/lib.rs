@@ -2,36 +2,78 @@
 
 mod progress;
 mod queries;
-pub mod routes;
+mod routes;
+pub mod rules;
 mod worker;
 
 use chrono::{DateTime, Utc};
-use preau_kernel::{JobId, PersonId, TerritoryId};
+use preau_db::DbError;
+use preau_http::Problem;
+use preau_kernel::{JobId, PersonId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
-pub use progress::{Cancelled, Progress};
+pub use progress::Progress;
 pub use queries::{enqueue, find};
-pub use worker::{Failure, Handler, Worker, run_now};
+pub use routes::{JobsState, routes};
+pub use worker::{Handler, JobError, Work, handler, run_one, run_worker};
 
-/// Where a job is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+/// A job, as administrators watch it.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Job {
+    /// The job.
+    pub id: JobId,
+    /// What it does: `import-aaf`.
+    pub kind: String,
+    /// Where it stands.
+    pub state: JobState,
+    /// What it is doing now; empty before it starts.
+    pub phase: String,
+    /// Units done in this phase.
+    pub done: i64,
+    /// Units in all, when they are known.
+    #[schema(required = true)]
+    pub total: Option<i64>,
+    /// What it came to, once it has ended: counts, warnings, or what went wrong.
+    #[schema(required = true, value_type = Option<Object>)]
+    pub report: Option<Value>,
+    /// Somebody has asked it to stop.
+    pub cancel_requested: bool,
+    /// How often it has been started.
+    pub attempts: i32,
+    /// Who asked for it; null is the installation's operator.
+    #[schema(required = true)]
+    pub created_by: Option<PersonId>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When it was first started.
+    #[schema(required = true)]
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    #[schema(required = true)]
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
-    /// Waiting for a worker.
+    /// Nobody works on it yet.
     Queued,
-    /// A worker has it.
+    /// A worker does.
     Running,
-    /// Done; the report says what.
+    /// It is done.
     Succeeded,
-    /// It could not be done; the report says why.
+    /// It went wrong; the report says how.
     Failed,
-    /// Somebody asked it to stop, and it did.
+    /// It was stopped on request.
     Cancelled,
 }
 
 impl JobState {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// The word used in the database and in JSON.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
             Self::Running => "running",
@@ -41,56 +83,40 @@ impl JobState {
         }
     }
 
-    pub(crate) fn parse(word: &str) -> Option<Self> {
-        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled]
-            .into_iter()
-            .find(|state| state.as_str() == word)
+    pub(crate) fn read(word: &str) -> Result<Self, DbError> {
+        const ALL: [JobState; 5] =
+            [JobState::Queued, JobState::Running, JobState::Succeeded, JobState::Failed, JobState::Cancelled];
+        ALL.into_iter().find(|state| state.as_str() == word).ok_or(DbError::Corrupt("state of a job"))
     }
 }
 
-/// Work to be done.
+/// A job to be asked for.
 #[derive(Clone, Debug)]
 pub struct NewJob<'a> {
-    /// Which handler does it, such as `import-aaf`.
+    /// The kind, under which a handler is registered: letters and hyphens.
     pub kind: &'a str,
-    /// What the handler needs to know.
+    /// What the handler needs. Ids and options, never secrets.
     pub params: Value,
-    /// Who asked; `None` is the operator.
+    /// Who asks; `None` is the installation's operator.
     pub created_by: Option<PersonId>,
 }
 
-/// A job as its territory sees it.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-pub struct Job {
-    /// The job.
-    pub id: JobId,
-    /// Its territory.
-    pub territory_id: TerritoryId,
-    /// Which handler does it.
-    pub kind: String,
-    /// Where it is in its life.
-    pub state: JobState,
-    /// What it is doing.
-    pub phase: String,
-    /// Units done.
-    pub done: i64,
-    /// Units in all, once known.
-    pub total: Option<i64>,
-    /// What came of it.
-    #[schema(value_type = Option<Object>)]
-    pub report: Option<Value>,
-    /// Whether somebody asked it to stop.
-    pub cancel_requested: bool,
-    /// When it was asked for.
-    pub created_at: DateTime<Utc>,
-    /// When a worker first had it.
-    pub started_at: Option<DateTime<Utc>>,
-    /// When it ended.
-    pub finished_at: Option<DateTime<Utc>>,
-    /// What the handler needs to know.
-    #[serde(skip)]
-    pub params: Value,
-    /// How many workers have had it.
-    #[serde(skip)]
-    pub attempts: i32,
+/// Why a job cannot be shown or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such job in this territory.
+    #[error("job not found")]
+    NotFound,
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl From<Error> for Problem {
+    fn from(err: Error) -> Self {
+        match err {
+            Error::NotFound => Self::not_found(),
+            Error::Db(db) => db.into(),
+        }
+    }
 }

@@ -1,101 +1,114 @@
-//! Jobs, for administrators of the territory.
+//! Jobs over HTTP: watched and cancelled here, asked for by the features whose work they are.
 
-use axum::{extract::State, http::StatusCode};
+use axum::extract::State;
 use preau_db::Db;
 use preau_http::{AdminOf, Cursors, ListQuery, Policy, Problem, Reply, Routes, ValidPath, ValidQuery};
 use preau_kernel::{Clock, JobId, Page, Priority, TerritoryId};
 use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa_axum::routes;
 
-use crate::{Job, queries};
+use crate::{Error, Job, queries};
 
+/// What jobs need of the process.
 #[derive(Clone)]
-struct JobsState {
-    db: Db,
-    clock: Clock,
+pub struct JobsState {
+    /// The database.
+    pub db: Db,
+    /// For the instant of a cancel.
+    pub clock: Clock,
 }
 
-/// The routes of jobs.
-pub fn routes(db: Db, clock: Clock) -> Routes {
+/// The jobs' routes, for administrators of the territory.
+pub fn routes(state: JobsState) -> Routes {
     let policy = Policy::territory_admin().priority(Priority::Background);
     Routes::new()
         .add(policy, routes!(list_jobs))
         .add(policy, routes!(get_job))
         .add(policy, routes!(cancel_job))
-        .with_state(JobsState { db, clock })
+        .with_state(state)
 }
 
-/// `{territory_id}` of the path.
-#[derive(Deserialize, utoipa::IntoParams)]
+#[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct JobsPath {
+    /// The territory.
     #[serde(rename = "territory_id")]
-    #[param(rename = "territory_id")]
-    _territory: TerritoryId,
+    _territory_id: TerritoryId,
 }
 
-/// `{territory_id}` and `{job_id}` of the path.
-#[derive(Deserialize, utoipa::IntoParams)]
+#[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct JobPath {
+    /// The territory.
     #[serde(rename = "territory_id")]
-    #[param(rename = "territory_id")]
-    _territory: TerritoryId,
+    _territory_id: TerritoryId,
+    /// The job.
     job_id: JobId,
 }
 
-/// Jobs of the territory, newest first.
+/// List the jobs of the territory, the latest first.
 #[utoipa::path(
-    get, path = "/api/v1/territories/{territory_id}/jobs", tag = "jobs", operation_id = "list_jobs",
+    get,
+    path = "/api/v1/territories/{territory_id}/jobs",
+    operation_id = "list_jobs",
+    tag = "jobs",
     params(JobsPath, ListQuery),
     responses((status = OK, body = Page<Job>)),
 )]
-#[tracing::instrument(level = "debug", name = "jobs.list", skip_all)]
+#[tracing::instrument(name = "job.list", skip_all, fields(territory.id = %admin.territory()))]
 async fn list_jobs(
-    State(state): State<JobsState>,
+    State(app): State<JobsState>,
     AdminOf(admin): AdminOf,
     Cursors(key): Cursors,
     ValidQuery(query): ValidQuery<ListQuery>,
 ) -> Result<Reply<Page<Job>>, Problem> {
     let before = query.after("list_jobs", &key)?;
-    let mut tx = state.db.in_territory(&admin).await?;
-    let rows = queries::list(&mut tx, before, query.limit.rows_and_one()).await?;
+    let mut tx = app.db.in_territory(&admin).await?;
+    let rows = queries::list(&mut tx, before, query.limit).await?;
     tx.commit().await?;
     Ok(Reply(Page::cut(rows, query.limit, |last| key.seal("list_jobs", &last.id))))
 }
 
-/// A job: how far it is, and in the end its report.
+/// Show a job.
 #[utoipa::path(
-    get, path = "/api/v1/territories/{territory_id}/jobs/{job_id}", tag = "jobs", operation_id = "get_job",
+    get,
+    path = "/api/v1/territories/{territory_id}/jobs/{job_id}",
+    operation_id = "get_job",
+    tag = "jobs",
     params(JobPath),
     responses((status = OK, body = Job)),
 )]
-#[tracing::instrument(level = "debug", name = "jobs.get", skip_all)]
+#[tracing::instrument(name = "job.get", skip_all, fields(territory.id = %admin.territory(), job.id = %at.job_id))]
 async fn get_job(
-    State(state): State<JobsState>,
+    State(app): State<JobsState>,
     AdminOf(admin): AdminOf,
     ValidPath(at): ValidPath<JobPath>,
 ) -> Result<Reply<Job>, Problem> {
-    let mut tx = state.db.in_territory(&admin).await?;
-    let job = queries::find(&mut tx, at.job_id).await?;
+    let mut tx = app.db.in_territory(&admin).await?;
+    let job = queries::find(&mut tx, at.job_id).await?.ok_or(Error::NotFound)?;
     tx.commit().await?;
-    job.map(Reply).ok_or_else(Problem::not_found)
+    Ok(Reply(job))
 }
 
-/// Ask a job to stop. It ends between two units that are each whole.
+/// Ask a job to stop. One that has ended stays as it is.
 #[utoipa::path(
-    delete, path = "/api/v1/territories/{territory_id}/jobs/{job_id}", tag = "jobs", operation_id = "cancel_job",
+    delete,
+    path = "/api/v1/territories/{territory_id}/jobs/{job_id}",
+    operation_id = "cancel_job",
+    tag = "jobs",
     params(JobPath),
-    responses((status = NO_CONTENT)),
+    responses((status = OK, description = "The job as it stands: a running one stops at its next step", body = Job)),
 )]
-#[tracing::instrument(level = "debug", name = "jobs.cancel", skip_all)]
+#[tracing::instrument(name = "job.cancel", skip_all, fields(territory.id = %admin.territory(), job.id = %at.job_id))]
 async fn cancel_job(
-    State(state): State<JobsState>,
+    State(app): State<JobsState>,
     AdminOf(admin): AdminOf,
     ValidPath(at): ValidPath<JobPath>,
-) -> Result<StatusCode, Problem> {
-    let mut tx = state.db.in_territory(&admin).await?;
-    let asked = queries::cancel(&mut tx, at.job_id, state.clock.now()).await?;
+) -> Result<Reply<Job>, Problem> {
+    let mut tx = app.db.in_territory(&admin).await?;
+    queries::cancel(&mut tx, at.job_id, app.clock.now()).await?;
+    let job = queries::find(&mut tx, at.job_id).await?.ok_or(Error::NotFound)?;
     tx.commit().await?;
-    if asked { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
+    Ok(Reply(job))
 }

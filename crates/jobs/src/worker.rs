@@ -1,150 +1,267 @@
-//! Claims jobs and runs them.
+//! The loop that works.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use preau_db::{Db, DbError};
-use preau_kernel::{Clock, JobId, TerritoryId};
-use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
+use preau_kernel::{Clock, JobId, PersonId, TerritoryId};
+use serde_json::Value;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Cancelled, Job, JobState, Progress, queries};
+use crate::{
+    Progress,
+    queries::{self, Claim},
+    rules::{self, Came, Stop, Then},
+};
 
-/// Does the jobs of one kind. What it returns is the report.
-pub type Handler = Arc<dyn Fn(Job, Progress) -> BoxFuture<'static, Result<Value, Failure>> + Send + Sync>;
-
-/// Why a job ended without success.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// It was asked to stop.
-    #[error(transparent)]
-    Cancelled(#[from] Cancelled),
-    /// What it was given is not acceptable: trying again would not help. The report says why, without personal data.
-    #[error("job refused what it was given")]
-    Refused(Value),
-    /// A store did not help: another worker tries again.
-    #[error(transparent)]
-    Db(#[from] DbError),
+/// What a handler is given.
+pub struct Work {
+    /// The database.
+    pub db: Db,
+    /// The clock.
+    pub clock: Clock,
+    /// The territory.
+    pub territory: TerritoryId,
+    /// The job.
+    pub job: JobId,
+    /// What was asked.
+    pub params: Value,
+    /// Who asked; `None` is the installation's operator.
+    pub created_by: Option<PersonId>,
+    /// Which start of this job it is, from 1. Later ones resume from what the earlier have committed.
+    pub attempt: i32,
+    /// Where to say how far it is, and to ask whether to stop.
+    pub progress: Progress,
 }
 
-/// Workers that died with the job before it is given up.
-const ATTEMPTS: i32 = 5;
-const BEAT_EVERY: Duration = Duration::from_secs(1);
-const IDLE: Duration = Duration::from_secs(1);
+/// Why a handler did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// It was told to stop, and did.
+    #[error("stopped")]
+    Stopped,
+    /// Trying again will not mend it: a file that cannot be read. The report says what and where, with a stable `code`.
+    #[error("failed")]
+    Failed(Value),
+    /// It may pass: the job is tried again.
+    #[error("interrupted")]
+    Interrupted(#[source] Box<dyn Error + Send + Sync>),
+}
 
-/// Runs jobs of the kinds it has handlers for. Cheap to clone.
-#[derive(Clone)]
-pub struct Worker {
+impl From<DbError> for JobError {
+    fn from(err: DbError) -> Self {
+        Self::Interrupted(Box::new(err))
+    }
+}
+
+/// Does the jobs of one kind. The value is the report.
+pub type Handler = Arc<dyn Fn(Work) -> BoxFuture<'static, Result<Value, JobError>> + Send + Sync>;
+
+/// Makes a handler of an async function.
+pub fn handler<F>(work: impl Fn(Work) -> F + Send + Sync + 'static) -> Handler
+where
+    F: Future<Output = Result<Value, JobError>> + Send + 'static,
+{
+    Arc::new(move |given| Box::pin(work(given)))
+}
+
+/// As a log field takes an error.
+fn dynamic(error: &(impl Error + 'static)) -> &(dyn Error + 'static) {
+    error
+}
+
+const BEAT: Duration = Duration::from_secs(1);
+const IDLE: Duration = Duration::from_secs(1);
+/// After a failure to reach the database.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Does jobs of the kinds in `registry`, one at a time, until `shutdown`. A process may run several. Handlers and beats run
+/// on `tasks`, so that shutdown waits for what they commit.
+pub async fn run_worker(
     db: Db,
     clock: Clock,
-    handlers: Arc<HashMap<&'static str, Handler>>,
-}
-
-impl Worker {
-    /// A worker with these handlers.
-    pub fn new(db: Db, clock: Clock, handlers: impl IntoIterator<Item = (&'static str, Handler)>) -> Self {
-        Self { db, clock, handlers: Arc::new(handlers.into_iter().collect()) }
-    }
-
-    /// Works until `stop`. A job under way is left to the next worker, which resumes it.
-    pub async fn run(&self, stop: CancellationToken) {
-        let work = async {
-            loop {
-                match self.round().await {
-                    Ok(0) => tokio::time::sleep(IDLE).await,
-                    Ok(_) => {}
-                    Err(error) => {
-                        let error: &dyn std::error::Error = &error;
-                        tracing::warn!(error, "jobs could not be read");
-                        tokio::time::sleep(IDLE).await;
-                    }
-                }
+    tasks: TaskTracker,
+    registry: Vec<(&'static str, Handler)>,
+    shutdown: CancellationToken,
+) {
+    while !shutdown.is_cancelled() {
+        let pause = match one_round(&db, &clock, &tasks, &registry, &shutdown).await {
+            Ok(true) => continue,
+            Ok(false) => IDLE,
+            Err(error) => {
+                tracing::warn!(error = dynamic(&error), "jobs cannot be read");
+                PATIENCE
             }
         };
-        stop.run_until_cancelled(work).await;
-    }
-
-    /// One job of each territory that has one; returns how many there were.
-    async fn round(&self) -> Result<usize, DbError> {
-        let mut worked = 0;
-        for territory in self.db.territories().await? {
-            if let Some(job) = self.claim(territory, None).await? {
-                self.work(job).await?;
-                worked += 1;
-            }
-        }
-        Ok(worked)
-    }
-
-    async fn claim(&self, territory: TerritoryId, only: Option<JobId>) -> Result<Option<Job>, DbError> {
-        let kinds: Vec<String> = self.handlers.keys().map(|kind| (*kind).to_owned()).collect();
-        let mut tx = self.db.in_territory_for_work(territory).await?;
-        let job = queries::claim(&mut tx, only, &kinds, self.clock.now()).await?;
-        tx.commit().await?;
-        Ok(job)
-    }
-
-    async fn work(&self, job: Job) -> Result<(), DbError> {
-        let Some(handler) = self.handlers.get(job.kind.as_str()) else { return Ok(()) };
-        let (territory, id, kind) = (job.territory_id, job.id, job.kind.clone());
-        tracing::info!(job.id = %id, kind, attempt = job.attempts, "job began");
-        let outcome = if job.attempts > ATTEMPTS {
-            Err(Failure::Refused(json!({ "code": "gave-up", "attempts": job.attempts - 1 })))
-        } else {
-            let progress = Progress::default();
-            tokio::select! {
-                outcome = handler(job, progress.clone()) => outcome,
-                () = self.beat(territory, id, &progress) => Err(Failure::Cancelled(Cancelled)),
-            }
-        };
-        let (state, report) = match outcome {
-            Ok(report) => (JobState::Succeeded, report),
-            Err(Failure::Cancelled(_)) => (JobState::Cancelled, Value::Null),
-            Err(Failure::Refused(report)) => (JobState::Failed, report),
-            // Its heartbeat goes cold, and a worker resumes it in a minute.
-            Err(Failure::Db(error)) => return Err(error),
-        };
-        let mut tx = self.db.in_territory_for_work(territory).await?;
-        queries::finish(&mut tx, id, state, &report, self.clock.now()).await?;
-        tx.commit().await?;
-        tracing::info!(job.id = %id, kind, state = state.as_str(), "job ended");
-        Ok(())
-    }
-
-    /// Writes the progress down each second. Never ends: a cancelled handler is given the news and ends by itself,
-    /// between two units.
-    async fn beat(&self, territory: TerritoryId, job: JobId, progress: &Progress) {
-        loop {
-            tokio::time::sleep(BEAT_EVERY).await;
-            let (phase, done, total) = progress.now();
-            let beat = async {
-                let mut tx = self.db.in_territory_for_work(territory).await?;
-                let cancel = queries::beat(&mut tx, job, &phase, done, total, self.clock.now()).await?;
-                tx.commit().await?;
-                Ok::<_, DbError>(cancel)
-            };
-            match beat.await {
-                Ok(true) => progress.cancel(),
-                Ok(false) => {}
-                Err(error) => {
-                    let error: &dyn std::error::Error = &error;
-                    tracing::warn!(job.id = %job, error, "heartbeat was missed");
-                }
-            }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
 
-/// Runs one job here and now (the command line's imports) and returns it as it ended.
+/// At most one job of each territory, in turn. Tells whether there was any.
+async fn one_round(
+    db: &Db,
+    clock: &Clock,
+    tasks: &TaskTracker,
+    registry: &[(&'static str, Handler)],
+    shutdown: &CancellationToken,
+) -> Result<bool, DbError> {
+    let mut any = false;
+    for territory in db.territories().await? {
+        if shutdown.is_cancelled() {
+            break;
+        }
+        any |= run_one(db, clock, tasks, registry, shutdown, territory).await?;
+    }
+    Ok(any)
+}
+
+/// Does one job of a territory, if one is due. Tells whether there was one.
 ///
 /// # Errors
-/// Any [`DbError`].
-pub async fn run_now(worker: &Worker, territory: TerritoryId, job: JobId) -> Result<Option<Job>, DbError> {
-    if let Some(claimed) = worker.claim(territory, Some(job)).await? {
-        worker.work(claimed).await?;
-    }
-    let mut tx = worker.db.in_territory_for_work(territory).await?;
-    let ended = queries::find(&mut tx, job).await?;
+/// Any [`DbError`] of claiming or ending it; what its handler meets is written on the job.
+pub async fn run_one(
+    db: &Db,
+    clock: &Clock,
+    tasks: &TaskTracker,
+    registry: &[(&'static str, Handler)],
+    shutdown: &CancellationToken,
+    territory: TerritoryId,
+) -> Result<bool, DbError> {
+    let kinds: Vec<String> = registry.iter().map(|(kind, _)| (*kind).to_owned()).collect();
+    let now = clock.now();
+    let mut tx = db.in_territory_for_work(territory).await?;
+    queries::bury(&mut tx, now, rules::dead_before(now)).await?;
+    let claim = queries::claim(&mut tx, &kinds, now).await?;
     tx.commit().await?;
-    Ok(ended)
+    let Some(claim) = claim else { return Ok(false) };
+    let Some((_, handler)) = registry.iter().find(|(kind, _)| *kind == claim.kind) else { return Ok(false) };
+
+    tracing::info!(job.id = %claim.job, job.kind = claim.kind, attempt = claim.attempt, "job started");
+    let progress = Progress::new();
+    let work = Work {
+        db: db.clone(),
+        clock: clock.clone(),
+        territory,
+        job: claim.job,
+        params: claim.params.clone(),
+        created_by: claim.created_by,
+        attempt: claim.attempt,
+        progress: progress.clone(),
+    };
+    let ended = CancellationToken::new();
+    let beating = {
+        let (db, clock, claim) = (db.clone(), clock.clone(), claim.clone());
+        tasks.spawn(beat(db, clock, territory, claim, progress.clone(), ended.clone(), shutdown.clone()))
+    };
+    let came = match tasks.spawn(handler(work)).await {
+        Ok(Ok(report)) => Came::Done(report),
+        Ok(Err(JobError::Stopped)) => Came::Stopped,
+        Ok(Err(JobError::Failed(report))) => Came::Failed(report),
+        Ok(Err(JobError::Interrupted(error))) => {
+            let error: &(dyn Error + 'static) = &*error;
+            tracing::warn!(job.id = %claim.job, job.kind = claim.kind, error, "job interrupted");
+            Came::Interrupted
+        }
+        Err(error) => {
+            tracing::error!(job.id = %claim.job, job.kind = claim.kind, error = dynamic(&error), "job panicked");
+            Came::Panicked
+        }
+    };
+    ended.cancel();
+    // Its last beat writes the last progress, and learns of a late cancel or loss.
+    _ = beating.await;
+    finish(db, clock, territory, &claim, came, progress.why()).await?;
+    Ok(true)
+}
+
+/// Beats until the handler has ended, and once more.
+async fn beat(
+    db: Db,
+    clock: Clock,
+    territory: TerritoryId,
+    claim: Claim,
+    progress: Progress,
+    ended: CancellationToken,
+    shutdown: CancellationToken,
+) {
+    loop {
+        let last = tokio::select! {
+            () = ended.cancelled() => true,
+            () = tokio::time::sleep(BEAT) => false,
+            () = shutdown.cancelled(), if !progress.is_cancelled() => {
+                progress.stop(Stop::Shutdown);
+                false
+            }
+        };
+        match one_beat(&db, &clock, territory, &claim, &progress).await {
+            Ok(Some(false)) => {}
+            Ok(Some(true)) => progress.stop(Stop::Cancelled),
+            Ok(None) => progress.stop(Stop::Lost),
+            // Silence for long enough lets another worker take over, and the next beat that gets through learns of it.
+            Err(error) => {
+                tracing::warn!(job.id = %claim.job, error = dynamic(&error), "beat missed");
+            }
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+async fn one_beat(
+    db: &Db,
+    clock: &Clock,
+    territory: TerritoryId,
+    claim: &Claim,
+    progress: &Progress,
+) -> Result<Option<bool>, DbError> {
+    let mut tx = db.in_territory_for_work(territory).await?;
+    let told = queries::beat(&mut tx, claim, &progress.beat(), clock.now()).await?;
+    tx.commit().await?;
+    Ok(told)
+}
+
+/// Writes what the job came to. The database may be away just then: what a job has done must not look undone, so the
+/// writing is tried for as long as the claim is ours beyond doubt.
+async fn finish(
+    db: &Db,
+    clock: &Clock,
+    territory: TerritoryId,
+    claim: &Claim,
+    came: Came,
+    stop: Option<Stop>,
+) -> Result<(), DbError> {
+    let then = rules::then(came, stop, claim.attempt);
+    let mut tries = 0;
+    loop {
+        match write(db, clock, territory, claim, &then).await {
+            Err(DbError::Unavailable(_) | DbError::Saturated) if tries < 8 => {
+                tries += 1;
+                tokio::time::sleep(PATIENCE).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn write(
+    db: &Db,
+    clock: &Clock,
+    territory: TerritoryId,
+    claim: &Claim,
+    then: &Then,
+) -> Result<(), DbError> {
+    let mut tx = db.in_territory_for_work(territory).await?;
+    match then {
+        Then::End(state, report) => {
+            let ours = queries::end(&mut tx, claim, *state, report, clock.now()).await?;
+            tracing::info!(job.id = %claim.job, job.kind = claim.kind, state = state.as_str(), ours, "job ended");
+        }
+        Then::Again { counts } => queries::requeue(&mut tx, claim, *counts).await?,
+        Then::Nothing => {}
+    }
+    tx.commit().await
 }

@@ -13,7 +13,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("db",        &["kernel"]),
     ("cache",     &["kernel"]),
     ("http",      &["db", "kernel"]),
-    ("jobs",      &["db", "kernel"]),
+    ("jobs",      &["http", "db", "kernel"]),   // its own three routes
     ("session",   &["db", "cache", "kernel"]),
     ("overload",  &["admission", "cache", "kernel"]),
     ("directory", BELOW_DIRECTORY),
