@@ -1,46 +1,60 @@
 #![doc = include_str!("../README.md")]
 
 mod queries;
-pub mod routes;
+mod routes;
+mod spool;
 
-use axum::http::StatusCode;
-use bytes::{Bytes, BytesMut};
-use chrono::{DateTime, Duration, Utc};
-use futures::{Stream, StreamExt};
-use preau_db::{Db, DbError};
+use chrono::{DateTime, TimeDelta, Utc};
+use preau_db::{Db, DbError, TerritoryTx};
 use preau_http::Problem;
 use preau_kernel::{Clock, TerritoryAdmin, TerritoryId, UploadId};
-use sha2::{Digest, Sha256};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use serde::Serialize;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use utoipa::ToSchema;
 
-/// A file received for a feed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+pub use routes::{FilesState, routes};
+pub use spool::Spooled;
+
+/// A file received.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Upload {
     /// The upload.
     pub id: UploadId,
-    /// Size, in bytes.
+    /// Its size, in bytes.
     pub size_bytes: i64,
-    /// SHA-256, in hexadecimal digits.
+    /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
-    /// Until when it is kept.
+    /// When it is forgotten.
     pub expires_at: DateTime<Utc>,
 }
 
-/// What can go wrong with an upload.
+/// Why a file is not received, or not found again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// More bytes than allowed.
-    #[error("upload is larger than {0} bytes")]
-    TooLarge(u64),
-    /// The client stopped in the middle.
-    #[error("upload was cut short")]
-    CutShort,
-    /// No such upload.
-    #[error("no such upload")]
+    /// No such upload in this territory, or no more.
+    #[error("upload not found")]
     NotFound,
-    /// The target could not be written.
-    #[error("target could not be written")]
-    Target(#[from] std::io::Error),
+    /// Not a type that a feed reads.
+    #[error("the body must be application/zip, application/xml, text/xml or text/calendar")]
+    Type,
+    /// More bytes than this installation takes.
+    #[error("the file is larger than {limit} bytes")]
+    TooLarge {
+        /// Bytes at most.
+        limit: u64,
+    },
+    /// No bytes at all.
+    #[error("the file is empty")]
+    Empty,
+    /// The client stopped sending.
+    #[error("the body stopped arriving")]
+    Cut,
+    /// As many files as this node receives at once are on their way.
+    #[error("too many files are being received")]
+    Full,
+    /// The node's own disk.
+    #[error("the temporary file failed")]
+    Spool(#[from] std::io::Error),
     /// The database.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -48,105 +62,94 @@ pub enum Error {
 
 impl From<Error> for Problem {
     fn from(err: Error) -> Self {
+        use axum::http::StatusCode;
         match err {
-            Error::TooLarge(_) => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "the file is larger than this route takes")
-            }
-            Error::CutShort => Self::bad_request("unreadable-body", "the file was cut short"),
             Error::NotFound => Self::not_found(),
-            Error::Target(err) => Self::internal(err),
+            Error::Type => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "upload-type", err.to_string()),
+            Error::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", err.to_string())
+            }
+            Error::Empty => Self::unprocessable("upload-empty", err.to_string()),
+            Error::Cut => Self::bad_request("unreadable-body", err.to_string()),
+            Error::Full => Self::overloaded(std::time::Duration::from_secs(10)),
+            Error::Spool(_) => Self::internal(err),
             Error::Db(db) => db.into(),
         }
     }
 }
 
-const CHUNK_BYTES: usize = 256 * 1024;
-const KEPT_DAYS: i64 = 7;
+/// How long an upload is kept: time enough to import it, and to import it again when something went wrong.
+const KEPT: TimeDelta = TimeDelta::days(7);
+/// Bytes in a row.
+const CHUNK: usize = 256 * 1024;
 
-/// Stores a stream of bytes as an upload of the administrator's territory: whole, or not at all (its row comes last).
+/// Stores a spooled file, in one transaction. The same bytes from the same person are stored once.
 ///
 /// # Errors
-/// [`Error::TooLarge`] past `limit` bytes, [`Error::CutShort`] when the stream fails, any database error.
-pub async fn store<E>(
+/// [`Error::Empty`], the disk's or the database's.
+pub async fn store(
     db: &Db,
     clock: &Clock,
     admin: &TerritoryAdmin,
-    limit: u64,
-    bytes: impl Stream<Item = Result<Bytes, E>> + Send,
+    mut spooled: Spooled,
 ) -> Result<Upload, Error> {
-    let id: UploadId = clock.mint();
-    let mut bytes = Box::pin(bytes);
-    let (mut hash, mut size, mut seq, mut pending) = (Sha256::new(), 0_u64, 0_i32, BytesMut::new());
-    while let Some(piece) = bytes.next().await {
-        let piece = piece.map_err(|_| Error::CutShort)?;
-        size += u64::try_from(piece.len()).unwrap_or(u64::MAX);
-        if size > limit {
-            return Err(Error::TooLarge(limit));
-        }
-        hash.update(&piece);
-        pending.extend_from_slice(&piece);
-        while pending.len() >= CHUNK_BYTES {
-            put_chunk(db, admin, id, seq, &pending.split_to(CHUNK_BYTES)).await?;
-            seq += 1;
-        }
-    }
-    if !pending.is_empty() {
-        put_chunk(db, admin, id, seq, &pending).await?;
+    if spooled.size_bytes() == 0 {
+        return Err(Error::Empty);
     }
     let now = clock.now();
-    let sha256 = hash.finalize();
-    let upload = Upload {
-        id,
-        size_bytes: i64::try_from(size).unwrap_or(i64::MAX),
-        sha256: hex::encode(sha256),
-        expires_at: now + Duration::days(KEPT_DAYS),
-    };
+    let size_bytes = i64::try_from(spooled.size_bytes()).unwrap_or(i64::MAX);
     let mut tx = db.in_territory(admin).await?;
-    queries::insert(&mut tx, &upload, &sha256, admin.person(), now).await?;
+    if let Some(known) = queries::same(&mut tx, admin.person(), spooled.sha256(), now).await? {
+        tx.commit().await?;
+        return Ok(known);
+    }
+    let id: UploadId = clock.mint();
+    let upload = Upload { id, size_bytes, sha256: hex::encode(spooled.sha256()), expires_at: now + KEPT };
+    queries::insert(&mut tx, &upload, spooled.sha256(), admin.person(), now).await?;
+    let file = spooled.file();
+    file.rewind().await?;
+    let mut chunk = Vec::with_capacity(CHUNK);
+    for seq in 0.. {
+        chunk.clear();
+        file.take(u64::try_from(CHUNK).unwrap_or(u64::MAX)).read_to_end(&mut chunk).await?;
+        if chunk.is_empty() {
+            break;
+        }
+        queries::insert_chunk(&mut tx, id, seq, &chunk).await?;
+    }
     tx.commit().await?;
     Ok(upload)
 }
 
-/// A transaction a chunk: a slow client holds none while it is silent.
-async fn put_chunk(db: &Db, admin: &TerritoryAdmin, id: UploadId, seq: i32, bytes: &[u8]) -> Result<(), DbError> {
-    let mut tx = db.in_territory(admin).await?;
-    queries::insert_chunk(&mut tx, id, seq, bytes).await?;
-    tx.commit().await
-}
-
-/// Copies an upload into `target`, a chunk at a time.
+/// Writes an upload back into a temporary file, rewound. It is gone when the handle is dropped.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Target`]; any database error.
-pub async fn copy_into(
+/// [`Error::NotFound`] when absent or expired; the disk's or the database's, a hash that does not match included.
+pub async fn open(
     db: &Db,
+    clock: &Clock,
     territory: TerritoryId,
     upload: UploadId,
-    target: &mut (impl AsyncWrite + Unpin + Send),
-) -> Result<u64, Error> {
+) -> Result<Spooled, Error> {
     let mut tx = db.in_territory_for_work(territory).await?;
-    let size = queries::size(&mut tx, upload).await?.ok_or(Error::NotFound)?;
-    let mut seq = 0;
-    while let Some(chunk) = queries::chunk(&mut tx, upload, seq).await? {
-        target.write_all(&chunk).await?;
-        seq += 1;
+    let known = queries::find(&mut tx, upload, clock.now()).await?.ok_or(Error::NotFound)?;
+    let mut spooled = Spooled::new().await?;
+    for seq in 0.. {
+        let Some(bytes) = queries::chunk(&mut tx, upload, seq).await? else { break };
+        spooled.write(&bytes).await?;
     }
-    target.flush().await?;
     tx.commit().await?;
-    Ok(u64::try_from(size).unwrap_or_default())
+    spooled.close().await?;
+    if hex::encode(spooled.sha256()) != known.sha256 {
+        return Err(DbError::Corrupt("bytes of an upload").into());
+    }
+    Ok(spooled)
 }
 
-/// Forgets the uploads of a territory that have expired.
+/// Forgets the uploads of a territory that have expired, with their bytes.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn sweep(db: &Db, territory: TerritoryId, now: DateTime<Utc>) -> Result<u64, DbError> {
-    let mut tx = db.in_territory_for_work(territory).await?;
-    let swept = queries::delete_expired(&mut tx, now).await?;
-    // A UUIDv7 begins with its millisecond: everything below this one is older than any upload kept.
-    let oldest_ms = u64::try_from((now - Duration::days(KEPT_DAYS + 1)).timestamp_millis()).unwrap_or_default();
-    let oldest = uuid::Builder::from_unix_timestamp_millis(oldest_ms, &[0; 10]).into_uuid();
-    queries::delete_chunks_before(&mut tx, oldest.into()).await?;
-    tx.commit().await?;
-    Ok(swept)
+pub async fn sweep(tx: &mut TerritoryTx, now: DateTime<Utc>) -> Result<u64, DbError> {
+    queries::sweep(tx, now).await
 }

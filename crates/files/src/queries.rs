@@ -1,4 +1,9 @@
-//! The SQL of files.
+//! Every statement of the uploads. `$1` is the territory of the transaction, in each `WHERE`.
+
+#![expect(
+    clippy::as_conversions,
+    reason = "`value as Type` tells query! the type of a parameter; nothing is converted"
+)]
 
 use chrono::{DateTime, Utc};
 use preau_db::{DbError, TerritoryTx};
@@ -6,11 +11,62 @@ use preau_kernel::{PersonId, TerritoryId, UploadId};
 
 use crate::Upload;
 
+/// An upload of the same bytes by the same person that is still kept.
+#[tracing::instrument(level = "debug", name = "db.upload.same", skip_all)]
+pub(crate) async fn same(
+    tx: &mut TerritoryTx,
+    person: PersonId,
+    sha256: &[u8; 32],
+    now: DateTime<Utc>,
+) -> Result<Option<Upload>, DbError> {
+    let territory = tx.territory();
+    Ok(sqlx::query_as!(
+        Upload,
+        r#"
+        SELECT upload_id AS "id: _", size_bytes, encode(sha256, 'hex') AS "sha256!", expires_at
+          FROM upload
+         WHERE territory_id = $1 AND created_by = $2 AND sha256 = $3 AND expires_at > $4
+         ORDER BY expires_at DESC
+         LIMIT 1
+        "#,
+        territory as TerritoryId,
+        person as PersonId,
+        &sha256[..],
+        now,
+    )
+    .fetch_optional(tx.conn())
+    .await?)
+}
+
+/// An upload that is still kept.
+#[tracing::instrument(level = "debug", name = "db.upload.find", skip_all)]
+pub(crate) async fn find(
+    tx: &mut TerritoryTx,
+    upload: UploadId,
+    now: DateTime<Utc>,
+) -> Result<Option<Upload>, DbError> {
+    let territory = tx.territory();
+    Ok(sqlx::query_as!(
+        Upload,
+        r#"
+        SELECT upload_id AS "id: _", size_bytes, encode(sha256, 'hex') AS "sha256!", expires_at
+          FROM upload
+         WHERE territory_id = $1 AND upload_id = $2 AND expires_at > $3
+        "#,
+        territory as TerritoryId,
+        upload as UploadId,
+        now,
+    )
+    .fetch_optional(tx.conn())
+    .await?)
+}
+
+#[tracing::instrument(level = "debug", name = "db.upload.insert", skip_all)]
 pub(crate) async fn insert(
     tx: &mut TerritoryTx,
     upload: &Upload,
-    sha256: &[u8],
-    by: PersonId,
+    sha256: &[u8; 32],
+    person: PersonId,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let territory = tx.territory();
@@ -20,8 +76,8 @@ pub(crate) async fn insert(
         territory as TerritoryId,
         upload.id as UploadId,
         upload.size_bytes,
-        sha256,
-        by as PersonId,
+        &sha256[..],
+        person as PersonId,
         now,
         upload.expires_at,
     )
@@ -30,7 +86,13 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-pub(crate) async fn insert_chunk(tx: &mut TerritoryTx, upload: UploadId, seq: i32, bytes: &[u8]) -> Result<(), DbError> {
+#[tracing::instrument(level = "debug", name = "db.upload_chunk.insert", skip_all)]
+pub(crate) async fn insert_chunk(
+    tx: &mut TerritoryTx,
+    upload: UploadId,
+    seq: i32,
+    bytes: &[u8],
+) -> Result<(), DbError> {
     let territory = tx.territory();
     sqlx::query!(
         "INSERT INTO upload_chunk (territory_id, upload_id, seq, bytes) VALUES ($1, $2, $3, $4)",
@@ -44,18 +106,12 @@ pub(crate) async fn insert_chunk(tx: &mut TerritoryTx, upload: UploadId, seq: i3
     Ok(())
 }
 
-pub(crate) async fn size(tx: &mut TerritoryTx, upload: UploadId) -> Result<Option<i64>, DbError> {
-    let territory = tx.territory();
-    Ok(sqlx::query_scalar!(
-        "SELECT size_bytes FROM upload WHERE territory_id = $1 AND upload_id = $2",
-        territory as TerritoryId,
-        upload as UploadId,
-    )
-    .fetch_optional(tx.conn())
-    .await?)
-}
-
-pub(crate) async fn chunk(tx: &mut TerritoryTx, upload: UploadId, seq: i32) -> Result<Option<Vec<u8>>, DbError> {
+#[tracing::instrument(level = "debug", name = "db.upload_chunk.read", skip_all)]
+pub(crate) async fn chunk(
+    tx: &mut TerritoryTx,
+    upload: UploadId,
+    seq: i32,
+) -> Result<Option<Vec<u8>>, DbError> {
     let territory = tx.territory();
     Ok(sqlx::query_scalar!(
         "SELECT bytes FROM upload_chunk WHERE territory_id = $1 AND upload_id = $2 AND seq = $3",
@@ -67,26 +123,16 @@ pub(crate) async fn chunk(tx: &mut TerritoryTx, upload: UploadId, seq: i32) -> R
     .await?)
 }
 
-pub(crate) async fn delete_expired(tx: &mut TerritoryTx, now: DateTime<Utc>) -> Result<u64, DbError> {
+/// The rows of the bytes go with the upload's, by its foreign key.
+#[tracing::instrument(level = "debug", name = "db.upload.sweep", skip_all)]
+pub(crate) async fn sweep(tx: &mut TerritoryTx, now: DateTime<Utc>) -> Result<u64, DbError> {
     let territory = tx.territory();
     let done = sqlx::query!(
-        "DELETE FROM upload WHERE territory_id = $1 AND expires_at < $2",
+        "DELETE FROM upload WHERE territory_id = $1 AND expires_at <= $2",
         territory as TerritoryId,
         now,
     )
     .execute(tx.conn())
     .await?;
     Ok(done.rows_affected())
-}
-
-pub(crate) async fn delete_chunks_before(tx: &mut TerritoryTx, oldest: UploadId) -> Result<(), DbError> {
-    let territory = tx.territory();
-    sqlx::query!(
-        "DELETE FROM upload_chunk WHERE territory_id = $1 AND upload_id < $2",
-        territory as TerritoryId,
-        oldest as UploadId,
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
 }

@@ -1,82 +1,109 @@
-//! Receiving a file.
+//! Files over HTTP: sent here, used by the feeds.
+
+use std::sync::Arc;
 
 use axum::{
     body::Body,
     extract::State,
     http::{HeaderMap, StatusCode, header},
 };
-use chrono::{DateTime, Utc};
 use preau_db::Db;
-use preau_http::{AdminOf, Policy, Problem, Reply, Routes, ValidPath};
-use preau_kernel::{Clock, Priority, TerritoryId, UploadId};
-use serde::{Deserialize, Serialize};
+use preau_http::{AdminOf, Policy, Problem, Reply, Routes};
+use preau_kernel::{Clock, Priority, TerritoryId};
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+use utoipa::IntoParams;
 use utoipa_axum::routes;
 
-use crate::store;
+use crate::{Error, Spooled, Upload, store};
 
+/// What files need of the process.
 #[derive(Clone)]
-struct FilesState {
+pub struct FilesState {
     db: Db,
     clock: Clock,
     limit_bytes: u64,
+    slots: Arc<Semaphore>,
 }
 
-/// The routes of files; an upload is at most `limit_bytes`.
-pub fn routes(db: Db, clock: Clock, limit_bytes: u64) -> Routes {
-    let policy = Policy::territory_admin().priority(Priority::Background).uploads();
-    Routes::new().add(policy, routes!(create_upload)).with_state(FilesState { db, clock, limit_bytes })
+/// Files that a node receives at once.
+const AT_ONCE: usize = 4;
+
+impl FilesState {
+    /// Takes files of at most `limit_bytes`.
+    pub fn new(db: Db, clock: Clock, limit_bytes: u64) -> Self {
+        Self { db, clock, limit_bytes, slots: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
 }
 
-/// What a feed may arrive as.
-const ACCEPTED: [&str; 3] = ["application/zip", "application/xml", "text/calendar"];
+/// The files' routes, for administrators of the territory.
+pub fn routes(state: FilesState) -> Routes {
+    Routes::new()
+        .add(Policy::territory_admin().priority(Priority::Background), routes!(create_upload))
+        .with_state(state)
+}
 
-/// `{territory_id}` of the path.
-#[derive(Deserialize, utoipa::IntoParams)]
+#[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-struct UploadPath {
-    #[serde(rename = "territory_id")]
-    #[param(rename = "territory_id")]
-    _territory: TerritoryId,
+#[expect(dead_code, reason = "describes the path; the policy has read it")]
+struct UploadsPath {
+    /// The territory.
+    territory_id: TerritoryId,
 }
 
-/// A file received.
-#[derive(Serialize, utoipa::ToSchema)]
-struct UploadCreated {
-    id: UploadId,
-    size_bytes: i64,
-    /// SHA-256, in hexadecimal digits: compare it with yours.
-    sha256: String,
-    /// Until when it is kept.
-    expires_at: DateTime<Utc>,
-}
+const TYPES: [&str; 4] = ["application/zip", "application/xml", "text/xml", "text/calendar"];
 
-/// Send a file for an import. Sending it twice stores it twice and harms nothing: uploads expire by themselves.
+/// Send a file for a feed. The same bytes sent again are the same upload.
 #[utoipa::path(
-    post, path = "/api/v1/territories/{territory_id}/uploads", tag = "files", operation_id = "create_upload",
-    params(UploadPath),
-    request_body(content(("application/zip"), ("application/xml"), ("text/calendar"))),
-    responses((status = CREATED, body = UploadCreated)),
+    post,
+    path = "/api/v1/territories/{territory_id}/uploads",
+    operation_id = "create_upload",
+    tag = "files",
+    params(UploadsPath),
+    request_body(description = "The bytes of the file", content(
+        (Vec<u8> = "application/zip"),
+        (Vec<u8> = "application/xml"),
+        (Vec<u8> = "text/xml"),
+        (Vec<u8> = "text/calendar"),
+    )),
+    responses((status = CREATED, body = Upload)),
 )]
-#[tracing::instrument(level = "debug", name = "files.upload", skip_all)]
+#[tracing::instrument(name = "upload.create", skip_all, fields(territory.id = %admin.territory()))]
 async fn create_upload(
-    State(state): State<FilesState>,
+    State(app): State<FilesState>,
     AdminOf(admin): AdminOf,
-    _at: ValidPath<UploadPath>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Reply<UploadCreated>), Problem> {
+) -> Result<(StatusCode, Reply<Upload>), Problem> {
+    if !is_known_type(&headers) {
+        return Err(Error::Type.into());
+    }
+    let _slot = app.slots.try_acquire().map_err(|_| Error::Full)?;
+    let spooled = Spooled::receive(body.into_data_stream(), app.limit_bytes).await?;
+    let upload = store(&app.db, &app.clock, &admin, spooled).await?;
+    Ok((StatusCode::CREATED, Reply(upload)))
+}
+
+fn is_known_type(headers: &HeaderMap) -> bool {
     let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim();
-    if !ACCEPTED.contains(&media) {
-        let code = "media-type-not-accepted";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, "send a zip, an XML file or a calendar"));
+    TYPES.iter().any(|known| media.eq_ignore_ascii_case(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_feeds_read_is_taken() {
+        let known = |media: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, media.parse().unwrap());
+            is_known_type(&headers)
+        };
+        assert!(
+            known("application/zip") && known("Application/XML; charset=utf-8") && known("text/calendar")
+        );
+        assert!(!known("application/json") && !known("text/html") && !is_known_type(&HeaderMap::new()));
     }
-    let upload = store(&state.db, &state.clock, &admin, state.limit_bytes, body.into_data_stream()).await?;
-    let created = UploadCreated {
-        id: upload.id,
-        size_bytes: upload.size_bytes,
-        sha256: upload.sha256,
-        expires_at: upload.expires_at,
-    };
-    Ok((StatusCode::CREATED, Reply(created)))
 }
