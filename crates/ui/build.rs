@@ -30,7 +30,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "Cargo reads a build script's standard output")]
 fn cargo(order: &str) {
     println!("cargo:{order}");
 }

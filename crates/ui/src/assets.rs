@@ -62,8 +62,7 @@ impl Assets {
         brotli: Option<Bytes>,
         gzip: Option<Bytes>,
     ) {
-        let hash = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(Sha256::digest(&plain));
-        let etag = HeaderValue::try_from(format!("\"{hash}\"")).unwrap_or(HeaderValue::from_static("\"0\""));
+        let etag = etag(&plain);
         self.files.insert(format!("/{path}"), File { plain, brotli, gzip, kind, etag });
     }
 
@@ -100,6 +99,13 @@ impl Assets {
         }
         response
     }
+}
+
+/// A tag that names these very bytes.
+pub(crate) fn etag(bytes: &[u8]) -> HeaderValue {
+    let hash = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(Sha256::digest(bytes));
+    // Base64 in quotes is always a header value; were it not, a tag that nobody holds is safe.
+    HeaderValue::try_from(format!("\"{hash}\"")).unwrap_or(HeaderValue::from_static("\"\""))
 }
 
 /// The kinds of file that are served; the rest of the folder (compressed twins, the entry list) is not.

@@ -3,11 +3,13 @@
 mod assets;
 mod lessons;
 pub mod pages;
+mod routes;
 mod time;
 pub mod view;
 pub mod words;
 
 pub use assets::Assets;
+pub use routes::{Answer, Answers, UiState, not_found, routes};
 pub use words::Lang;
 
 /// The drawings, as paths in a square of 24.

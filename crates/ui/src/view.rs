@@ -1,10 +1,10 @@
 //! What the pages read: the answers of `/api/v1/home` and of the timetable.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// One lesson.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Lesson {
     /// The lesson's id.
     pub id: String,
@@ -27,7 +27,7 @@ pub struct Lesson {
 }
 
 /// A subject.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Subject {
     /// The official code.
     pub code: String,
@@ -36,7 +36,7 @@ pub struct Subject {
 }
 
 /// A person, as far as a page needs one.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Person {
     /// The person's id.
     pub id: String,
@@ -47,7 +47,7 @@ pub struct Person {
 }
 
 /// Whose day a view is.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "snake_case")]
 pub enum Relation {
     /// Mine.
@@ -58,7 +58,7 @@ pub enum Relation {
 }
 
 /// One person's day in one school.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct View {
     /// Whose day.
     pub person: Person,
@@ -75,7 +75,7 @@ pub struct View {
 }
 
 /// One school of mine or of my children.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct School {
     /// The school's id.
     pub id: String,
@@ -92,7 +92,7 @@ pub struct School {
 }
 
 /// The whole of `/api/v1/home`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Home {
     /// Who I am.
     pub user: Person,
@@ -103,7 +103,7 @@ pub struct Home {
 }
 
 /// One day of a timetable.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Day {
     /// The school day.
     pub date: NaiveDate,
@@ -112,7 +112,7 @@ pub struct Day {
 }
 
 /// Consecutive days of one person in one school.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Timetable {
     /// The school's zone.
     pub tz: String,

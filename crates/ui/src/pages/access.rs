@@ -3,7 +3,6 @@
 use askama::Template;
 
 use super::{Frame, Page, Site};
-use crate::words::fill;
 
 /// A field that was refused, by its id in the form.
 #[derive(Debug)]
@@ -88,7 +87,6 @@ struct ActivationPage<'a> {
     summary: Option<FormError>,
     login: &'a str,
     code: &'a str,
-    hint: String,
     terms_version: &'a str,
     shared: bool,
 }
@@ -110,8 +108,6 @@ pub struct ActivationForm<'a> {
     pub shared: bool,
     /// The terms that are being accepted.
     pub terms_version: &'a str,
-    /// The fewest characters a password may have.
-    pub password_min: usize,
 }
 
 /// The activation form, empty or back with what was wrong.
@@ -124,8 +120,22 @@ pub fn activation(site: &Site<'_>, form: ActivationForm<'_>, error: Option<FormE
         summary: error,
         login: form.login,
         code: form.code,
-        hint: fill(w.page_new_password_hint, &[("n", &form.password_min.to_string())]),
         terms_version: form.terms_version,
         shared: form.shared,
     })
+}
+
+#[derive(Template)]
+#[template(path = "terms.html")]
+struct TermsPage<'a> {
+    frame: Frame<'a>,
+    wide: bool,
+    summary: Option<FormError>,
+    terms_version: &'a str,
+}
+
+/// The terms of use, for someone who accepted an earlier version of them.
+pub fn terms(site: &Site<'_>, terms_version: &str, error: Option<FormError>) -> Page {
+    let frame = Frame::gate(site, site.lang.words().page_terms);
+    Page::draw(&TermsPage { frame, wide: false, summary: error, terms_version })
 }

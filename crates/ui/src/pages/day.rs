@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::{
-    Frame, Page, Screen, Site,
+    Carried, Frame, Page, Screen, Site,
     lesson::{Drawing, LessonText, Reader},
 };
 use crate::{
@@ -35,8 +35,8 @@ struct OneDay {
     lessons: Vec<LessonText>,
 }
 
-/// The day of everyone this account shows. `etag` lets the program ask again for changes only.
-pub fn day(site: &Site<'_>, home: &Home, etag: Option<&str>) -> Page {
+/// The day of everyone this account shows; `carried` is what `home` was read from.
+pub fn day(site: &Site<'_>, home: &Home, carried: Carried<'_>) -> Page {
     let w = site.lang.words();
     let frame = Frame::shell(site, w.title_day, Screen::Day, home);
     let views = home.schools.iter().map(|school| school.views.len()).sum::<usize>();
@@ -54,7 +54,7 @@ pub fn day(site: &Site<'_>, home: &Home, etag: Option<&str>) -> Page {
         age: super::data_time(w, home.generated_at, time::zone(tz)),
         empty,
         days,
-        data: super::home_block(site, home, etag),
+        data: super::answer_block(site, "home-data", carried, &[]),
         frame,
     })
 }

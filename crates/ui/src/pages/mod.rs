@@ -14,9 +14,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::Serialize;
 
-pub use access::{ActivationForm, FormError, activation, sign_in};
+pub use access::{ActivationForm, FormError, activation, sign_in, terms};
 pub use day::day;
 pub use devices::{Device, devices};
 pub use status::{Health, error, status, wait};
@@ -198,11 +197,10 @@ impl<'a> Frame<'a> {
 }
 
 /// Data for the browser program: it is read as text, so only `<` could end it early.
-pub(crate) fn data_block(id: &str, attributes: &[(&str, &str)], data: &impl Serialize) -> String {
-    let json = serde_json::to_string(data).unwrap_or_default();
+fn data_block(id: &str, attributes: &[(&str, &str)], json: &str) -> String {
     let attributes: String =
         attributes.iter().map(|(name, value)| format!(" data-{name}=\"{}\"", quoted(value))).collect();
-    format!("<script type=\"application/json\" id=\"{id}\"{attributes}>{}</script>", escaped(&json))
+    format!("<script type=\"application/json\" id=\"{id}\"{attributes}>{}</script>", escaped(json))
 }
 
 fn escaped(json: &str) -> String {
@@ -213,12 +211,22 @@ fn quoted(value: &str) -> String {
     value.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
 }
 
-/// The home that the browser program takes over from.
-pub(crate) fn home_block(site: &Site<'_>, home: &Home, etag: Option<&str>) -> String {
+/// An answer of the API that a page carries for the browser program, word for word.
+#[derive(Clone, Copy, Debug)]
+pub struct Carried<'a> {
+    /// The body.
+    pub json: &'a str,
+    /// Its tag, so that the program asks again for changes only.
+    pub etag: Option<&'a str>,
+}
+
+/// An answer in a block of its own, with the instant of writing.
+pub(crate) fn answer_block(site: &Site<'_>, id: &str, carried: Carried<'_>, more: &[(&str, &str)]) -> String {
     let at = site.now.timestamp_millis().to_string();
     let mut attributes = vec![("at", at.as_str())];
-    attributes.extend(etag.map(|etag| ("etag", etag)));
-    data_block("home-data", &attributes, home)
+    attributes.extend(carried.etag.map(|etag| ("etag", etag)));
+    attributes.extend(more);
+    data_block(id, &attributes, carried.json)
 }
 
 /// « Données de 8:12 »: without the program a page does not grow older by itself, so it says its hour.
@@ -265,7 +273,7 @@ mod tests {
 
     #[test]
     fn data_cannot_end_its_block_early() {
-        let block = data_block("home-data", &[("etag", "\"a<b\"")], &"</script><script>alert(1)");
+        let block = data_block("home-data", &[("etag", "\"a<b\"")], "</script><script>alert(1)");
         assert_eq!(block.matches('<').count(), 2);
         assert!(block.contains("data-etag=\"&quot;a&lt;b&quot;\""));
     }

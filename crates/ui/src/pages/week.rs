@@ -4,7 +4,7 @@ use askama::Template;
 use chrono::{Datelike as _, NaiveDate};
 
 use super::{
-    Frame, Page, Screen, Site, data_block,
+    Carried, Frame, Page, Screen, Site,
     lesson::{Drawing, LessonText, Reader},
 };
 use crate::{
@@ -89,8 +89,14 @@ impl<'a> Chosen<'a> {
     }
 }
 
-/// A week of one person. `table` starts on the chosen day's Monday.
-pub fn week(site: &Site<'_>, home: &Home, etag: Option<&str>, chosen: Chosen<'_>, table: &Timetable) -> Page {
+/// A week of one person. `table` starts on the chosen day's Monday; `carried` is what `home` and `table` were read from.
+pub fn week(
+    site: &Site<'_>,
+    home: &Home,
+    chosen: Chosen<'_>,
+    table: &Timetable,
+    carried: (Carried<'_>, Carried<'_>),
+) -> Page {
     let w = site.lang.words();
     let Chosen { school, view, .. } = chosen;
     let tz = time::zone(&school.tz);
@@ -164,7 +170,13 @@ pub fn week(site: &Site<'_>, home: &Home, etag: Option<&str>, chosen: Chosen<'_>
         zone: zone_name(w, &school.tz)
             .map(|city| fill(w.school_zone, &[("city", &city)]))
             .unwrap_or_default(),
-        data: super::home_block(site, home, etag) + &week_block(site, chosen, table),
+        data: super::answer_block(site, "home-data", carried.0, &[])
+            + &super::answer_block(
+                site,
+                "week-data",
+                carried.1,
+                &[("school", &school.id), ("person", &view.person.id)],
+            ),
         frame: Frame::shell(site, w.title_week, Screen::Week, home),
     };
     Page::draw(&page)
@@ -185,10 +197,4 @@ fn people(home: &Home, school: &School, view: &View, href: impl Fn(&School, &Vie
             }
         })
         .collect()
-}
-
-fn week_block(site: &Site<'_>, chosen: Chosen<'_>, table: &Timetable) -> String {
-    let at = site.now.timestamp_millis().to_string();
-    let attributes = [("at", at.as_str()), ("school", &chosen.school.id), ("person", &chosen.view.person.id)];
-    data_block("week-data", &attributes, table)
 }
