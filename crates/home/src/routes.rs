@@ -1,0 +1,29 @@
+//! Home over HTTP.
+
+use axum::{extract::State, response::Response};
+use preau_http::{IfNoneMatch, Me, Policy, Problem, Routes};
+use preau_kernel::Priority;
+use utoipa_axum::routes;
+
+use crate::{Home, HomeView};
+
+/// Home's route, open to whoever has a session.
+pub fn routes(state: Home) -> Routes {
+    Routes::new().add(Policy::signed_in().priority(Priority::Essential), routes!(get_home)).with_state(state)
+}
+
+/// Show my day in all my schools, and my children's.
+#[utoipa::path(
+    get,
+    path = "/api/v1/home",
+    operation_id = "get_home",
+    tag = "home",
+    responses(
+        (status = OK, body = HomeView, headers(("ETag" = String, description = "Names this very day"))),
+        (status = NOT_MODIFIED, description = "The client holds this very day"),
+    ),
+)]
+#[tracing::instrument(name = "home.get", skip_all)]
+async fn get_home(State(home): State<Home>, Me(me): Me, held: IfNoneMatch) -> Result<Response, Problem> {
+    Ok(home.home_of(&me).await?.answer(&held))
+}
