@@ -95,16 +95,31 @@ async fn get_timetable(
     held: IfNoneMatch,
     ValidQuery(query): ValidQuery<TimetableQuery>,
 ) -> Result<Response, Problem> {
-    let audience = app.audience(&member, query.person_id.unwrap_or(member.person())).await?;
-    let tz = app.zone(&member).await?;
-    let from = query.from.unwrap_or_else(|| app.clock.today(tz));
-    let school = app.timetable.days(member.school(), tz, from, query.days).await?;
-    let days = rules::by_day(school.dates(), tz, &school.for_audience(&audience));
-    let answer = TimetableDays { tz: tz.name().to_owned(), from, days };
-    Ok(Tagged::of(&answer, &answer)?.answer(&held))
+    let person = query.person_id.unwrap_or(member.person());
+    Ok(app.days_of(&member, person, query.from, query.days).await?.answer(&held))
 }
 
 impl TimetableState {
+    /// The days of `person` as the API answers them, from today when nothing is said.
+    ///
+    /// # Errors
+    /// 404 for whomever the member may not see, 422 for too many days, or the database's.
+    pub async fn days_of(
+        &self,
+        member: &Member,
+        person: PersonId,
+        from: Option<NaiveDate>,
+        days: u32,
+    ) -> Result<Tagged, Problem> {
+        let audience = self.audience(member, person).await?;
+        let tz = self.zone(member).await?;
+        let from = from.unwrap_or_else(|| self.clock.today(tz));
+        let school = self.timetable.days(member.school(), tz, from, days).await?;
+        let days = rules::by_day(school.dates(), tz, &school.for_audience(&audience));
+        let answer = TimetableDays { tz: tz.name().to_owned(), from, days };
+        Tagged::of(&answer, &answer)
+    }
+
     /// Whose lessons make up the day of `person`. What is known of oneself and one's children answers without the database.
     async fn audience(&self, member: &Member, person: PersonId) -> Result<Audience, Error> {
         if let Some(context) = self.contexts.of(member.school(), member.person()).await? {
