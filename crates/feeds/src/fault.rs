@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The stable reason of a refusal: what an operator looks up, what the API answers as `code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +46,8 @@ pub enum Code {
     ZipBomb,
     /// The two files of an STS pair stand in each other's place.
     SwappedPair,
+    /// Parts of one delivery come from different academies.
+    MixedAcademies,
     /// The two files belong to different schools, or not to this one.
     OtherSchool,
     /// A recurrence rule that cannot be read.
@@ -81,6 +83,7 @@ impl Code {
             Self::BadArchive => "feed-bad-archive",
             Self::ZipBomb => "feed-zip-bomb",
             Self::SwappedPair => "feed-swapped-pair",
+            Self::MixedAcademies => "feed-mixed-academies",
             Self::OtherSchool => "feed-other-school",
             Self::BadRule => "feed-bad-rule",
             Self::RuleTooDense => "feed-rule-too-dense",
@@ -97,7 +100,7 @@ impl fmt::Display for Code {
 }
 
 /// Where in a file: its name without folders, and a line or a byte offset where one is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Place {
     /// Name of the file, or `archive.zip!entry.xml` for one inside an archive.
     pub file: String,

@@ -6,7 +6,8 @@
 //! - [`sts`] and [`ical`] — timetables, both as [`lessons`];
 //! - [`places`] — what a UAI says about zone and holidays;
 //! - [`report`] — what an import tells its operator, without naming anybody;
-//! - [`demo`] — a coherent invented académie, written as the same files.
+//! - [`demo`] — a coherent invented académie, written as the same files;
+//! - [`import`] — staging, and the merge school by school.
 //!
 //! Readers know no database and no clock; memory does not grow with the file ([`limits`]).
 
@@ -15,6 +16,7 @@ mod decode;
 pub mod demo;
 pub mod fault;
 pub mod ical;
+pub mod import;
 pub mod lessons;
 pub mod limits;
 pub mod places;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::fault::Place;
 
@@ -12,7 +12,7 @@ const SAMPLES: usize = 5;
 const DISTINCT: usize = 500;
 
 /// The report of one import. It holds structure: codes, places, counts, keys of schools; never a person's data.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Report {
     /// One entry a file read, in reading order.
     pub files: Vec<FileFacts>,
@@ -29,7 +29,7 @@ pub struct Report {
 }
 
 /// What one file said about itself.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct FileFacts {
     /// Its name, without folders.
     pub name: String,
@@ -42,7 +42,7 @@ pub struct FileFacts {
 }
 
 /// One kind of warning.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Warning {
     /// How often.
     pub count: u64,
@@ -51,7 +51,7 @@ pub struct Warning {
 }
 
 /// One place of a warning, and the attribute, school key or code concerned.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Sample {
     /// Where.
     #[serde(flatten)]
@@ -61,7 +61,7 @@ pub struct Sample {
 }
 
 /// Progress of the merge by school.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Schools {
     /// Merged and committed in this run.
     pub merged: u64,

@@ -1,0 +1,50 @@
+//! Subjects and MEFs of the academy, before any school refers to them.
+
+use preau_kernel::{JobId, TerritoryId};
+
+use super::{Error, Import};
+use crate::report::Report;
+
+/// Inserts or updates what differs.
+pub(super) async fn merge(import: &Import, report: &mut Report) -> Result<(), Error> {
+    let mut tx = import.db.in_territory_for_work(import.territory).await?;
+    let (territory, job) = (import.territory, import.job);
+    let subjects = sqlx::query!(
+        "INSERT INTO academy_subject AS t (territory_id, subject_code, label)
+         SELECT DISTINCT ON (subject_code) territory_id, subject_code, label
+           FROM stage_subject WHERE territory_id = $1 AND job_id = $2
+          ORDER BY subject_code, label
+         ON CONFLICT (territory_id, subject_code) DO UPDATE SET label = excluded.label
+          WHERE t.label IS DISTINCT FROM excluded.label",
+        territory as TerritoryId,
+        job as JobId,
+    )
+    .execute(tx.conn())
+    .await?;
+    // A MEF's level is what its pupils say it is.
+    let mefs = sqlx::query!(
+        "INSERT INTO mef AS t (territory_id, mef_code, label, stat11, level)
+         SELECT DISTINCT ON (m.mef_code) m.territory_id, m.mef_code, m.label, m.stat11, coalesce(l.level, '')
+           FROM stage_mef m
+           LEFT JOIN (SELECT territory_id, mef_code, min(level) AS level
+                        FROM stage_person
+                       WHERE territory_id = $1 AND job_id = $2 AND mef_code <> '' AND level <> ''
+                       GROUP BY territory_id, mef_code) l
+             ON l.territory_id = m.territory_id AND l.mef_code = m.mef_code
+          WHERE m.territory_id = $1 AND m.job_id = $2
+          ORDER BY m.mef_code, m.label
+         ON CONFLICT (territory_id, mef_code)
+         DO UPDATE SET label = excluded.label, stat11 = excluded.stat11,
+                       level = CASE WHEN excluded.level = '' THEN t.level ELSE excluded.level END
+          WHERE (t.label, t.stat11) IS DISTINCT FROM (excluded.label, excluded.stat11)
+             OR (excluded.level <> '' AND t.level <> excluded.level)",
+        territory as TerritoryId,
+        job as JobId,
+    )
+    .execute(tx.conn())
+    .await?;
+    tx.commit().await?;
+    report.wrote("academy_subject", subjects.rows_affected());
+    report.wrote("mef", mefs.rows_affected());
+    Ok(())
+}
