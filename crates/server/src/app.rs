@@ -7,15 +7,26 @@ use argon2::Params;
 use axum::Router;
 use preau_cache::Cache;
 use preau_db::{Db, KeyRing, MasterKey};
+use preau_directory::{Contexts, Generations};
+use preau_home::Home;
 use preau_http::{Gate, RouteRow};
 use preau_identity::{Backoff, Identity};
 use preau_kernel::Clock;
 use preau_overload::{HashPool, HashPoolConfig};
 use preau_session::{AccessTokens, RevocationSet, SessionLayerState, Sessions};
+use preau_timetable::Timetable;
+use preau_ui::Assets;
 use secrecy::ExposeSecret;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Config, protect::protect, routes};
+
+/// People whose memberships and children a node remembers: some 500 bytes each.
+const CONTEXTS: u64 = 100_000;
+/// Lessons of schools that a node remembers.
+const TIMETABLE_BYTES: u64 = 128 * 1024 * 1024;
+/// Days that a node remembers as they were sent.
+const HOME_BYTES: u64 = 256 * 1024 * 1024;
 
 /// A node's parts. Cheap to clone; clones are the same node.
 #[derive(Clone)]
@@ -34,7 +45,16 @@ pub struct App {
     pub tokens: AccessTokens,
     /// The door.
     pub identity: Identity,
+    /// What people are in schools.
+    pub contexts: Contexts,
+    /// Lessons.
+    pub timetable: Timetable,
     /// The day.
+    pub home: Home,
+    /// The number of each school's last change known here.
+    pub generations: Generations,
+    /// The browser program's files.
+    pub assets: Arc<Assets>,
     /// Hashing threads.
     pub hashes: HashPool,
     /// What shutdown waits for.
@@ -70,6 +90,11 @@ impl App {
         );
         let backoff = Backoff::new(cache.clone(), db.clone(), clock.clone(), master.derive("identifier hash"));
         let identity = Identity::new(db.clone(), clock.clone(), hashes.clone(), sessions, backoff);
+        let generations = Generations::new();
+        let contexts = Contexts::new(db.clone(), generations.clone(), CONTEXTS);
+        let timetable = Timetable::new(db.clone(), generations.clone(), TIMETABLE_BYTES);
+        let home =
+            Home::new(clock.clone(), contexts.clone(), timetable.clone(), generations.clone(), HOME_BYTES);
         Ok(Self {
             db,
             cache,
@@ -78,6 +103,11 @@ impl App {
             revoked,
             tokens,
             identity,
+            contexts,
+            timetable,
+            home,
+            generations,
+            assets: Arc::new(Assets::load()),
             hashes,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

@@ -70,6 +70,7 @@ async fn forget_changed_schools(app: &App) {
             while let Some(message) = stream.next().await {
                 if let Ok(school) = message.parse::<SchoolId>() {
                     app.db.forget_school(school).await;
+                    app.home.invalidate_school(school);
                 }
             }
         }

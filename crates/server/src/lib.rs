@@ -5,6 +5,7 @@ mod background;
 pub mod bench;
 pub mod commands;
 mod config;
+mod lessons;
 mod protect;
 mod routes;
 mod serve;

@@ -1,7 +1,17 @@
 //! Every feature's routes, the document and the table they make.
 
-use axum::{Router, response::IntoResponse};
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::{HeaderMap, Uri},
+};
+use preau_directory::DirectoryState;
+use preau_files::FilesState;
 use preau_http::{Problem, RouteRow, Routes, finish_openapi};
+use preau_jobs::JobsState;
+use preau_timetable::TimetableState;
+use preau_ui::{Answers, UiState};
 use utoipa::{
     OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -23,29 +33,73 @@ use crate::App;
 )]
 struct Document;
 
-fn all(app: &App) -> Routes {
+fn all(app: &App, pages: &UiState) -> Routes {
+    let (db, clock) = (&app.db, &app.clock);
     Routes::new()
         .merge(preau_identity::routes::routes(app.identity.clone()))
+        .merge(preau_directory::routes(DirectoryState { db: db.clone() }))
+        .merge(preau_timetable::routes(timetable(app)))
+        .merge(preau_home::routes(app.home.clone()))
+        .merge(preau_files::routes(FilesState::new(db.clone(), clock.clone(), app.config.files.upload_bytes)))
+        .merge(preau_jobs::routes(JobsState { db: db.clone(), clock: clock.clone() }))
+        .merge(preau_ui::routes(pages.clone()))
+}
+
+fn timetable(app: &App) -> TimetableState {
+    TimetableState {
+        db: app.db.clone(),
+        clock: app.clock.clone(),
+        contexts: app.contexts.clone(),
+        timetable: app.timetable.clone(),
+    }
+}
+
+/// Joins the pages to the answers of the API that they show.
+fn pages(app: &App) -> UiState {
+    let (home, week) = (app.home.clone(), timetable(app));
+    let answers = Answers {
+        home: Arc::new(move |me| {
+            let home = home.clone();
+            Box::pin(async move { Ok(home.home_of(&me).await?.tagged.clone()) })
+        }),
+        week: Arc::new(move |me, school, person, from| {
+            let week = week.clone();
+            Box::pin(async move {
+                let member = me.member_of(school).ok_or_else(Problem::not_found)?;
+                week.days_of(&member, person, Some(from), 7).await
+            })
+        }),
+    };
+    UiState {
+        clock: app.clock.clone(),
+        identity: app.identity.clone(),
+        answers,
+        db: app.db.clone(),
+        assets: Arc::clone(&app.assets),
+    }
 }
 
 /// The router with the document at `/api/openapi.json` and its browser at `/api/docs`, and the table of routes.
 pub(crate) fn router(app: &App) -> (Router, Vec<RouteRow>) {
-    let (router, paths, table) = all(app).into_parts();
-    let mut document = Document::openapi();
-    document.merge(paths);
-    let document = with_security(finish_openapi(document, &table));
-    let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", document);
+    let pages = pages(app);
+    let (router, paths, table) = all(app, &pages).into_parts();
+    let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", document(paths, &table));
+    let lost = async move |uri: Uri, headers: HeaderMap| preau_ui::not_found(&pages, &uri, &headers);
     #[expect(clippy::disallowed_methods, reason = "the composition root owns the one fallback")]
-    let router = router.merge(docs).fallback(async || Problem::not_found().into_response());
+    let router = router.merge(docs).fallback(lost);
     (router, table)
 }
 
 /// The document alone, for `preau openapi`.
 pub fn openapi(app: &App) -> utoipa::openapi::OpenApi {
-    let (_, paths, table) = all(app).into_parts();
+    let (_, paths, table) = all(app, &pages(app)).into_parts();
+    document(paths, &table)
+}
+
+fn document(paths: utoipa::openapi::OpenApi, table: &[RouteRow]) -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     document.merge(paths);
-    with_security(finish_openapi(document, &table))
+    with_security(finish_openapi(document, table))
 }
 
 fn with_security(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {

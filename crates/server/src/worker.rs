@@ -7,7 +7,7 @@ use preau_db::{DbError, idempotency, outbox};
 use preau_jobs::{Handler, run_worker};
 use preau_kernel::SchoolId;
 
-use crate::App;
+use crate::{App, lessons};
 
 const DELIVER_EVERY: Duration = Duration::from_secs(1);
 /// Redis names the schools that have work; what it forgot is found by asking each school, this often.
@@ -20,50 +20,54 @@ pub(crate) fn start(app: &App) {
     let jobs = run_worker(app.db.clone(), app.clock.clone(), app.tasks.clone(), handlers(), app.stop.clone());
     app.tasks.spawn(jobs);
     let (a, b, c) = (app.clone(), app.clone(), app.clone());
-    app.tasks.spawn(app.stop.clone().run_until_cancelled_owned(async move { deliver_named(&a).await }));
-    app.tasks.spawn(app.stop.clone().run_until_cancelled_owned(async move {
-        every(SLOW_SWEEP_EVERY, "outbox sweep", async || deliver_everywhere(&b).await).await;
-    }));
-    app.tasks.spawn(app.stop.clone().run_until_cancelled_owned(async move {
-        every(TIDY_EVERY, "tidying", async || tidy(&c).await).await;
-    }));
+    app.tasks.spawn(async move { a.stop.run_until_cancelled(deliver_named(&a)).await });
+    app.tasks.spawn(async move { b.stop.run_until_cancelled(deliver_everywhere(&b)).await });
+    app.tasks.spawn(async move { c.stop.run_until_cancelled(tidy_now_and_then(&c)).await });
 }
 
 /// The kinds of jobs that this product knows.
 pub(crate) fn handlers() -> Vec<(&'static str, Handler)> {
-    preau_feeds::import::handlers()
-}
-
-async fn every<F: AsyncFn() -> Result<(), DbError>>(period: Duration, what: &str, work: F) {
-    loop {
-        if let Err(error) = work().await {
-            let error: &dyn std::error::Error = &error;
-            tracing::warn!(error, what, "work was put off");
-        }
-        tokio::time::sleep(period).await;
-    }
+    preau_feeds::import::handlers(lessons::write)
 }
 
 async fn deliver_named(app: &App) {
-    every(DELIVER_EVERY, "delivery", async || {
+    loop {
         let key = app.cache.key(keys::OUTBOX_SCHOOLS);
         for name in app.cache.set_pop(&key, 50).await.unwrap_or_default() {
             if let Ok(school) = name.parse() {
-                deliver(app, school).await?;
+                or_later("delivery", deliver(app, school).await);
             }
         }
-        Ok(())
-    })
-    .await;
+        tokio::time::sleep(DELIVER_EVERY).await;
+    }
 }
 
-async fn deliver_everywhere(app: &App) -> Result<(), DbError> {
-    for territory in app.db.territories().await? {
-        for school in app.db.schools_of(territory).await? {
-            deliver(app, school).await?;
+async fn deliver_everywhere(app: &App) {
+    loop {
+        for territory in or_later("sweep", app.db.territories().await).unwrap_or_default() {
+            for school in or_later("sweep", app.db.schools_of(territory).await).unwrap_or_default() {
+                or_later("delivery", deliver(app, school).await);
+            }
         }
+        tokio::time::sleep(SLOW_SWEEP_EVERY).await;
     }
-    Ok(())
+}
+
+async fn tidy_now_and_then(app: &App) {
+    loop {
+        or_later("tidying", tidy(app).await);
+        tokio::time::sleep(TIDY_EVERY).await;
+    }
+}
+
+/// What failed is tried again at the next turn.
+fn or_later<T>(what: &str, outcome: Result<T, DbError>) -> Option<T> {
+    outcome
+        .inspect_err(|error| {
+            let error: &dyn std::error::Error = error;
+            tracing::warn!(error, what, "work was put off");
+        })
+        .ok()
 }
 
 /// Delivers what is due in one school, a batch at a time.
@@ -107,8 +111,8 @@ async fn tidy(app: &App) -> Result<(), DbError> {
     let now = app.clock.now();
     preau_session::sweep(&app.db).await?;
     for territory in app.db.territories().await? {
-        preau_files::sweep(&app.db, territory, now).await?;
         let mut tx = app.db.in_territory_for_work(territory).await?;
+        preau_files::sweep(&mut tx, now).await?;
         idempotency::sweep(&mut tx, now).await?;
         tx.commit().await?;
         for school in app.db.schools_of(territory).await? {
