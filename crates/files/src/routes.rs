@@ -12,7 +12,7 @@ use preau_http::{AdminOf, Policy, Problem, Reply, Routes};
 use preau_kernel::{Clock, Priority, TerritoryId};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use crate::{Error, Spooled, Upload, store};
@@ -51,6 +51,12 @@ struct UploadsPath {
     territory_id: TerritoryId,
 }
 
+/// The bytes of a file.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "describes a body that is never held whole")]
+struct UploadBytes(Vec<u8>);
+
 const TYPES: [&str; 4] = ["application/zip", "application/xml", "text/xml", "text/calendar"];
 
 /// Send a file for a feed. The same bytes sent again are the same upload.
@@ -61,10 +67,10 @@ const TYPES: [&str; 4] = ["application/zip", "application/xml", "text/xml", "tex
     tag = "files",
     params(UploadsPath),
     request_body(description = "The bytes of the file", content(
-        (Vec<u8> = "application/zip"),
-        (Vec<u8> = "application/xml"),
-        (Vec<u8> = "text/xml"),
-        (Vec<u8> = "text/calendar"),
+        (UploadBytes = "application/zip"),
+        (UploadBytes = "application/xml"),
+        (UploadBytes = "text/xml"),
+        (UploadBytes = "text/calendar"),
     )),
     responses((status = CREATED, body = Upload)),
 )]
