@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const SHOTS = join(import.meta.dirname, '..', '..', '.local', 'screenshots');
+export const SHOTS = join(import.meta.dirname, '..', '..', '.local', 'screenshots');
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 
 export const PHONE = { width: 360, height: 740 };
@@ -96,9 +96,18 @@ export const kept = (page) =>
     workers: (await navigator.serviceWorker.getRegistrations()).length,
   }));
 
+/** Until an asynchronous question asked in the page is answered with yes (`waitForFunction` takes its promise for a yes). */
+export async function until(page, question, about) {
+  const end = Date.now() + 15_000;
+  while (!(await page.evaluate(question, about))) {
+    assert.ok(Date.now() < end, `never came: ${question}`);
+    await page.evaluate(() => new Promise(requestAnimationFrame));
+  }
+}
+
 /** Until the device can be read offline: worker in charge, the account's weeks kept. */
 export const stored = (page, weeks) =>
-  page.waitForFunction(async (wanted) => {
+  until(page, async (wanted) => {
     const registration = await navigator.serviceWorker.getRegistration();
     if (!registration?.active) return false;
     const [db] = (await indexedDB.databases()).filter((d) => d.name?.startsWith('preau-'));
@@ -111,7 +120,7 @@ export const stored = (page, weeks) =>
       };
     });
     return keys.includes('home') && keys.filter((key) => key.startsWith('week ')).length >= wanted;
-  }, weeks, { polling: 100 });
+  }, weeks);
 
 /** What a sighted person reads in the main part, without the age and what only the program offers. */
 export const words = (page) =>

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { DESKTOP, inspect, kept, person, ready, signIn, stored, words } from './browser.mjs';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DESKTOP, SHOTS, inspect, kept, person, ready, signIn, stored, words } from './browser.mjs';
 
 const HOME_BUDGET = 14_000;
 const NETWORK = [/ERR_INTERNET_DISCONNECTED/];
@@ -85,7 +87,7 @@ export const scenarios = [
     await signIn(rich.page, account);
     await ready(rich.page);
     assert.equal(await words(plain.page), await words(rich.page), 'the day');
-    const week = await rich.page.getByRole('link', { name: 'Semaine' }).getAttribute('href');
+    const week = await rich.page.getByRole('link', { name: 'Semaine', exact: true }).getAttribute('href');
     for (const size of [{ width: 360, height: 740 }, DESKTOP]) {
       for (const { page } of [plain, rich]) {
         await page.setViewportSize(size);
@@ -158,6 +160,7 @@ export const scenarios = [
     assert.ok((await table.getByRole('columnheader').count()) >= 6);
     assert.ok((await table.getByRole('rowheader').count()) >= 1);
     const pdf = (await page.pdf({ preferCSSPageSize: true })).toString('latin1');
+    writeFileSync(join(SHOTS, 'semaine.pdf'), pdf, 'latin1');
     assert.equal(pdf.match(/\/Type\s*\/Page\b/g)?.length, 1, 'the week prints on one sheet');
     const [, width, height] = /\/MediaBox\s*\[\s*0 0 ([\d.]+) ([\d.]+)/.exec(pdf) ?? [];
     assert.ok(Number(width) > Number(height), 'in landscape');
@@ -251,6 +254,55 @@ export const scenarios = [
     await leave();
   }],
 
+  ['too many attempts say how long to wait', async ({ browser, url }) => {
+    const { page, leave } = await person(browser, url, { allow: [/status of 4(01|29)/] });
+    await page.goto('/connexion');
+    for (let n = 0; ; n += 1) {
+      assert.ok(n < 8, 'attempts are limited');
+      await page.getByLabel('Identifiant').fill('quelqu-un.qui.essaie');
+      await page.getByLabel('Mot de passe', { exact: true }).fill(`essai ${n}`);
+      const answered = page.waitForResponse((r) => r.request().method() === 'POST');
+      await page.getByRole('button', { name: 'Se connecter' }).click();
+      const answer = await answered;
+      await page.getByRole('alert').waitFor();
+      if (answer.status() === 401) continue;
+      assert.equal(answer.status(), 429);
+      assert.ok(Number(answer.headers()['retry-after']) > 0);
+      break;
+    }
+    assert.match(await page.getByRole('alert').innerText(), /Réessayez dans \d+\s(seconde|minute)/);
+    await inspect(page, 'trop-d-essais');
+    await leave();
+  }],
+
+  ['an account is activated with the code of its letter', async ({ browser, url, codes }) => {
+    const [letter] = codes;
+    if (!letter) return 'not on a server that is already running';
+    const { page, leave } = await person(browser, url, { allow: [/status of 4(01|22)/] });
+    const fill = async (code, password) => {
+      await page.getByLabel('Identifiant').fill(letter.login);
+      await page.getByLabel('Code d’activation').fill(code);
+      await page.getByLabel('Choisissez un mot de passe').fill(password);
+      await page.getByLabel('J’ai lu et j’accepte').check();
+      await page.getByRole('button', { name: 'Activer mon compte' }).click();
+    };
+    await page.goto('/activation');
+    await inspect(page, 'activation');
+    await fill('AAAA-AAAA-AAAA-AAAA', 'quatre mots sans rapport');
+    await page.getByRole('alert').getByText('L’identifiant ou le code d’activation n’est pas le bon').waitFor();
+    await fill(letter.code, 'azerty');
+    await page.getByRole('alert').getByText('Ce mot de passe est trop court').waitFor();
+    await inspect(page, 'activation-erreur');
+    await page.getByRole('alert').getByRole('link').first().click();
+    assert.equal(await page.evaluate(() => document.activeElement?.id), 'password', 'the summary leads to the field');
+    await fill(letter.code.toLowerCase().replaceAll('-', ''), 'quatre mots sans rapport');
+    await page.waitForURL('/');
+    await page.getByRole('heading', { name: /^Bonjour/ }).waitFor();
+    await ready(page);
+    await leave();
+    return null;
+  }],
+
   ['an overseas school keeps its own hours', async ({ browser, url, accounts }) => {
     const overseas = (h) => views(h).some(({ school, view }) => school.tz !== 'Europe/Paris' && view.next);
     const { account, home } = await seek(url, accounts, 'pupil', overseas);
@@ -301,7 +353,7 @@ export const scenarios = [
     await tabTo('Semaine');
     await page.keyboard.press('Enter');
     await page.waitForURL(/\/semaine\//);
-    assert.equal(await page.evaluate(() => document.activeElement?.id), 'contenu', 'a new screen takes the focus');
+    await page.waitForFunction(() => document.activeElement?.id === 'contenu'); // a new screen takes the focus
     await tabTo('Semaine suivante');
     const before = page.url();
     await page.keyboard.press('Enter');
@@ -352,8 +404,6 @@ export const scenarios = [
     const asset = await page.request.get('/assets/app-absent.js');
     assert.equal(asset.status(), 404);
     assert.doesNotMatch(await asset.text(), /<html/);
-    await page.goto('/activation');
-    await inspect(page, 'activation');
     await leave();
   }],
 

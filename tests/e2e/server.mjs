@@ -64,7 +64,7 @@ async function until(what, check, limitMs) {
 export async function start() {
   if (process.env.PREAU_URL) {
     const accounts = process.env.PREAU_ACCOUNTS ?? join(LOCAL, 'accounts.json');
-    return { url: process.env.PREAU_URL.replace(/\/$/, ''), accounts: JSON.parse(readFileSync(accounts, 'utf8')), preau: null, stop: async () => {} };
+    return { url: process.env.PREAU_URL.replace(/\/$/, ''), accounts: JSON.parse(readFileSync(accounts, 'utf8')), codes: [], stop: async () => {} };
   }
   const bin = process.env.PREAU_BIN ?? join(ROOT, 'target', 'debug', 'preau');
   if (!existsSync(bin)) throw new Error(`${bin} is not built: cargo build -p preau-server`);
@@ -112,7 +112,8 @@ export async function start() {
       fetch(`http://127.0.0.1:${probe}/readyz`).then((answer) => answer.ok, () => served.exitCode !== null);
     await until('preau serve is ready', ready, 60_000);
     if (served.exitCode !== null) throw new Error('preau serve ended: see .local/e2e.log');
-    return { url, accounts: JSON.parse(readFileSync(accounts, 'utf8')), preau, stop };
+    const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
+    return { url, accounts: read(accounts), codes: read(join(scratch, 'activation.json')), stop };
   } catch (error) {
     await stop();
     throw error;
