@@ -7,7 +7,7 @@
 //! - [`places`] — what a UAI says about zone and holidays;
 //! - [`report`] — what an import tells its operator, without naming anybody;
 //! - [`demo`] — a coherent invented académie, written as the same files;
-//! - [`import`] — staging, and the merge school by school.
+//! - [`import`] — staging, and the merge school by school; [`routes()`] asks for it over HTTP.
 //!
 //! Readers know no database and no clock; memory does not grow with the file ([`limits`]).
 
@@ -21,8 +21,11 @@ pub mod lessons;
 pub mod limits;
 pub mod places;
 pub mod report;
+mod routes;
 pub mod sts;
 mod xml;
+
+pub use routes::routes;
 
 #[cfg(test)]
 mod samples_tests;

@@ -137,7 +137,7 @@ pub(super) struct Lesson {
     pub(super) minutes: u32,
     pub(super) room: String,
     pub(super) at_distance: bool,
-    /// Only formats that can say so do: the teacher is absent in the second week.
+    /// Only formats that can say so do: the teacher is absent in the second and third weeks.
     pub(super) cancelled: bool,
 }
 

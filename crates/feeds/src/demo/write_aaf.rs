@@ -1,7 +1,7 @@
 //! The invented directory as an AAF delivery: six kinds of parts, valid against the ministry's DTD.
 
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,8 @@ use super::codes::{SUBJECTS, all_levels};
 use super::model::{Division, Guardian, Human, Neighbourhood, Pupil, School, Staff};
 use crate::aaf::Category;
 
+/// How the names of all parts begin.
+const PREFIX: &str = "ENT2DVA-DEMO_Complet_";
 /// Objects in one part.
 const PART: u32 = 10_000;
 
@@ -70,6 +72,14 @@ impl Object {
 
 impl Delivery {
     pub(super) fn create(folder: &Path, day: NaiveDate) -> io::Result<Self> {
+        // Parts of an earlier, larger demonstration would be delivered with this one.
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+            if ours {
+                fs::remove_file(path)?;
+            }
+        }
         let mut delivery = Self { folder: folder.to_owned(), day, parts: Vec::new() };
         for category in Category::ALL {
             let part = delivery.open(category, 0)?;
@@ -80,7 +90,7 @@ impl Delivery {
 
     fn open(&self, category: Category, number: u32) -> io::Result<Part> {
         let day = self.day.format("%Y%m%d");
-        let name = format!("ENT2DVA-DEMO_Complet_{day}_{}_{number:04}.xml", category.suffix());
+        let name = format!("{PREFIX}{day}_{}_{number:04}.xml", category.suffix());
         let mut file = BufWriter::new(File::create(self.folder.join(name))?);
         write!(
             file,

@@ -1,4 +1,4 @@
-//! The invented timetable of a school as an iCalendar file: weekly rules, and lessons cancelled in the second week.
+//! The invented timetable of a school as an iCalendar file: weekly rules, and lessons cancelled in the second and third weeks.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -39,11 +39,13 @@ pub(super) fn write(
             line("END:VEVENT");
         };
         event(start, &[format!("RRULE:FREQ=WEEKLY;INTERVAL={step};COUNT={count}")]);
-        if let Some(second) =
-            start.checked_add_days(Days::new(7)).filter(|_| lesson.cancelled && step == 1 && count > 1)
-        {
-            let recurrence = format!("RECURRENCE-ID;TZID={zone}:{}", second.format("%Y%m%dT%H%M%S"));
-            event(second, &[recurrence, "STATUS:CANCELLED".to_owned()]);
+        // The teacher is absent in the second and third weeks: the present one and the next of a small demonstration.
+        let weeks = if lesson.cancelled && step == 1 { 1..count.min(3) } else { 0..0 };
+        for week in weeks {
+            let days = u64::try_from(week).unwrap_or(0) * 7;
+            let Some(start) = start.checked_add_days(Days::new(days)) else { continue };
+            let recurrence = format!("RECURRENCE-ID;TZID={zone}:{}", start.format("%Y%m%dT%H%M%S"));
+            event(start, &[recurrence, "STATUS:CANCELLED".to_owned()]);
         }
     }
     line("END:VCALENDAR");

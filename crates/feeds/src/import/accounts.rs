@@ -1,5 +1,10 @@
 //! Login names and accounts for who has none, and revocation for who has left.
 
+#![expect(
+    clippy::as_conversions,
+    reason = "`value as Type` tells query! the type of a parameter; nothing is converted"
+)]
+
 use std::collections::BTreeMap;
 
 use preau_db::TerritoryTx;
@@ -78,7 +83,8 @@ async fn number(tx: &mut TerritoryTx, wanting: &[Wanting]) -> Result<Vec<Wanting
         namesakes.entry(stem).or_default().push(*id);
     }
     let stems: Vec<String> = namesakes.keys().map(|stem| (*stem).to_owned()).collect();
-    let counts: Vec<i32> = namesakes.values().map(|ids| i32::try_from(ids.len()).unwrap_or(i32::MAX)).collect();
+    let counts: Vec<i32> =
+        namesakes.values().map(|ids| i32::try_from(ids.len()).unwrap_or(i32::MAX)).collect();
     let rows = sqlx::query!(
         "INSERT INTO login_stem AS t (stem, taken)
          SELECT s.stem, s.count FROM unnest($1::text[], $2::integer[]) AS s (stem, count) ORDER BY s.stem

@@ -130,10 +130,10 @@ async fn timetable(work: &Work, write: WriteLessons) -> Result<Value, Error> {
         Format::Sts => ["sts_emp.xml", "emp_sts.xml"].as_slice(),
         Format::Ical => ["calendar.ics"].as_slice(),
     };
-    let uploaded = fetched.iter().zip(names).map(|(file, name)| TimetableFile {
-        path: file.path().to_owned(),
-        name: (*name).to_owned(),
-    });
+    let uploaded = fetched
+        .iter()
+        .zip(names)
+        .map(|(file, name)| TimetableFile { path: file.path().to_owned(), name: (*name).to_owned() });
     let named = files.iter().map(|path| TimetableFile {
         path: path.clone(),
         name: path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
@@ -153,7 +153,9 @@ async fn fetch(work: &Work, upload: UploadId) -> Result<Spooled, Error> {
     preau_files::open(&work.db, &work.clock, work.territory, upload).await.map_err(|err| match err {
         preau_files::Error::Db(err) => Error::Db(err),
         preau_files::Error::Spool(err) => Error::Fault(Fault::from_io("upload", &err)),
-        _ => Error::Fault(Fault::new(Code::Unreadable, Place::file("upload"), "the upload is no longer there")),
+        _ => {
+            Error::Fault(Fault::new(Code::Unreadable, Place::file("upload"), "the upload is no longer there"))
+        }
     })
 }
 

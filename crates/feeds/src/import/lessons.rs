@@ -1,5 +1,10 @@
 //! Timetables into the school's lessons: read, resolved, and handed to the timetable's own writer in one transaction.
 
+#![expect(
+    clippy::as_conversions,
+    reason = "`value as Type` tells query! the type of a parameter; nothing is converted"
+)]
+
 use std::fs::File;
 use std::path::PathBuf;
 
@@ -134,7 +139,12 @@ fn school_year(today: NaiveDate) -> ical::Window {
     ical::Window { from: day(year, 7), until: day(year + 1, 9) }
 }
 
-fn read(files: &TimetableFiles, uai: &str, tz: Tz, window: ical::Window) -> Result<(Timetable, Report), Fault> {
+fn read(
+    files: &TimetableFiles,
+    uai: &str,
+    tz: Tz,
+    window: ical::Window,
+) -> Result<(Timetable, Report), Fault> {
     let (limits, mut report) = (Limits::default(), Report::default());
     let timetable = match files {
         TimetableFiles::Sts { down, up } => {
@@ -147,7 +157,11 @@ fn read(files: &TimetableFiles, uai: &str, tz: Tz, window: ical::Window) -> Resu
     };
     if timetable.entries.is_empty() && report.warnings.is_empty() {
         let what = "the timetable holds no lesson";
-        return Err(Fault::new(Code::Empty, Place::file(report.files.last().map_or("", |file| &file.name)), what));
+        return Err(Fault::new(
+            Code::Empty,
+            Place::file(report.files.last().map_or("", |file| &file.name)),
+            what,
+        ));
     }
     Ok((timetable, report))
 }
@@ -176,9 +190,10 @@ async fn names(tx: &mut TerritoryTx, school: SchoolId) -> Result<Names, Error> {
     .fetch_all(tx.conn())
     .await?;
     groups.into_iter().for_each(|row| names.group(&row.name, row.id));
-    let subjects = sqlx::query!("SELECT subject_code, label FROM subject WHERE school_id = $1", school as SchoolId)
-        .fetch_all(tx.conn())
-        .await?;
+    let subjects =
+        sqlx::query!("SELECT subject_code, label FROM subject WHERE school_id = $1", school as SchoolId)
+            .fetch_all(tx.conn())
+            .await?;
     subjects.into_iter().for_each(|row| names.subject(&row.subject_code, &row.label));
     let teachers = sqlx::query!(
         r#"SELECT p.person_id AS "id: PersonId", p.last_name, p.first_name

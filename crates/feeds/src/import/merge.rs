@@ -1,5 +1,10 @@
 //! The merge, school by school, each in one transaction that holds the school and its people.
 
+#![expect(
+    clippy::as_conversions,
+    reason = "`value as Type` tells query! the type of a parameter; nothing is converted"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use preau_db::{DbError, TerritoryTx, outbox};
@@ -120,8 +125,11 @@ async fn school(import: &Import, staged: &Staged, key: &str, report: &mut Report
         roster.memberships.iter().map(|member| (member.person_id, member.role.as_str())).collect();
     // Of a kind that was not delivered nobody is missing.
     let covered: Vec<&(Uuid, String)> = active.iter().filter(|(_, role)| delivered(role)).collect();
-    let leaving: Vec<(Uuid, String)> =
-        covered.iter().filter(|(id, role)| !stays.contains(&(*id, role.as_str()))).map(|gone| (*gone).clone()).collect();
+    let leaving: Vec<(Uuid, String)> = covered
+        .iter()
+        .filter(|(id, role)| !stays.contains(&(*id, role.as_str())))
+        .map(|gone| (*gone).clone())
+        .collect();
     if roster::too_many_departures(covered.len(), leaving.len()) {
         return Ok(Merged::Refused("feed-too-many-departures"));
     }
@@ -254,7 +262,10 @@ fn park(key: &str, roster: &Roster, report: &mut Report) {
     }
 }
 
-async fn labels_of_mefs(tx: &mut TerritoryTx, people: &[roster::Person]) -> Result<BTreeMap<String, String>, Error> {
+async fn labels_of_mefs(
+    tx: &mut TerritoryTx,
+    people: &[roster::Person],
+) -> Result<BTreeMap<String, String>, Error> {
     let codes: BTreeSet<String> = people.iter().map(|person| person.mef_code.clone()).collect();
     let codes: Vec<String> = codes.into_iter().collect();
     let rows = sqlx::query!(
@@ -268,7 +279,10 @@ async fn labels_of_mefs(tx: &mut TerritoryTx, people: &[roster::Person]) -> Resu
 }
 
 /// The subjects that are taught here; one that the academy does not name is called by its code.
-async fn labels_of_subjects(tx: &mut TerritoryTx, roster: &Roster) -> Result<BTreeMap<String, String>, Error> {
+async fn labels_of_subjects(
+    tx: &mut TerritoryTx,
+    roster: &Roster,
+) -> Result<BTreeMap<String, String>, Error> {
     let codes: BTreeSet<String> = roster
         .teachers
         .iter()

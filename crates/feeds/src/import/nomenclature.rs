@@ -1,5 +1,10 @@
 //! Subjects and MEFs of the academy, before any school refers to them.
 
+#![expect(
+    clippy::as_conversions,
+    reason = "`value as Type` tells query! the type of a parameter; nothing is converted"
+)]
+
 use preau_kernel::{JobId, TerritoryId};
 
 use super::{Error, Import};

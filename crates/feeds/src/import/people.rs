@@ -1,5 +1,10 @@
 //! People above schools: who a join key means, what is known of them, what they are where. All of the territory.
 
+#![expect(
+    clippy::as_conversions,
+    reason = "`value as Type` tells query! the type of a parameter; nothing is converted"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use preau_db::TerritoryTx;
@@ -46,10 +51,7 @@ pub(super) async fn resolve(
         ids.extend(known(tx, academy, &new_keys).await?);
     }
     let rows = |filter: &dyn Fn(&Person) -> Option<Uuid>| {
-        people
-            .iter()
-            .filter_map(|person| Some(row(person, filter(person)?)))
-            .collect::<serde_json::Value>()
+        people.iter().filter_map(|person| Some(row(person, filter(person)?))).collect::<serde_json::Value>()
     };
     let fresh = rows(&|person| ours.get(&person.join_key).copied());
     let inserted = sqlx::query!(
@@ -100,7 +102,11 @@ fn row(person: &Person, id: Uuid) -> serde_json::Value {
     })
 }
 
-async fn known(tx: &mut TerritoryTx, academy: &str, keys: &[String]) -> Result<BTreeMap<String, Uuid>, Error> {
+async fn known(
+    tx: &mut TerritoryTx,
+    academy: &str,
+    keys: &[String],
+) -> Result<BTreeMap<String, Uuid>, Error> {
     let rows = sqlx::query!(
         "SELECT join_key, person_id FROM join_key WHERE territory_id = $1 AND academy = $2 AND join_key = ANY($3)",
         tx.territory() as TerritoryId,

@@ -201,7 +201,11 @@ mod tests {
 
     #[test]
     fn teachers_are_found_by_identifier_then_by_name_when_it_is_one_person_s() {
-        let sts = |id: &str, last: &str, first: &str| TeacherRef::Sts { id: id.into(), last_name: last.into(), first_name: first.into() };
+        let sts = |id: &str, last: &str, first: &str| TeacherRef::Sts {
+            id: id.into(),
+            last_name: last.into(),
+            first_name: first.into(),
+        };
         assert_eq!(teachers(sts("77", "Martin", "Ali")), [id(13)]);
         assert_eq!(teachers(sts("78", "MARTIN", "Ali")), [id(12)]);
         assert_eq!(teachers(sts("78", "", "")), []);
@@ -220,7 +224,10 @@ mod tests {
             Audience::Group("4LAT".into()),
         ];
         let (lessons, lost) = resolve(vec![entry(Vec::new(), audience)], &names(), &Clock::system());
-        assert_eq!((lessons[0].classes.as_slice(), lessons[0].groups.as_slice()), ([id(1)].as_slice(), [id(2)].as_slice()));
+        assert_eq!(
+            (lessons[0].classes.as_slice(), lessons[0].groups.as_slice()),
+            ([id(1)].as_slice(), [id(2)].as_slice())
+        );
         assert_eq!(lost.divisions.into_keys().collect::<Vec<_>>(), ["3ESP2", "4LAT"]);
         assert_eq!(lessons[0].subject_code, "020700");
     }

@@ -161,7 +161,11 @@ pub(super) fn roster(staging: &Staging, ids: &BTreeMap<String, Uuid>) -> Roster 
         staging.people.iter().map(|person| (person.join_key.as_str(), person)).collect();
     // Somebody counts as what their own record says: a link to a "guardian" who is a pupil leads nowhere.
     let known = |key: &str, kind: &str| {
-        kinds.get(key).filter(|person| person.kind == kind).and_then(|person| ids.get(&person.join_key)).copied()
+        kinds
+            .get(key)
+            .filter(|person| person.kind == kind)
+            .and_then(|person| ids.get(&person.join_key))
+            .copied()
     };
     let mut memberships: BTreeMap<(Uuid, &str), &str> = BTreeMap::new();
     for staged in &staging.memberships {

@@ -61,7 +61,11 @@ fn references_to_outsiders_are_parked_not_fatal() {
             membership("2", "guardian", "contact", ""),
         ],
         divisions: vec![("class".into(), "3A".into())],
-        members: vec![member("3A", "1", "pupil", ""), member("3Z", "3", "teacher", "020700"), member("3A", "8", "pupil", "")],
+        members: vec![
+            member("3A", "1", "pupil", ""),
+            member("3Z", "3", "teacher", "020700"),
+            member("3A", "8", "pupil", ""),
+        ],
         links: vec![link("1", "2"), link("1", "9"), link("1", "3"), link("1", "2")],
     };
     let roster = roster(&staging, &ids);
@@ -86,8 +90,11 @@ fn a_head_teacher_heads_with_or_without_a_subject() {
         ],
         ..Staging::default()
     };
-    let teachers: Vec<(String, bool)> =
-        roster(&staging, &ids).teachers.into_iter().map(|teaching| (teaching.subject_code, teaching.head)).collect();
+    let teachers: Vec<(String, bool)> = roster(&staging, &ids)
+        .teachers
+        .into_iter()
+        .map(|teaching| (teaching.subject_code, teaching.head))
+        .collect();
     assert_eq!(teachers, [("020700".to_owned(), true), (String::new(), true)]);
 }
 
@@ -96,7 +103,8 @@ fn two_functions_of_one_role_do_not_depend_on_their_order() {
     let people = vec![person("staff", "1")];
     let ids = ids(&people);
     let of = |functions: [&str; 2]| {
-        let memberships = functions.iter().map(|function| membership("1", "staff", "staff", function)).collect();
+        let memberships =
+            functions.iter().map(|function| membership("1", "staff", "staff", function)).collect();
         let staging = Staging { people: people.clone(), memberships, ..Staging::default() };
         roster(&staging, &ids).memberships
     };
@@ -106,7 +114,8 @@ fn two_functions_of_one_role_do_not_depend_on_their_order() {
 
 #[test]
 fn one_key_is_one_person() {
-    let (people, shared) = one_each(vec![person("guardian", "1"), person("pupil", "1"), person("pupil", "1")]);
+    let (people, shared) =
+        one_each(vec![person("guardian", "1"), person("pupil", "1"), person("pupil", "1")]);
     assert_eq!((people.len(), people[0].kind.as_str(), shared), (1, "pupil", 1));
 }
 

@@ -73,7 +73,8 @@ enum Field<'a> {
 impl Rows {
     /// Takes the rows of every table that has at least `least` bytes of them.
     pub(super) fn take(&mut self, least: usize) -> Vec<(Table, String)> {
-        let (taken, kept) = std::mem::take(&mut self.buffers).into_iter().partition(|(_, text)| text.len() >= least);
+        let (taken, kept) =
+            std::mem::take(&mut self.buffers).into_iter().partition(|(_, text)| text.len() >= least);
         self.buffers = kept;
         taken
     }
@@ -150,7 +151,10 @@ impl Rows {
     }
 
     fn division(&mut self, school: &str, kind: &str, name: &str) {
-        self.row(Table::Division, &[Field::Text(school), Field::Text(kind), Field::Text(&cut(name, DIVISION_NAME))]);
+        self.row(
+            Table::Division,
+            &[Field::Text(school), Field::Text(kind), Field::Text(&cut(name, DIVISION_NAME))],
+        );
     }
 
     fn member(&mut self, school: &str, (kind, name): (&str, &str), key: &str, role: &str, subject: &str) {
@@ -170,7 +174,13 @@ impl Rows {
     fn membership(&mut self, school: &str, key: &str, [kind, role, function]: [&str; 3]) {
         self.row(
             Table::Membership,
-            &[Field::Text(school), Field::Text(key), Field::Text(kind), Field::Text(role), Field::Text(function)],
+            &[
+                Field::Text(school),
+                Field::Text(key),
+                Field::Text(kind),
+                Field::Text(role),
+                Field::Text(function),
+            ],
         );
     }
 
@@ -249,7 +259,11 @@ impl Rows {
     }
 
     fn relative(&mut self, relative: &Relative) {
-        self.person("guardian", &relative.names, &Details { mobile: relative.mobile.as_deref(), ..Details::default() });
+        self.person(
+            "guardian",
+            &relative.names,
+            &Details { mobile: relative.mobile.as_deref(), ..Details::default() },
+        );
     }
 
     fn staff(&mut self, staff: &Staff) {
@@ -265,8 +279,11 @@ impl Rows {
         let taught = staff.classes.iter().chain(&staff.groups).map(|place| place.school.as_str());
         let headed = staff.head_of.iter().map(|place| place.school.as_str());
         let named: BTreeSet<&str> = staff.functions.iter().map(|function| function.school.as_str()).collect();
-        let unnamed: BTreeSet<&str> =
-            taught.chain(headed).chain(staff.school.as_deref()).filter(|school| !named.contains(school)).collect();
+        let unnamed: BTreeSet<&str> = taught
+            .chain(headed)
+            .chain(staff.school.as_deref())
+            .filter(|school| !named.contains(school))
+            .collect();
         for school in unnamed {
             self.membership(school, key, ["staff", if staff.teacher { "teacher" } else { "staff" }, ""]);
         }
@@ -362,7 +379,14 @@ mod tests {
 
     #[test]
     fn a_contact_without_rights_gets_no_guardian_s_membership() {
-        let relation = |person: &str, legal| Relation { person: person.into(), link: 90, financial: 0, legal, contact: 1, payment: 0 };
+        let relation = |person: &str, legal| Relation {
+            person: person.into(),
+            link: 90,
+            financial: 0,
+            legal,
+            contact: 1,
+            payment: 0,
+        };
         let pupil = Pupil {
             names: names("1"),
             school: Some("10".into()),
@@ -372,13 +396,20 @@ mod tests {
         let mut rows = Rows::default();
         rows.add(&Record::Pupil(pupil), &Place::file("f"), &mut Report::default());
         let memberships = text(&mut rows, Table::Membership);
-        assert_eq!(memberships, "10\t1\tpupil\tpupil\t\n10\t2\tguardian\tguardian\t\n10\t3\tguardian\tcontact\t\n");
+        assert_eq!(
+            memberships,
+            "10\t1\tpupil\tpupil\t\n10\t2\tguardian\tguardian\t\n10\t3\tguardian\tcontact\t\n"
+        );
     }
 
     #[test]
     fn copy_text_is_escaped() {
         let mut rows = Rows::default();
-        rows.add(&Record::Relative(Relative { names: names("1"), mobile: None }), &Place::file("f"), &mut Report::default());
+        rows.add(
+            &Record::Relative(Relative { names: names("1"), mobile: None }),
+            &Place::file("f"),
+            &mut Report::default(),
+        );
         let person = text(&mut rows, Table::Person);
         assert!(person.starts_with("guardian\t1\tD\\\\O\\te\tZoé\t\t\\N"), "{person}");
         assert!(person.ends_with("\tzoe.d-o-e\td o e zoe\t{}\n"), "{person}");
@@ -412,9 +443,19 @@ mod tests {
     #[test]
     fn kinds_of_schools() {
         let of = |code: Option<&str>, words: &str| {
-            kind(&School { kind_code: code.map(str::to_owned), kind: Some(words.to_owned()), ..School::default() })
+            kind(&School {
+                kind_code: code.map(str::to_owned),
+                kind: Some(words.to_owned()),
+                ..School::default()
+            })
         };
-        assert_eq!((of(Some("340"), ""), of(Some("302"), ""), of(Some("151"), "")), ("college", "lycee", "primary"));
-        assert_eq!((of(None, "LYCEE PROFESSIONNEL"), of(None, "ÉCOLE"), of(None, "CFA")), ("lycee", "primary", "other"));
+        assert_eq!(
+            (of(Some("340"), ""), of(Some("302"), ""), of(Some("151"), "")),
+            ("college", "lycee", "primary")
+        );
+        assert_eq!(
+            (of(None, "LYCEE PROFESSIONNEL"), of(None, "ÉCOLE"), of(None, "CFA")),
+            ("lycee", "primary", "other")
+        );
     }
 }

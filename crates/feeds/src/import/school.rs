@@ -1,5 +1,10 @@
 //! The rows of one school. Every statement writes only what differs, and answers how much that was.
 
+#![expect(
+    clippy::as_conversions,
+    reason = "`value as Type` tells query! the type of a parameter; nothing is converted"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
@@ -378,7 +383,12 @@ impl At<'_> {
     }
 
     /// Who is who to whom: exactly these.
-    pub(super) async fn links(&self, tx: &mut TerritoryTx, links: &[Link], report: &mut Report) -> Result<(), Error> {
+    pub(super) async fn links(
+        &self,
+        tx: &mut TerritoryTx,
+        links: &[Link],
+        report: &mut Report,
+    ) -> Result<(), Error> {
         let rows = serde_json::to_value(links).unwrap_or_default();
         let gone = sqlx::query!(
             "DELETE FROM guardian_link t WHERE t.school_id = $1 AND NOT EXISTS (

@@ -1,5 +1,10 @@
 //! Staging: the delivery is parsed on a thread of its own and copied into the staging tables in one transaction.
 
+#![expect(
+    clippy::as_conversions,
+    reason = "`value as Type` tells query! the type of a parameter; nothing is converted"
+)]
+
 use std::path::{Path, PathBuf};
 
 use preau_db::TerritoryTx;
@@ -116,7 +121,7 @@ fn read(path: PathBuf, limits: &Limits, send: &mpsc::Sender<Message>) -> Result<
             for (table, text) in rows.take(BATCH_BYTES) {
                 send.blocking_send(Message::Rows(table, text)).map_err(|_| Error::Cancelled)?;
             }
-            if records % RECORDS == 0 {
+            if records.is_multiple_of(RECORDS) {
                 send.blocking_send(Message::Read(records)).map_err(|_| Error::Cancelled)?;
             }
         }
@@ -124,7 +129,9 @@ fn read(path: PathBuf, limits: &Limits, send: &mpsc::Sender<Message>) -> Result<
             (Some(said), None) => academy = Some(said.to_owned()),
             // Join keys of two academies look alike: merging them would give one child the account of another.
             (Some(said), Some(known)) if said != known => {
-                return Err(Fault::new(Code::MixedAcademies, place, "a part of another academy's delivery").into());
+                return Err(
+                    Fault::new(Code::MixedAcademies, place, "a part of another academy's delivery").into()
+                );
             }
             _ => {}
         }
@@ -141,7 +148,8 @@ fn read(path: PathBuf, limits: &Limits, send: &mpsc::Sender<Message>) -> Result<
 /// COPY cannot enter a table with row-level security, so it fills tables of this transaction first.
 async fn prepare(tx: &mut TerritoryTx, import: &Import) -> Result<(), Error> {
     // Staging half a million pupils takes minutes, in one transaction so that no half of it is ever believed.
-    run(tx, "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0".to_owned()).await?;
+    run(tx, "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0".to_owned())
+        .await?;
     clear(tx, import.job).await?;
     for table in Table::ALL {
         let name = table.name();
@@ -205,7 +213,8 @@ async fn clear(tx: &mut TerritoryTx, job: JobId) -> Result<(), Error> {
     let territory = tx.territory();
     for table in Table::ALL {
         let name = table.name();
-        run(tx, format!("DELETE FROM stage_{name} WHERE territory_id = '{territory}' AND job_id = '{job}'")).await?;
+        run(tx, format!("DELETE FROM stage_{name} WHERE territory_id = '{territory}' AND job_id = '{job}'"))
+            .await?;
     }
     Ok(())
 }

@@ -1,5 +1,10 @@
 //! Reading back what was staged for one school.
 
+#![expect(
+    clippy::as_conversions,
+    reason = "`value as Type` tells query! the type of a parameter; nothing is converted"
+)]
+
 use preau_db::TerritoryTx;
 use preau_kernel::{JobId, TerritoryId};
 
@@ -58,7 +63,11 @@ pub(super) async fn outside_schools(import: &Import, report: &mut Report) -> Res
 }
 
 /// The school's own record.
-pub(super) async fn school(tx: &mut TerritoryTx, job: JobId, key: &str) -> Result<Option<StagedSchool>, Error> {
+pub(super) async fn school(
+    tx: &mut TerritoryTx,
+    job: JobId,
+    key: &str,
+) -> Result<Option<StagedSchool>, Error> {
     Ok(sqlx::query_as!(
         StagedSchool,
         "SELECT uai, name, kind, tz, holiday_zone, city FROM stage_school
