@@ -406,14 +406,14 @@ pub(crate) async fn people(tx: &mut SchoolTx, wanted: PeopleWanted<'_>) -> Resul
            AND EXISTS (SELECT FROM membership m
                         WHERE m.school_id = $1 AND m.person_id = p.person_id AND m.ended_at IS NULL
                           AND ($6::text IS NULL OR m.role = $6))
-           AND ($7::uuid IS NULL
-                OR EXISTS (SELECT FROM class_pupil cp
-                            WHERE cp.school_id = $1 AND cp.class_id = $7 AND cp.person_id = p.person_id)
-                OR EXISTS (SELECT FROM class_teacher ct
-                            WHERE ct.school_id = $1 AND ct.class_id = $7 AND ct.person_id = p.person_id)
-                OR EXISTS (SELECT FROM guardian_link gl
-                             JOIN class_pupil cp ON cp.school_id = gl.school_id AND cp.person_id = gl.pupil_id
-                            WHERE gl.school_id = $1 AND gl.guardian_id = p.person_id AND cp.class_id = $7))
+           AND ($7::uuid IS NULL OR p.person_id IN (
+                    SELECT cp.person_id FROM class_pupil cp WHERE cp.school_id = $1 AND cp.class_id = $7
+                    UNION ALL
+                    SELECT ct.person_id FROM class_teacher ct WHERE ct.school_id = $1 AND ct.class_id = $7
+                    UNION ALL
+                    SELECT gl.guardian_id FROM class_pupil cp
+                      JOIN guardian_link gl ON gl.school_id = cp.school_id AND gl.pupil_id = cp.person_id
+                     WHERE cp.school_id = $1 AND cp.class_id = $7))
          ORDER BY p.search USING ~<~, p.person_id
          LIMIT $8
         "#,
