@@ -48,7 +48,7 @@ pub async fn claim(tx: &mut impl Tx, write: &KeyedWrite<'_>, now: DateTime<Utc>)
         "INSERT INTO idempotency (scope_id, person_id, key, operation, body_hash, created_at)
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
         scope,
-        write.person as PersonId,
+        write.person.uuid(),
         write.key,
         write.operation,
         &write.body_hash[..],
@@ -63,7 +63,7 @@ pub async fn claim(tx: &mut impl Tx, write: &KeyedWrite<'_>, now: DateTime<Utc>)
     let row = sqlx::query!(
         "SELECT operation, body_hash, status, response FROM idempotency WHERE scope_id = $1 AND person_id = $2 AND key = $3",
         scope,
-        write.person as PersonId,
+        write.person.uuid(),
         write.key,
     )
     .fetch_optional(tx.conn())
@@ -90,7 +90,7 @@ pub async fn remember(
     sqlx::query!(
         "UPDATE idempotency SET status = $4, response = $5 WHERE scope_id = $1 AND person_id = $2 AND key = $3",
         scope,
-        write.person as PersonId,
+        write.person.uuid(),
         write.key,
         i16::try_from(status).unwrap_or(i16::MAX),
         response,

@@ -21,7 +21,7 @@ pub enum MigrateError {
     Busy(Duration),
 }
 
-const LOCK: i64 = 0x5052_4541_55; // "PREAU"
+const LOCK: i64 = 0x0050_5245_4155; // "PREAU"
 const LOCK_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Applies what is missing and returns how many migrations there are now.

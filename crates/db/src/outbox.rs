@@ -34,7 +34,7 @@ pub async fn push(
     let now = clock.now();
     sqlx::query!(
         "INSERT INTO outbox (school_id, outbox_id, topic, payload, created_at, due_at) VALUES ($1, $2, $3, $4, $5, $5)",
-        school as SchoolId,
+        school.uuid(),
         clock.mint::<Uuid>(),
         topic,
         payload,
@@ -61,7 +61,7 @@ pub async fn claim(tx: &mut SchoolTx, now: DateTime<Utc>, limit: i64) -> Result<
                 SELECT outbox_id FROM outbox WHERE school_id = $1 AND due_at <= $2
                  ORDER BY due_at, outbox_id LIMIT $3 FOR UPDATE SKIP LOCKED)
          RETURNING outbox_id AS id, topic, payload, attempts",
-        school as SchoolId,
+        school.uuid(),
         now,
         limit,
     )
@@ -75,7 +75,7 @@ pub async fn claim(tx: &mut SchoolTx, now: DateTime<Utc>, limit: i64) -> Result<
 /// Any [`DbError`].
 pub async fn delivered(tx: &mut SchoolTx, ids: &[Uuid]) -> Result<(), DbError> {
     let school = tx.school();
-    sqlx::query!("DELETE FROM outbox WHERE school_id = $1 AND outbox_id = ANY($2)", school as SchoolId, ids)
+    sqlx::query!("DELETE FROM outbox WHERE school_id = $1 AND outbox_id = ANY($2)", school.uuid(), ids)
         .execute(tx.conn())
         .await?;
     Ok(())

@@ -160,7 +160,7 @@ impl Db {
         let mut tx = self.in_territory_for_work(territory).await?;
         let ids = sqlx::query_scalar!(
             r#"SELECT school_id AS "id: SchoolId" FROM school WHERE territory_id = $1 ORDER BY school_id"#,
-            territory as TerritoryId,
+            territory.uuid(),
         )
         .fetch_all(tx.conn())
         .await?;
@@ -180,7 +180,7 @@ impl Db {
         let mut tx = self.lookup().await?;
         let row = sqlx::query!(
             r#"SELECT territory_id AS "territory_id: TerritoryId", uai, name, tz FROM school WHERE school_id = $1"#,
-            school as SchoolId,
+            school.uuid(),
         )
         .fetch_optional(tx.conn())
         .await?;

@@ -76,8 +76,8 @@ impl TerritoryTx {
     pub async fn enter_school(&mut self, school: SchoolId) -> Result<(), DbError> {
         let owned = sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT 1 FROM school WHERE territory_id = $1 AND school_id = $2) AS "owned!""#,
-            self.territory as TerritoryId,
-            school as SchoolId,
+            self.territory.uuid(),
+            school.uuid(),
         )
         .fetch_one(&mut *self.inner)
         .await?;

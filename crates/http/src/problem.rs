@@ -14,7 +14,11 @@ use serde::Serialize;
 /// `code` is the contract: stable, kebab-case, what the interface translates. `detail` is for a human reading a
 /// network tab, and never carries personal data.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+/// Boxed: a `Result` of a handler stays small.
+#[derive(Clone, Debug)]
+struct Parts {
     status: StatusCode,
     code: &'static str,
     detail: Cow<'static, str>,
@@ -122,74 +126,75 @@ impl Problem {
     pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
         let mut this =
             Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something broke on our side");
-        this.cause = Some(Arc::new(cause));
+        this.0.cause = Some(Arc::new(cause));
         this
     }
 
     /// Says when to come back.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
+        self.0.retry_after = Some(wait);
         self
     }
 
     /// Names the fields at fault.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
-        self.errors = errors;
+        self.0.errors = errors;
         self
     }
 
     /// Adds one member of this code's own.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: serde_json::Value) -> Self {
-        self.extra = Some((name, value));
+        self.0.extra = Some((name, value));
         self
     }
 
     /// The status.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// The stable code.
     pub fn code(&self) -> &'static str {
-        self.code
+        self.0.code
     }
 
     /// When to come back, if said.
     pub fn wait(&self) -> Option<Duration> {
-        self.retry_after
+        self.0.retry_after
     }
 
     /// The fields at fault.
     pub fn errors(&self) -> &[FieldError] {
-        &self.errors
+        &self.0.errors
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let retry_after_s = self.retry_after.map(|wait| wait.as_secs().max(1));
+        let parts = *self.0;
+        let retry_after_s = parts.retry_after.map(|wait| wait.as_secs().max(1));
         let body = ProblemBody {
-            type_: format!("urn:preau:problem:{}", self.code),
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            code: self.code,
-            detail: self.detail,
-            errors: self.errors,
+            type_: format!("urn:preau:problem:{}", parts.code),
+            title: parts.status.canonical_reason().unwrap_or("Error"),
+            status: parts.status.as_u16(),
+            code: parts.code,
+            detail: parts.detail,
+            errors: parts.errors,
             retry_after_s,
-            extra: self.extra.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            extra: parts.extra.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         };
         let bytes = serde_json::to_vec(&body).unwrap_or_default();
-        let mut response = (self.status, bytes).into_response();
+        let mut response = (parts.status, bytes).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = retry_after_s {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        if let Some(cause) = self.cause {
+        if let Some(cause) = parts.cause {
             response.extensions_mut().insert(Cause(cause));
         }
         response
@@ -202,7 +207,7 @@ impl From<DbError> for Problem {
             DbError::Saturated => Self::overloaded(Duration::from_secs(2)),
             DbError::Unavailable(_) => {
                 let mut this = Self::unavailable(Duration::from_secs(5));
-                this.cause = Some(Arc::new(err));
+                this.0.cause = Some(Arc::new(err));
                 this
             }
             DbError::Busy => {

@@ -1,7 +1,7 @@
 //! Failures of an identifier: counted where it can be done, at least in two places.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
@@ -24,6 +24,11 @@ pub struct Backoff {
 
 const WINDOW: Duration = Duration::from_secs(3600);
 
+/// [`wait_after`] as Redis is given it; its last value holds from there on.
+static WAITS_MS: LazyLock<Vec<u64>> = LazyLock::new(|| {
+    (1..=16).map(|failures| u64::try_from(wait_after(failures).as_millis()).unwrap_or(u64::MAX)).collect()
+});
+
 /// An identifier, hashed: names are in no store of failures.
 pub(crate) type IdentifierHash = [u8; 32];
 
@@ -40,53 +45,63 @@ impl Backoff {
         hash.finalize().into()
     }
 
-    /// How long this identifier must still wait.
-    pub(crate) async fn wait(&self, identifier: &IdentifierHash) -> Result<Option<Duration>, DbError> {
+    /// Counts an attempt before its secret is checked, or says how long this identifier must still wait: one atomic
+    /// step, so that attempts sent at once to every node do not all pass.
+    pub(crate) async fn begin(&self, identifier: &IdentifierHash) -> Result<Option<Duration>, DbError> {
         let now = self.clock.now();
-        let key = self.cache.key(&keys::failures(&hex::encode(identifier)));
-        let until = match self.cache.hash_get(&key, "until").await {
-            Ok(text) => text.and_then(|text| text.parse().ok()).and_then(DateTime::from_timestamp_millis),
-            Err(_) => queries::locked_until(&self.db, identifier).await?,
-        };
-        Ok(until.and_then(|until| (until - now).to_std().ok()).filter(|wait| !wait.is_zero()))
+        let key = self.key(identifier);
+        match self.cache.begin_attempt(&key, now.timestamp_millis(), &WAITS_MS, WINDOW).await {
+            Ok(0) => Ok(None),
+            Ok(left_ms) => Ok(Some(Duration::from_millis(left_ms))),
+            Err(_) => self.begin_in_database(identifier, now).await,
+        }
     }
 
-    /// Counts an attempt before its password is checked, so that attempts sent at once to every node do not all pass.
-    /// A success forgets it.
-    pub(crate) async fn count(&self, identifier: &IdentifierHash) -> Result<(), DbError> {
-        let now = self.clock.now();
-        let key = self.cache.key(&keys::failures(&hex::encode(identifier)));
-        match self.cache.hash_increment(&key, "failures", WINDOW).await {
-            Ok(failures) => {
+    async fn begin_in_database(
+        &self,
+        identifier: &IdentifierHash,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Duration>, DbError> {
+        let mut tx = self.db.lookup().await?;
+        let left = match queries::add_failure(&mut tx, identifier, now, now - WINDOW).await? {
+            Some(failures) => {
                 let wait = wait_after(u32::try_from(failures).unwrap_or(u32::MAX));
                 if !wait.is_zero() {
-                    let until = (now + wait).timestamp_millis().to_string();
-                    // Lost if Redis goes away between the two: the count stays, and the next failure sets it again.
-                    drop(self.cache.hash_set(&key, "until", &until, WINDOW).await);
+                    queries::lock_until(&mut tx, identifier, now + wait).await?;
                 }
-                Ok(())
+                None
             }
-            Err(_) => self.count_in_database(identifier, now).await,
-        }
+            None => queries::locked_until(&mut tx, identifier).await?.and_then(|until| (until - now).to_std().ok()),
+        };
+        tx.commit().await?;
+        Ok(left)
     }
 
-    async fn count_in_database(&self, identifier: &IdentifierHash, now: DateTime<Utc>) -> Result<(), DbError> {
-        let mut tx = self.db.lookup().await?;
-        let failures = queries::add_failure(&mut tx, identifier, now, now - WINDOW).await?;
-        let wait = wait_after(u32::try_from(failures).unwrap_or(u32::MAX));
-        if !wait.is_zero() {
-            queries::lock_until(&mut tx, identifier, now + wait).await?;
+    /// Takes back an attempt whose secret was never checked: hashing had no room, a store was away. A storm must not
+    /// look like an attack.
+    pub(crate) async fn take_back(&self, identifier: &IdentifierHash) {
+        let in_redis = self.cache.take_back_attempt(&self.key(identifier)).await.is_ok();
+        if !in_redis {
+            self.forget_in_database(identifier).await;
         }
-        tx.commit().await
     }
 
     /// Forgets the failures of an identifier that has just shown the right secret.
     pub(crate) async fn forget(&self, identifier: &IdentifierHash) {
-        let key = self.cache.key(&keys::failures(&hex::encode(identifier)));
-        let in_redis = self.cache.delete(&key).await.is_ok();
-        if !in_redis && let Err(error) = queries::forget_failures(&self.db, identifier).await {
+        let in_redis = self.cache.delete(&self.key(identifier)).await.is_ok();
+        if !in_redis {
+            self.forget_in_database(identifier).await;
+        }
+    }
+
+    async fn forget_in_database(&self, identifier: &IdentifierHash) {
+        if let Err(error) = queries::forget_failures(&self.db, identifier).await {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "failures of an identifier could not be forgotten");
         }
+    }
+
+    fn key(&self, identifier: &IdentifierHash) -> String {
+        self.cache.key(&keys::failures(&hex::encode(identifier)))
     }
 }

@@ -32,7 +32,7 @@ pub(crate) async fn secrets(tx: &mut PersonTx, now: DateTime<Utc>) -> Result<Opt
           LEFT JOIN activation_code k ON k.person_id = a.person_id AND k.used_at IS NULL AND k.expires_at > $2
          WHERE a.person_id = $1
         "#,
-        person as PersonId,
+        person.uuid(),
         now,
     )
     .fetch_optional(tx.conn())
@@ -45,7 +45,7 @@ pub(crate) async fn use_code(tx: &mut PersonTx, code_hash: &[u8], now: DateTime<
     let done = sqlx::query!(
         "UPDATE activation_code SET used_at = $3
           WHERE person_id = $1 AND code_hash = $2 AND used_at IS NULL AND expires_at > $3",
-        person as PersonId,
+        person.uuid(),
         code_hash,
         now,
     )
@@ -59,7 +59,7 @@ pub(crate) async fn set_password(tx: &mut PersonTx, phc: &str, now: DateTime<Utc
     sqlx::query!(
         "INSERT INTO credential (person_id, kind, secret, changed_at) VALUES ($1, 'password', $2, $3)
          ON CONFLICT (person_id, kind) DO UPDATE SET secret = excluded.secret, changed_at = excluded.changed_at",
-        person as PersonId,
+        person.uuid(),
         phc,
         now,
     )
@@ -73,7 +73,7 @@ pub(crate) async fn activate(tx: &mut PersonTx, terms: &str, now: DateTime<Utc>)
     sqlx::query!(
         "UPDATE account SET state = 'active', terms_version = $2, activated_at = $3, updated_at = $3
           WHERE person_id = $1 AND state = 'imported'",
-        person as PersonId,
+        person.uuid(),
         terms,
         now,
     )
@@ -86,7 +86,7 @@ pub(crate) async fn accept_terms(tx: &mut PersonTx, terms: &str, now: DateTime<U
     let person = tx.person();
     sqlx::query!(
         "UPDATE account SET terms_version = $2, updated_at = $3 WHERE person_id = $1",
-        person as PersonId,
+        person.uuid(),
         terms,
         now,
     )
@@ -112,10 +112,10 @@ pub(crate) async fn may_make_code(
                  JOIN class_pupil c ON c.school_id = t.school_id AND c.class_id = t.class_id
                 WHERE t.school_id = $1 AND t.person_id = $2 AND c.person_id = $4)) AS "may!"
         "#,
-        school as preau_kernel::SchoolId,
-        maker as PersonId,
+        school.uuid(),
+        maker.uuid(),
         maker_is_admin,
-        person as PersonId,
+        person.uuid(),
     )
     .fetch_one(tx.conn())
     .await?)
@@ -128,7 +128,7 @@ pub(crate) struct AccountRow {
 
 pub(crate) async fn account(tx: &mut PersonTx) -> Result<Option<AccountRow>, DbError> {
     let person = tx.person();
-    Ok(sqlx::query_as!(AccountRow, "SELECT login, state FROM account WHERE person_id = $1", person as PersonId)
+    Ok(sqlx::query_as!(AccountRow, "SELECT login, state FROM account WHERE person_id = $1", person.uuid())
         .fetch_optional(tx.conn())
         .await?)
 }
@@ -145,7 +145,7 @@ pub(crate) async fn put_code(
          ON CONFLICT (person_id) DO UPDATE
             SET code_hash = excluded.code_hash, made_by = excluded.made_by, expires_at = excluded.expires_at,
                 used_at = NULL",
-        person as PersonId,
+        person.uuid(),
         code_hash,
         made_by.map(PersonId::uuid),
         expires_at,
@@ -155,37 +155,34 @@ pub(crate) async fn put_code(
     Ok(())
 }
 
-pub(crate) async fn locked_until(db: &Db, identifier: &[u8]) -> Result<Option<DateTime<Utc>>, DbError> {
-    let mut tx = db.lookup().await?;
-    let until = sqlx::query_scalar!("SELECT locked_until FROM sign_in_failure WHERE identifier_hash = $1", identifier)
+pub(crate) async fn locked_until(tx: &mut LookupTx, identifier: &[u8]) -> Result<Option<DateTime<Utc>>, DbError> {
+    Ok(sqlx::query_scalar!("SELECT locked_until FROM sign_in_failure WHERE identifier_hash = $1", identifier)
         .fetch_optional(tx.conn())
         .await?
-        .flatten();
-    tx.commit().await?;
-    Ok(until)
+        .flatten())
 }
 
-/// Counts a failure and returns how many there are in the hour that began with the first.
+/// Counts an attempt and returns how many there are in the hour that began with the first; `None` while locked.
 pub(crate) async fn add_failure(
     tx: &mut LookupTx,
     identifier: &[u8],
     now: DateTime<Utc>,
     window_start: DateTime<Utc>,
-) -> Result<i32, DbError> {
+) -> Result<Option<i32>, DbError> {
     Ok(sqlx::query_scalar!(
         "INSERT INTO sign_in_failure (identifier_hash, failures, window_started_at) VALUES ($1, 1, $2)
          ON CONFLICT (identifier_hash) DO UPDATE
             SET failures = CASE WHEN sign_in_failure.window_started_at < $3 THEN 1 ELSE sign_in_failure.failures + 1 END,
                 window_started_at = CASE WHEN sign_in_failure.window_started_at < $3
                                          THEN excluded.window_started_at ELSE sign_in_failure.window_started_at END,
-                locked_until = CASE WHEN sign_in_failure.window_started_at < $3 THEN NULL
-                                    ELSE sign_in_failure.locked_until END
+                locked_until = NULL
+          WHERE sign_in_failure.locked_until IS NULL OR sign_in_failure.locked_until <= $2
          RETURNING failures",
         identifier,
         now,
         window_start,
     )
-    .fetch_one(tx.conn())
+    .fetch_optional(tx.conn())
     .await?)
 }
 

@@ -81,11 +81,11 @@ impl Identity {
     pub async fn sign_in(&self, with: SignIn) -> Result<SignedIn, Error> {
         let name = login_name(&with.login).unwrap_or_default();
         let identifier = self.backoff.hash(&name);
-        self.hold_back(&identifier).await?;
-        let (person, secrets) = self.look_up(&name).await?;
+        self.begin(&identifier).await?;
+        let (person, secrets) = self.or_take_back(&identifier, self.look_up(&name).await).await?;
         let stored = secrets.as_ref().and_then(|secrets| secrets.password.as_deref());
-        self.backoff.count(&identifier).await?;
-        if !self.hashes.verify(&with.password, stored).await? {
+        let verified = self.hashes.verify(&with.password, stored).await.map_err(Error::from);
+        if !self.or_take_back(&identifier, verified).await? {
             return Err(Error::BadCredentials);
         }
         let secrets = secrets.ok_or(Error::BadCredentials)?;
@@ -108,9 +108,8 @@ impl Identity {
     pub async fn activate(&self, with: Activation) -> Result<SignedIn, Error> {
         let name = login_name(&with.login).unwrap_or_default();
         let identifier = self.backoff.hash(&format!("activation:{name}"));
-        self.hold_back(&identifier).await?;
-        let (person, secrets) = self.look_up(&name).await?;
-        self.backoff.count(&identifier).await?;
+        self.begin(&identifier).await?;
+        let (person, secrets) = self.or_take_back(&identifier, self.look_up(&name).await).await?;
         let given = ActivationCode::parse(&with.code).map(|code| code.hash());
         let kept = secrets.as_ref().and_then(|secrets| secrets.code_hash.as_deref());
         let right = match (given, kept) {
@@ -206,9 +205,9 @@ impl Identity {
         let profile = load_profile(&mut tx).await?.ok_or(Error::NotFound)?;
         tx.commit().await?;
         let identifier = self.backoff.hash(&account.login);
-        self.hold_back(&identifier).await?;
-        self.backoff.count(&identifier).await?;
-        if !self.hashes.verify(present, secrets.password.as_deref()).await? {
+        self.begin(&identifier).await?;
+        let verified = self.hashes.verify(present, secrets.password.as_deref()).await.map_err(Error::from);
+        if !self.or_take_back(&identifier, verified).await? {
             return Err(Error::BadCredentials);
         }
         self.backoff.forget(&identifier).await;
@@ -235,11 +234,19 @@ impl Identity {
         Ok(tx.commit().await?)
     }
 
-    async fn hold_back(&self, identifier: &[u8; 32]) -> Result<(), Error> {
-        match self.backoff.wait(identifier).await? {
+    async fn begin(&self, identifier: &[u8; 32]) -> Result<(), Error> {
+        match self.backoff.begin(identifier).await? {
             Some(wait) => Err(Error::TooManyAttempts(wait)),
             None => Ok(()),
         }
+    }
+
+    /// An attempt whose secret could not be checked was none.
+    async fn or_take_back<T>(&self, identifier: &[u8; 32], outcome: Result<T, Error>) -> Result<T, Error> {
+        if outcome.is_err() {
+            self.backoff.take_back(identifier).await;
+        }
+        outcome
     }
 
     /// Who has this login name, and their secrets. The same statements run for a name that nobody has.

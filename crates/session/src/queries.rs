@@ -34,7 +34,7 @@ pub(crate) async fn profile(tx: &mut PersonTx) -> Result<Option<ProfileRow>, DbE
                 WHERE p.person_id = a.person_id AND p.ended_at IS NULL) m ON true
          WHERE a.person_id = $1
         "#,
-        person as PersonId,
+        person.uuid(),
     )
     .fetch_optional(tx.conn())
     .await?)
@@ -55,8 +55,8 @@ pub(crate) async fn family(tx: &mut PersonTx, family: FamilyId) -> Result<Option
         FamilyRow,
         "SELECT current_hash, previous_hash, rotated_at, expires_at, trusted, revoked_at
            FROM session_family WHERE person_id = $1 AND family_id = $2",
-        person as PersonId,
-        family as FamilyId,
+        person.uuid(),
+        family.uuid(),
     )
     .fetch_optional(tx.conn())
     .await?)
@@ -77,8 +77,8 @@ pub(crate) async fn insert_family(tx: &mut PersonTx, new: NewFamily<'_>) -> Resu
         "INSERT INTO session_family
              (person_id, family_id, current_hash, rotated_at, created_at, expires_at, trusted, device)
          VALUES ($1, $2, $3, $4, $4, $5, $6, $7)",
-        person as PersonId,
-        new.family as FamilyId,
+        person.uuid(),
+        new.family.uuid(),
         new.hash,
         new.now,
         new.expires_at,
@@ -102,8 +102,8 @@ pub(crate) async fn rotate(
     let done = sqlx::query!(
         "UPDATE session_family SET current_hash = $4, previous_hash = $3, rotated_at = $5
           WHERE person_id = $1 AND family_id = $2 AND current_hash = $3 AND revoked_at IS NULL",
-        person as PersonId,
-        family as FamilyId,
+        person.uuid(),
+        family.uuid(),
         old,
         new,
         now,
@@ -127,7 +127,7 @@ pub(crate) async fn close(
           WHERE person_id = $1 AND revoked_at IS NULL AND expires_at > $5
             AND ($2::uuid IS NULL OR family_id = $2) AND ($3::uuid IS NULL OR family_id <> $3)
           RETURNING family_id AS "id: FamilyId""#,
-        person as PersonId,
+        person.uuid(),
         only.map(FamilyId::uuid),
         but.map(FamilyId::uuid),
         why,
@@ -141,9 +141,9 @@ pub(crate) async fn insert_revocation(tx: &mut PersonTx, id: Uuid, family: Famil
     let person = tx.person();
     sqlx::query!(
         "INSERT INTO revocation (person_id, revocation_id, family_id) VALUES ($1, $2, $3)",
-        person as PersonId,
+        person.uuid(),
         id,
-        family as FamilyId,
+        family.uuid(),
     )
     .execute(tx.conn())
     .await?;
@@ -193,7 +193,7 @@ pub(crate) async fn list(
             WHERE person_id = $1 AND revoked_at IS NULL AND expires_at > $4
               AND ($2::uuid IS NULL OR family_id < $2)
             ORDER BY family_id DESC LIMIT $3"#,
-        person as PersonId,
+        person.uuid(),
         before.map(FamilyId::uuid),
         limit,
         now,

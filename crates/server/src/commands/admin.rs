@@ -59,7 +59,7 @@ pub(crate) async fn create_territory(app: &App, slug: &str, name: &str) -> anyho
     let mut tx = app.db.in_territory_for_work(id).await?;
     sqlx::query!(
         "INSERT INTO territory (territory_id, slug, name, created_at) VALUES ($1, $2, $3, $4)",
-        id as TerritoryId,
+        id.uuid(),
         slug,
         name,
         app.clock.now(),
@@ -96,8 +96,8 @@ pub(crate) async fn grant_territory(app: &App, login: &str) -> anyhow::Result<Pe
     sqlx::query!(
         "INSERT INTO territory_admin (territory_id, person_id, started_at) VALUES ($1, $2, $3)
          ON CONFLICT (territory_id, person_id) DO UPDATE SET ended_at = NULL",
-        row.territory as TerritoryId,
-        row.person as PersonId,
+        row.territory.uuid(),
+        row.person.uuid(),
         now,
     )
     .execute(tx.conn())

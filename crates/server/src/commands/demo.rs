@@ -159,8 +159,8 @@ async fn mark(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// People of a school with an account, those first whose day shows most: the guardian of most children, the teacher of
-/// most classes.
+/// People of a school with an account: those first who are one thing only, then those whose day shows most (the guardian
+/// of most children, the teacher of most classes).
 async fn people(app: &App, territory: TerritoryId, school: SchoolId) -> anyhow::Result<Vec<Account>> {
     let mut tx = app.db.in_territory_for_work(territory).await?;
     tx.enter_school(school).await?;
@@ -170,10 +170,11 @@ async fn people(app: &App, territory: TerritoryId, school: SchoolId) -> anyhow::
              JOIN account a ON a.person_id = m.person_id
              JOIN school s ON s.school_id = m.school_id
             WHERE m.school_id = $1 AND m.ended_at IS NULL
-            ORDER BY (SELECT count(*) FROM guardian_link g WHERE g.school_id = $1 AND g.guardian_id = m.person_id AND g.legal > 0)
+            ORDER BY (SELECT count(*) FROM membership o WHERE o.school_id = $1 AND o.person_id = m.person_id),
+                     (SELECT count(*) FROM guardian_link g WHERE g.school_id = $1 AND g.guardian_id = m.person_id AND g.legal > 0)
                    + (SELECT count(*) FROM class_teacher t WHERE t.school_id = $1 AND t.person_id = m.person_id) DESC,
                      m.role, a.login"#,
-        school as SchoolId,
+        school.uuid(),
     )
     .fetch_all(tx.conn())
     .await?;
@@ -191,7 +192,7 @@ async fn activate(app: &App, person: PersonId, phc: &str) -> anyhow::Result<()> 
     sqlx::query!(
         "INSERT INTO credential (person_id, kind, secret, changed_at) VALUES ($1, 'password', $2, $3)
          ON CONFLICT (person_id, kind) DO UPDATE SET secret = excluded.secret, changed_at = excluded.changed_at",
-        person as PersonId,
+        person.uuid(),
         phc,
         now,
     )
@@ -200,7 +201,7 @@ async fn activate(app: &App, person: PersonId, phc: &str) -> anyhow::Result<()> 
     sqlx::query!(
         "UPDATE account SET state = 'active', terms_version = $2, activated_at = coalesce(activated_at, $3), updated_at = $3
           WHERE person_id = $1",
-        person as PersonId,
+        person.uuid(),
         preau_identity::TERMS_VERSION,
         now,
     )
