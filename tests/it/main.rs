@@ -1,1 +1,3 @@
+//! One binary for all, so that it is linked once.
 
+mod sessions;
