@@ -74,7 +74,7 @@ pub struct ProblemBody {
 impl Problem {
     /// A problem of the given status and code.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             status,
             code,
             detail: detail.into(),
@@ -82,7 +82,7 @@ impl Problem {
             retry_after: None,
             extra: None,
             cause: None,
-        }
+        }))
     }
 
     /// 400: the request cannot be understood.
