@@ -41,6 +41,7 @@ fn all(app: &App, pages: &UiState) -> Routes {
         .merge(preau_timetable::routes(timetable(app)))
         .merge(preau_home::routes(app.home.clone()))
         .merge(preau_files::routes(FilesState::new(db.clone(), clock.clone(), app.config.files.upload_bytes)))
+        .merge(preau_feeds::routes(db.clone(), clock.clone()))
         .merge(preau_jobs::routes(JobsState { db: db.clone(), clock: clock.clone() }))
         .merge(preau_ui::routes(pages.clone()))
 }
