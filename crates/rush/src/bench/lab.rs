@@ -13,7 +13,13 @@ use std::{
 use anyhow::{Context as _, bail};
 use rand::Rng as _;
 use serde::Deserialize;
-use tokio::{process::Command, task::JoinSet, time::sleep};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    process::Command,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use super::{
     process::{Core, Cores, Process, free_port, output},
@@ -79,9 +85,22 @@ impl Node {
 pub(crate) struct Proxy {
     process: Process,
     pub(crate) url: String,
+    /// Where HAProxy says what it did.
+    statistics: u16,
 }
 
 impl Proxy {
+    /// Answers with a 2xx status that went through the proxy since it started, by its own count.
+    pub(crate) async fn succeeded(&self) -> anyhow::Result<u64> {
+        let mut talk = TcpStream::connect(("127.0.0.1", self.statistics)).await?;
+        talk.write_all(b"show stat\n").await?;
+        let mut text = String::new();
+        timeout(Duration::from_secs(5), talk.read_to_string(&mut text))
+            .await
+            .context("HAProxy says nothing")??;
+        frontend_2xx(&text).context("HAProxy's statistics are not understood")
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid
     }
@@ -105,6 +124,14 @@ pub(crate) struct Lab {
     started: u32,
     /// Everybody of the demo territory who signs in with a password alone.
     pub(crate) people: Arc<[Account]>,
+}
+
+/// The column `hrsp_2xx` of the row of the frontend.
+fn frontend_2xx(csv: &str) -> Option<u64> {
+    let mut lines = csv.lines();
+    let column = lines.next()?.split(',').position(|name| name == "hrsp_2xx")?;
+    let row = lines.find(|line| line.starts_with("door,FRONTEND,"))?;
+    row.split(',').nth(column)?.parse().ok()
 }
 
 /// What the bench was asked to use.
@@ -292,6 +319,12 @@ impl Lab {
         text.trim().parse().context("PostgreSQL names no log position")
     }
 
+    /// Session families in the bench's database.
+    pub(crate) async fn families(&self) -> anyhow::Result<u64> {
+        let text = self.sql_as_superuser("SELECT count(*) FROM session_family;\n").await?;
+        text.trim().parse().context("PostgreSQL counts no session families")
+    }
+
     /// Asks the bench's own database, as its owner.
     pub(crate) async fn sql(&self, script: &str) -> anyhow::Result<String> {
         psql(&in_database(&self.stores.owner_url, &self.database)?, script).await
@@ -413,7 +446,7 @@ impl Lab {
         command.args(["bench", "stack"]).env("PREAU_HTTP__LISTEN", &listen);
         let mut process = Process::start("empty stack", &mut command, self.folder.join("empty.log"))?;
         let began = Instant::now();
-        while tokio::net::TcpStream::connect(&listen).await.is_err() {
+        while TcpStream::connect(&listen).await.is_err() {
             process.check()?;
             if began.elapsed() > START {
                 bail!("the empty stack does not listen");
@@ -425,9 +458,9 @@ impl Lab {
 
     /// HAProxy in front of `nodes`, each request to the node with the fewest under way.
     pub(crate) async fn proxy(&self, nodes: &[Node]) -> anyhow::Result<Proxy> {
-        let port = free_port()?;
+        let (port, statistics) = (free_port()?, free_port()?);
         let mut text = format!(
-            "global\n  nbthread 1\n  maxconn 2048\n\
+            "global\n  stats socket ipv4@127.0.0.1:{statistics} level user\n  nbthread 1\n  maxconn 2048\n\
              defaults\n  mode http\n  timeout connect 2s\n  timeout client 60s\n  timeout server 60s\n  http-reuse always\n\
              frontend door\n  bind 127.0.0.1:{port}\n  default_backend nodes\n\
              backend nodes\n  balance leastconn\n"
@@ -443,14 +476,14 @@ impl Lab {
         let mut process = Process::start("HAProxy", &mut command, self.folder.join("haproxy.log"))
             .context("install haproxy")?;
         let began = Instant::now();
-        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             process.check()?;
             if began.elapsed() > START {
                 bail!("HAProxy does not listen");
             }
             sleep(Duration::from_millis(20)).await;
         }
-        Ok(Proxy { process, url: format!("http://127.0.0.1:{port}") })
+        Ok(Proxy { process, url: format!("http://127.0.0.1:{port}"), statistics })
     }
 
     /// A client of these addresses with all its connections open.
@@ -527,6 +560,13 @@ mod tests {
             "redis_url":"redis://127.0.0.1:56399/0"}"#;
         let stores: Stores = serde_json::from_str(text).unwrap();
         assert!(stores.owner_url.contains("preau_owner"));
+    }
+
+    #[test]
+    fn the_proxy_s_own_count_is_read() {
+        let csv = "# pxname,svname,qcur,hrsp_1xx,hrsp_2xx,hrsp_3xx\ndoor,FRONTEND,,0,412,3\nnodes,node0,0,0,400,3\n";
+        assert_eq!(frontend_2xx(csv), Some(412));
+        assert_eq!(frontend_2xx(""), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How each figure is found. One function a group; each starts its own nodes and stops them.
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -16,7 +17,7 @@ use super::{
     process::{Core, output},
 };
 use crate::{
-    argon::Hashed,
+    argon::{Hashed, cheap_phc},
     client::{Ask, Client},
     cpu::Watch,
     flow::Tokens,
@@ -84,7 +85,8 @@ pub(crate) async fn sign_ins(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found>
     let nodes = [node];
     let watch = lab.watch(&nodes, None);
     let mut askers = vec![SigningIn::new(Arc::clone(&lab.people)); HASHING_CLIENTS];
-    let (_, warmed) = measure(&watch, &client, askers, Duration::from_secs(2)).await?;
+    let families = lab.families().await?;
+    let (warm_up, warmed) = measure(&watch, &client, askers, Duration::from_secs(2)).await?;
     askers = warmed;
 
     let mut rounds = Vec::new();
@@ -120,6 +122,7 @@ pub(crate) async fn sign_ins(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found>
         rounds.push(Round { bare, signed, foreign });
     }
     stop(nodes).await;
+    same("session families", lab.families().await? - families, warm_up.counts.right + signed_in)?;
 
     if rounds.iter().filter(|round| round.foreign <= FOREIGN_CORE).count() >= CLEAN_ROUNDS {
         rounds.retain(|round| round.foreign <= FOREIGN_CORE);
@@ -146,6 +149,14 @@ pub(crate) async fn sign_ins(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found>
         ("sign_in_wal_bytes", float(wal) / float(signed_in.max(1))),
         ("sign_in_redis_ops", float(ops) / float(signed_in.max(1))),
     ])
+}
+
+/// What the generator counted must be what others counted, or nothing that it says is worth printing.
+fn same(what: &str, theirs: u64, ours: u64) -> anyhow::Result<()> {
+    if theirs != ours {
+        bail!("{ours} sign-ins were answered 201, and there are {theirs} {what}");
+    }
+    Ok(())
 }
 
 async fn bare_hashes(lab: &Lab, window: Duration) -> anyhow::Result<Hashed> {
@@ -426,10 +437,9 @@ async fn scaled(lab: &mut Lab, pace: Pace, clients_each: usize) -> anyhow::Resul
         }
         for at in order {
             let (Some(&size), Some(rates)) = (SIZES.get(at), rates.get_mut(at)) else { continue };
-            let before = (lab.wal_bytes().await?, lab.redis_ops().await?);
-            let found = sized(lab, pace, size, clients_each).await?;
-            wal += lab.wal_bytes().await?.saturating_sub(before.0);
-            ops += lab.redis_ops().await?.saturating_sub(before.1);
+            let (found, side) = sized(lab, pace, size, clients_each).await?;
+            wal += side.wal_bytes;
+            ops += side.redis_ops;
             done += found.counts.right;
             say(&format!(
                 "  {size} node(s) of {:.2} core: {:.1}/s, node CPU {:.2} core, proxy {:.0} us, postgres {:.0} us, redis {:.0} us each",
@@ -458,7 +468,18 @@ async fn scaled(lab: &mut Lab, pace: Pace, clients_each: usize) -> anyhow::Resul
     })
 }
 
-async fn sized(lab: &mut Lab, pace: Pace, size: usize, clients_each: usize) -> anyhow::Result<Measured> {
+/// What the stores did during a measurement.
+struct Side {
+    wal_bytes: u64,
+    redis_ops: u64,
+}
+
+async fn sized(
+    lab: &mut Lab,
+    pace: Pace,
+    size: usize,
+    clients_each: usize,
+) -> anyhow::Result<(Measured, Side)> {
     let mut nodes = Vec::with_capacity(size);
     for _ in 0..size {
         nodes.push(lab.node(Some(QUOTA_US)).await.context("not measurable on this machine")?);
@@ -467,12 +488,22 @@ async fn sized(lab: &mut Lab, pace: Pace, size: usize, clients_each: usize) -> a
     let client = lab.client(std::slice::from_ref(&proxy.url)).await?;
     let watch = lab.watch(&nodes, Some(&proxy));
     let askers = vec![SigningIn::new(Arc::clone(&lab.people)); (clients_each * size).min(CONNECTIONS)];
-    let (_, askers) = measure(&watch, &client, askers, Duration::from_secs(2)).await?;
+    let families = lab.families().await?;
+    let (warm_up, askers) = measure(&watch, &client, askers, Duration::from_secs(2)).await?;
+    let before = (lab.wal_bytes().await?, lab.redis_ops().await?);
     let (found, _) = measure(&watch, &client, askers, pace.scale_segment).await?;
+    let side = Side {
+        wal_bytes: lab.wal_bytes().await?.saturating_sub(before.0),
+        redis_ops: lab.redis_ops().await?.saturating_sub(before.1),
+    };
+    let passed = proxy.succeeded().await;
     proxy.stop().await;
     stop(nodes).await;
+    let signed_in = warm_up.counts.right + found.counts.right;
+    same("answers counted by HAProxy", passed?, signed_in)?;
+    same("session families", lab.families().await? - families, signed_in)?;
     found.counts.check("sign-ins behind the proxy")?;
-    Ok(found)
+    Ok((found, side))
 }
 
 /// One, two and four nodes, hashing as in production. Beside them, what one and four bare hashes do in the same
@@ -525,33 +556,27 @@ pub(crate) async fn unhashed(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found>
 
 /// Gives everybody of the demo database the cheapest hash there is of the password they have.
 async fn cheapen(lab: &Lab) -> anyhow::Result<()> {
-    let person = lab.people.first().context("nobody to sign in")?;
-    let shared = lab.people.iter().filter(|other| other.password == person.password).count();
-    if shared != lab.people.len() {
-        say(&format!("  {} people have passwords of their own", lab.people.len() - shared));
-    }
+    // Whoever is in several schools is several lines of the accounts file.
+    let people: BTreeMap<&str, &str> =
+        lab.people.iter().map(|person| (person.login.as_str(), person.password.as_str())).collect();
+    let mut hashes: BTreeMap<&str, String> = BTreeMap::new();
     let mut script = String::from(
         "BEGIN;\nCREATE TEMP TABLE cheap (login text, secret text) ON COMMIT DROP;\nCOPY cheap FROM STDIN;\n",
     );
-    let mut known: Vec<(String, String)> = Vec::new();
-    for person in lab.people.iter() {
-        let secret = match known.iter().find(|(password, _)| *password == person.password) {
-            Some((_, secret)) => secret.clone(),
-            None => {
-                let secret = crate::argon::cheap_phc(&person.password)?;
-                known.push((person.password.clone(), secret.clone()));
-                secret
-            }
+    for (login, password) in &people {
+        let hash = match hashes.entry(password) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(cheap_phc(password)?),
         };
-        script.push_str(&format!("{}\t{secret}\n", person.login));
+        script.push_str(&format!("{login}\t{hash}\n"));
     }
     script.push_str(
         "\\.\nUPDATE credential c SET secret = cheap.secret FROM cheap JOIN account a ON a.login = cheap.login\n\
          WHERE c.person_id = a.person_id AND c.kind = 'password';\nCOMMIT;\nSELECT count(*) FROM credential WHERE secret LIKE '%m=8,%';\n",
     );
     let changed: u64 = lab.sql_as_superuser(&script).await?.trim().parse()?;
-    if changed < count(lab.people.len()) {
-        bail!("{changed} of {} passwords could be replaced", lab.people.len());
+    if changed < count(people.len()) {
+        bail!("{changed} of {} passwords could be replaced", people.len());
     }
     Ok(())
 }
