@@ -18,32 +18,41 @@ const PROFILE: &str = "dev";
 pub(crate) const FOLDER: &str = "debug";
 
 const DATABASE: &str = "preau";
-const LISTEN: &str = "127.0.0.1:8080";
 
 pub(crate) fn run(place: &Place) -> Result<()> {
     let start = Instant::now();
-    let listen = std::env::var("PREAU_HTTP__LISTEN").unwrap_or_else(|_| LISTEN.to_owned());
-    if TcpListener::bind(&listen).is_err() {
+    let setting = |name, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    let listen = setting("PREAU_HTTP__LISTEN", "127.0.0.1:8080");
+    let probes = setting("PREAU_HTTP__PROBE_LISTEN", "127.0.0.1:9090");
+    let address = format!("http://{}", listen.replace("127.0.0.1", "localhost"));
+    let public = setting("PREAU_HTTP__PUBLIC_URL", &address);
+    for taken in [&listen, &probes].into_iter().filter(|it| TcpListener::bind(it).is_err()) {
         bail!(
-            "{listen} is taken: stop what listens there, or choose another with PREAU_HTTP__LISTEN=127.0.0.1:8181"
+            "{taken} is taken: stop what listens there, or choose others: PREAU_HTTP__LISTEN=127.0.0.1:8181 PREAU_HTTP__PROBE_LISTEN=127.0.0.1:9191 make run"
         );
     }
     sh::step("set up the machine", || setup::setup(place, setup::Purpose::Run))?;
     let stores = sh::step("start PostgreSQL and Redis", || stores::up(place))?;
-    sh::step("build the browser program", || ui::build(place))?;
+    ui::build(place)?;
     sh::step("build preau", || build(place))?;
     sh::step("migrate", || sh::run(preau(place, &stores, DATABASE)?.arg("migrate")))?;
     sh::step("demo territory", || demo(place, &stores))?;
 
     accounts(place)?;
     println!(
-        "\nready after {}; http://{}  (Ctrl-C stops it; `make stop` stops the stores)",
-        sh::took(start.elapsed()),
-        listen.replace("127.0.0.1", "localhost")
+        "\nready after {}; {address}  (Ctrl-C stops it; `make stop` stops the stores)",
+        sh::took(start.elapsed())
     );
     // This process becomes the server, so that Ctrl-C reaches it alone and it ends in its own way.
     let mut serve = preau(place, &stores, DATABASE)?;
-    serve.args(["serve", "--with-worker"]).env("PREAU_HTTP__LISTEN", &listen);
+    serve.args(["serve", "--with-worker"]);
+    serve
+        .env("PREAU_HTTP__LISTEN", &listen)
+        .env("PREAU_HTTP__PROBE_LISTEN", &probes)
+        .env("PREAU_HTTP__PUBLIC_URL", &public);
+    if std::env::var_os("PREAU_LOG__FORMAT").is_none() {
+        serve.env("PREAU_LOG__FORMAT", "text"); // for a person at a terminal; a platform wants JSON, the default
+    }
     Err(serve.exec()).context("cannot start preau serve")
 }
 
@@ -74,12 +83,9 @@ fn demo(place: &Place, stores: &Stores) -> Result<()> {
         println!("  {} schools are there already (`make reset` empties them)", schools.trim());
         return Ok(());
     }
-    let part = place.local.join("accounts.part");
     let mut demo = preau(place, stores, DATABASE)?;
-    demo.arg("demo").arg("--out").arg(place.local.join("demo")).arg("--accounts").arg(&part);
-    sh::run(&mut demo)?;
-    std::fs::rename(&part, place.accounts())?;
-    Ok(())
+    demo.arg("demo").arg("--out").arg(place.local.join("demo")).arg("--accounts").arg(place.accounts());
+    sh::run(&mut demo)
 }
 
 #[derive(Deserialize)]
@@ -115,7 +121,7 @@ fn accounts(place: &Place) -> Result<()> {
 pub(crate) fn bench(place: &Place, rest: &[String]) -> Result<()> {
     sh::step("set up the machine", || setup::setup(place, setup::Purpose::Test))?;
     sh::step("start PostgreSQL and Redis", || stores::up(place))?;
-    sh::step("build the browser program", || ui::build(place))?;
+    ui::build(place)?;
     sh::step("build preau and preau-rush for release", || {
         sh::run(cargo::cargo(place).args([
             "build",
