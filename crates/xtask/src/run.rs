@@ -26,7 +26,7 @@ pub(crate) fn run(place: &Place) -> Result<()> {
     let probes = setting("PREAU_HTTP__PROBE_LISTEN", "127.0.0.1:9090");
     let address = format!("http://{}", listen.replace("127.0.0.1", "localhost"));
     let public = setting("PREAU_HTTP__PUBLIC_URL", &address);
-    for taken in [&listen, &probes].into_iter().filter(|it| TcpListener::bind(it).is_err()) {
+    if let Some(taken) = [&listen, &probes].into_iter().find(|it| TcpListener::bind(it).is_err()) {
         bail!(
             "{taken} is taken: stop what listens there, or choose others: PREAU_HTTP__LISTEN=127.0.0.1:8181 PREAU_HTTP__PROBE_LISTEN=127.0.0.1:9191 make run"
         );
