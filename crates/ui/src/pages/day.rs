@@ -68,7 +68,7 @@ fn dateline(w: &Words, today: chrono::NaiveDate, home: &Home, views: usize) -> S
     {
         for class in &view.classes {
             line.push_str(" · ");
-            line.push_str(class);
+            line.push_str(&class.replace(' ', "\u{a0}"));
         }
     }
     line

@@ -86,8 +86,9 @@ impl Drawing {
             Reader::Teacher => &lesson.audience,
             Reader::Learner => &lesson.teachers,
         };
-        let room =
-            lesson.room.as_deref().map(|room| fill(self.w.room, &[("room", room)])).unwrap_or_default();
+        // A lesson at a distance is held in no room, whatever the timetable's file says there.
+        let room = lesson.room.as_deref().filter(|_| !lesson.at_distance);
+        let room = room.map(|room| fill(self.w.room, &[("room", room)])).unwrap_or_default();
         [people.join(", "), room].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
     }
 }

@@ -98,7 +98,7 @@ export function DayScreen({ state }: { state: State }) {
       <div class="head">
         <div>
           <h1>{t('hello', { name: user.first_name })}</h1>
-          <p class="muted">{[capital(longDay(dayOf(state.now, tz))), ...mine].join(' · ')}</p>
+          <p class="muted">{[capital(longDay(dayOf(state.now, tz))), ...mine.map((c) => c.replace(/ /g, '\u00a0'))].join(' · ')}</p>
         </div>
         <Age words={age(home.at, state.now)} />
       </div>

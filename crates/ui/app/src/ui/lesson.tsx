@@ -9,7 +9,8 @@ export type Reader = 'learner' | 'teacher';
 
 function meta(lesson: Lesson, reader: Reader): string {
   const people = reader === 'teacher' ? lesson.audience : lesson.teachers;
-  const room = lesson.room ? [t('room', { room: lesson.room })] : [];
+  // A lesson at a distance is held in no room, whatever the timetable's file says there.
+  const room = lesson.room && !lesson.at_distance ? [t('room', { room: lesson.room })] : [];
   return [people.join(', '), ...room].filter(Boolean).join(' · ');
 }
 
@@ -75,7 +76,8 @@ export function Moment(props: {
       <p class="lesson-title">{lesson.subject.label}</p>
       <p class="when">
         {day !== dayOf(now, tz) && `${capital(longDay(day))}, `}
-        <time dateTime={lesson.starts_at}>{hour(lesson.starts_at, tz)}</time> –{' '}
+        <time dateTime={lesson.starts_at}>{hour(lesson.starts_at, tz)}</time>
+        {'\u00a0–\u00a0'}
         <time dateTime={lesson.ends_at}>{hour(lesson.ends_at, tz)}</time>
       </p>
       {said && <p class="lesson-meta">{said}</p>}

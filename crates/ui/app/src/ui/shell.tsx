@@ -51,7 +51,7 @@ export function Shell(props: {
         {!state.online && (
           <p class="net">
             <Icon name="offline" />
-            {t('offline')}
+            <span>{t('offline')}</span>
           </p>
         )}
         {home && (
