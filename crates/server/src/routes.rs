@@ -29,7 +29,8 @@ use crate::App;
                        school's zone.",
         license(name = "AGPL-3.0-or-later"),
     ),
-    components(schemas(preau_http::ProblemBody)),
+    // A type that only a path names is not collected from it.
+    components(schemas(preau_http::ProblemBody, preau_kernel::TerritoryId)),
 )]
 struct Document;
 
