@@ -107,6 +107,11 @@ pub enum ConfigError {
     },
 }
 
+/// Variables of the form `PREAU_SECTION__KEY`; others that begin with `PREAU_` belong to tests and tools.
+fn environment() -> Env {
+    Env::prefixed("PREAU_").filter(|key| key.as_str().contains("__")).split("__")
+}
+
 impl Config {
     /// Defaults, then `file`, then the environment.
     ///
@@ -117,7 +122,7 @@ impl Config {
         if let Some(file) = file {
             figment = figment.merge(Toml::file_exact(file));
         }
-        let config: Self = figment.merge(Env::prefixed("PREAU_").split("__")).extract().map_err(Box::new)?;
+        let config: Self = figment.merge(environment()).extract().map_err(Box::new)?;
         config.check()?;
         Ok(config)
     }

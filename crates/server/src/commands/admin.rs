@@ -17,6 +17,8 @@ pub(super) enum Admin {
         /// Name, as people read it.
         name: String,
     },
+    /// List the territories, as JSON.
+    Territories,
     /// Make the person of a login administer its territory.
     GrantTerritory {
         /// Login name.
@@ -37,6 +39,7 @@ impl Admin {
                 let id = create_territory(&app, &slug, &name).await?;
                 say(&format!("territory {slug} is {id}"));
             }
+            Self::Territories => say(&serde_json::to_string_pretty(&territories(&app).await?)?),
             Self::GrantTerritory { login } => {
                 grant_territory(&app, &login).await?;
                 say(&format!("{login} administers its territory"));
@@ -69,6 +72,25 @@ pub(crate) async fn create_territory(app: &App, slug: &str, name: &str) -> anyho
     journal::append(&mut tx, app.clock.now(), act("territory.create", id.uuid())).await?;
     tx.commit().await?;
     Ok(id)
+}
+
+#[derive(Debug, serde::Serialize)]
+struct TerritoryRow {
+    id: TerritoryId,
+    slug: String,
+    name: String,
+}
+
+async fn territories(app: &App) -> anyhow::Result<Vec<TerritoryRow>> {
+    let mut tx = app.db.lookup().await?;
+    let rows = sqlx::query_as!(
+        TerritoryRow,
+        r#"SELECT territory_id AS "id: TerritoryId", slug, name FROM territory ORDER BY slug"#
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    tx.commit().await?;
+    Ok(rows)
 }
 
 /// The territory of a short name.
