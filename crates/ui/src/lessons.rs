@@ -3,7 +3,10 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 
-use crate::{time::minute_of_day, view::Lesson};
+use crate::{
+    time::minute_of_day,
+    view::{Lesson, Subject},
+};
 
 /// A lesson beside the clock.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,8 +26,9 @@ pub(crate) fn phase(lesson: &Lesson, now: DateTime<Utc>) -> Phase {
     }
 }
 
-/// One of eight quiet hues for a subject: a small hash of its code, since most codes end in zeros.
-pub(crate) fn hue(code: &str) -> u32 {
+/// One of eight quiet hues for a subject: a small hash of its code (most end in zeros), or of its name.
+pub(crate) fn hue(subject: &Subject) -> u32 {
+    let code = if subject.code.is_empty() { &subject.label } else { &subject.code };
     code.bytes().fold(7, |hash, byte| (hash * 31 + u32::from(byte)) % 65_521) % 8
 }
 
@@ -77,7 +81,6 @@ pub(crate) fn grid<'a>(days: &[(NaiveDate, Vec<&'a Lesson>)], tz: Tz) -> Vec<Row
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::Subject;
 
     fn lesson(from: &str, to: &str) -> Lesson {
         Lesson {
@@ -121,6 +124,7 @@ mod tests {
 
     #[test]
     fn hues_match_the_ones_that_the_program_computes() {
-        assert_eq!((hue("030001"), hue("070300"), hue("é")), (7, 5, 5));
+        let of = |code: &str| hue(&Subject { code: code.into(), label: "é".into() });
+        assert_eq!((of("030001"), of("070300"), of("é"), of("")), (7, 5, 5, 5));
     }
 }

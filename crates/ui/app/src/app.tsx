@@ -29,7 +29,7 @@ export function App({ store, sync }: { store: Store; sync: Sync }) {
   }, [state.url]);
 
   useEffect(() => {
-    if (state.signedOut) location.assign('/connexion');
+    if (state.signedOut) location.assign('/connexion?fin');
   }, [state.signedOut]);
 
   async function signOut(event: Event): Promise<void> {

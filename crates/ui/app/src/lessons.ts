@@ -20,10 +20,10 @@ export function nowAndNext(lessons: Lesson[], now: number): { now: Lesson | null
   };
 }
 
-/** One of eight quiet hues for a subject, the same in Rust: a small hash of its code, since most codes end in zeros. */
-export function hue(code: string): number {
+/** One of eight quiet hues for a subject, the same in Rust: a small hash of its code (most end in zeros), or of its name. */
+export function hue({ code, label }: Lesson['subject']): number {
   let hash = 7;
-  for (const byte of new TextEncoder().encode(code)) hash = (hash * 31 + byte) % 65_521;
+  for (const byte of new TextEncoder().encode(code || label)) hash = (hash * 31 + byte) % 65_521;
   return hash % 8;
 }
 

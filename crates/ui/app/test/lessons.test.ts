@@ -67,5 +67,6 @@ describe('the week as a table', () => {
 });
 
 test('hues are the ones that Rust computes', () => {
-  expect(['030001', '070300', 'é'].map(hue)).toEqual([7, 5, 5]);
+  expect(['030001', '070300', 'é'].map((code) => hue({ code, label: '' }))).toEqual([7, 5, 5]);
+  expect(hue({ code: '', label: 'é' })).toBe(hue({ code: 'é', label: 'Autre' }));
 });

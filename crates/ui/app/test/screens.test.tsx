@@ -4,7 +4,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { App } from '../src/app';
 import { makeStore, type State } from '../src/store';
 import { type Sync, weekKey } from '../src/sync';
-import type { Home, Lesson } from '../src/types';
+import type { Home, Lesson, School } from '../src/types';
 
 const lesson = (id: string, from: string, to: string, label: string): Lesson => ({
   id,
@@ -27,9 +27,9 @@ const view = (first: string, relation: 'self' | 'child', today: Lesson[]) => ({
   today,
 });
 
-const home = (views: Home['schools'][number]['views'], roles = ['pupil'], tz = 'Europe/Paris'): Home => ({
+const home = (views: School['views'], roles: School['roles'] = ['pupil'], tz = 'Europe/Paris'): Home => ({
   user: { id: 'u', first_name: 'Camille', last_name: 'Martin', lang: 'fr' },
-  schools: [{ id: 's', name: 'Collège Jules-Verne', tz, date: '2026-11-23', roles, views }],
+  schools: [{ id: 's', uai: '0750001A', classes: [], name: 'Collège Jules-Verne', tz, date: '2026-11-23', roles, views }],
   generated_at: '2026-11-23T07:20:00Z',
 });
 

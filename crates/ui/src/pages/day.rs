@@ -63,8 +63,9 @@ pub fn day(site: &Site<'_>, home: &Home, carried: Carried<'_>) -> Page {
 fn dateline(w: &Words, today: chrono::NaiveDate, home: &Home, views: usize) -> String {
     let mut line = time::capital(&time::long_day(w, today));
     if views == 1
-        && let Some(view) = home.schools.iter().find_map(|school| school.views.first())
+        && let Some((school, view)) = home.schools.iter().find_map(|s| Some((s, s.views.first()?)))
         && view.relation == Relation::Own
+        && Reader::of(school, view) == Reader::Learner
     {
         for class in &view.classes {
             line.push_str(" · ");
@@ -106,5 +107,69 @@ fn one_day(site: &Site<'_>, home: &Home, school: &School, view: &View, choice: b
         week: format!("/semaine/{}{query}", school.date),
         moments: moments.into_iter().map(|lesson| drawing.lesson(lesson)).collect(),
         lessons: view.today.iter().map(|lesson| drawing.lesson(lesson)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::Lang;
+
+    const JSON: &str = r#"{
+        "user": {"id": "u", "first_name": "Léa <b>", "last_name": "Martin", "lang": "fr"},
+        "schools": [{
+            "id": "s", "uai": "9740001A", "name": "Collège & Cie", "tz": "Indian/Reunion", "date": "2026-11-23",
+            "roles": ["pupil"], "classes": [],
+            "views": [{
+                "person": {"id": "u", "first_name": "Léa <b>", "last_name": "Martin"}, "relation": "self",
+                "classes": ["3e B"],
+                "now": null,
+                "next": {"id": "l", "subject": {"code": "030001", "label": "Anglais"}, "teachers": ["M. Durand"],
+                    "audience": ["3e B"], "room": "B1", "starts_at": "2026-11-24T04:00:00Z",
+                    "ends_at": "2026-11-24T04:55:00Z", "at_distance": false, "cancelled": false},
+                "today": []
+            }]
+        }],
+        "generated_at": "2026-11-23T12:00:00Z"
+    }"#;
+
+    fn drawn(lang: Lang, app: Option<&str>) -> String {
+        let home: Home = serde_json::from_str(JSON).unwrap();
+        let now = "2026-11-23T12:00:00Z".parse().unwrap();
+        let site = Site { lang, now, app, access: None };
+        day(&site, &home, Carried { json: JSON, etag: Some("\"tag\"") }).html().to_owned()
+    }
+
+    #[test]
+    fn the_day_reads_without_the_program() {
+        let html = drawn(Lang::French, None);
+        for said in [
+            "Lundi 23 novembre · 3e\u{a0}B",
+            "Pas de cours aujourd’hui.",
+            "Mardi 24 novembre, ",
+            ">8:00</time>",
+            "M. Durand · salle\u{a0}B1",
+            "Heures locales\u{a0}: La Réunion",
+            "Données de 16:00",
+            "href=\"/semaine/2026-11-23\"",
+        ] {
+            assert!(html.contains(said), "{said}\n{html}");
+        }
+        assert!(!html.contains("<script type=\"module\""));
+    }
+
+    #[test]
+    fn names_are_text_in_the_page_and_in_its_data() {
+        let html = drawn(Lang::French, Some("/assets/app-1.js"));
+        assert!(!html.contains("<b>"));
+        assert!(html.contains("\"first_name\": \"Léa \\u003cb>\""));
+        assert!(html.contains("data-etag=\"&quot;tag&quot;\""));
+        assert!(html.contains("<script type=\"module\" src=\"/assets/app-1.js\">"));
+    }
+
+    #[test]
+    fn english_is_said_all_along() {
+        let html = drawn(Lang::English, None);
+        assert!(html.contains("<html lang=\"en\">") && html.contains("Tuesday 24 November, "), "{html}");
     }
 }

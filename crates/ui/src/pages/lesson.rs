@@ -57,7 +57,7 @@ impl Drawing {
         let day = time::day_of(lesson.starts_at, self.tz);
         let other_day = day != time::day_of(self.now, self.tz);
         LessonText {
-            hue: hue(&lesson.subject.code),
+            hue: hue(&lesson.subject),
             mark: match at {
                 _ if lesson.cancelled => " cancelled",
                 Phase::Past => " past",

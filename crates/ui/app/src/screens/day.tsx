@@ -91,7 +91,8 @@ export function DayScreen({ state }: { state: State }) {
   const { user, schools } = home.data;
   const views = schools.reduce((n, s) => n + s.views.length, 0);
   const only = views === 1 ? schools.find((s) => s.views.length === 1) : undefined;
-  const mine = only?.views[0]?.relation === 'self' ? only.views[0].classes : [];
+  const own = only?.views[0];
+  const mine = only && own?.relation === 'self' && reader(only, own) === 'learner' ? own.classes : [];
   const tz = schools[0]?.tz ?? 'Europe/Paris';
   return (
     <>

@@ -41,7 +41,7 @@ export function LessonRow(props: { lesson: Lesson; tz: string; now: number; read
   const said = meta(lesson, reader);
   const mark = `${lesson.cancelled ? ' cancelled' : ''}${at === 'later' || lesson.cancelled ? '' : ` ${at}`}`;
   return (
-    <li class={`lesson h${hue(lesson.subject.code)}${mark}`}>
+    <li class={`lesson h${hue(lesson.subject)}${mark}`}>
       <p class="when">
         <time dateTime={lesson.starts_at}>{hour(lesson.starts_at, tz)}</time>{' '}
         <span class="end">
@@ -71,14 +71,15 @@ export function Moment(props: {
   const day = dayOf(Date.parse(lesson.starts_at), tz);
   const said = meta(lesson, reader);
   return (
-    <section class={`moment h${hue(lesson.subject.code)}${live ? ' live' : ''}`}>
+    <section class={`moment h${hue(lesson.subject)}${live ? ' live' : ''}`}>
       <Heading class="moment-label">{live ? t('now') : t('next')}</Heading>
       <p class="lesson-title">{lesson.subject.label}</p>
       <p class="when">
         {day !== dayOf(now, tz) && `${capital(longDay(day))}, `}
-        <time dateTime={lesson.starts_at}>{hour(lesson.starts_at, tz)}</time>
-        {'\u00a0–\u00a0'}
-        <time dateTime={lesson.ends_at}>{hour(lesson.ends_at, tz)}</time>
+        <span class="hours">
+          <time dateTime={lesson.starts_at}>{hour(lesson.starts_at, tz)}</time> –{' '}
+          <time dateTime={lesson.ends_at}>{hour(lesson.ends_at, tz)}</time>
+        </span>
       </p>
       {said && <p class="lesson-meta">{said}</p>}
       <Tags lesson={lesson} live={false} />
