@@ -107,8 +107,13 @@ async fn known(
     academy: &str,
     keys: &[String],
 ) -> Result<BTreeMap<String, Uuid>, Error> {
+    // One look-up a key, whatever the planner believes of a table that this import is filling.
     let rows = sqlx::query!(
-        "SELECT join_key, person_id FROM join_key WHERE territory_id = $1 AND academy = $2 AND join_key = ANY($3)",
+        r#"SELECT j.join_key AS "join_key!", j.person_id AS "person_id!"
+             FROM unnest($3::text[]) AS k (join_key)
+            CROSS JOIN LATERAL (
+                SELECT t.join_key, t.person_id FROM join_key t
+                 WHERE t.territory_id = $1 AND t.academy = $2 AND t.join_key = k.join_key LIMIT 1) AS j"#,
         tx.territory() as TerritoryId,
         academy,
         keys,

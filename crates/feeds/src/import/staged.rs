@@ -5,6 +5,8 @@
     reason = "`value as Type` tells query! the type of a parameter; nothing is converted"
 )]
 
+use std::collections::BTreeSet;
+
 use preau_db::TerritoryTx;
 use preau_kernel::{JobId, TerritoryId};
 
@@ -44,11 +46,13 @@ pub(super) async fn pending(import: &Import) -> Result<(Vec<String>, u64), Error
 pub(super) async fn outside_schools(import: &Import, report: &mut Report) -> Result<(), Error> {
     let mut tx = import.db.in_territory_for_work(import.territory).await?;
     let rows = sqlx::query!(
-        r#"SELECT m.school_key, count(*) AS "count!" FROM stage_membership m
-            WHERE m.territory_id = $1 AND m.job_id = $2
-              AND NOT EXISTS (SELECT FROM stage_school s
-                               WHERE s.territory_id = $1 AND s.job_id = $2 AND s.school_key = m.school_key)
-            GROUP BY m.school_key ORDER BY m.school_key"#,
+        r#"WITH named AS MATERIALIZED (
+               SELECT m.school_key, count(*) AS times FROM stage_membership m
+                WHERE m.territory_id = $1 AND m.job_id = $2 GROUP BY m.school_key)
+           SELECT n.school_key, n.times AS "count!" FROM named n
+            WHERE n.school_key <> ALL (ARRAY(SELECT s.school_key FROM stage_school s
+                                              WHERE s.territory_id = $1 AND s.job_id = $2))
+            ORDER BY n.school_key"#,
         import.territory as TerritoryId,
         import.job as JobId,
     )
@@ -83,21 +87,6 @@ pub(super) async fn school(
 /// Everything that concerns the school.
 pub(super) async fn staging(tx: &mut TerritoryTx, job: JobId, key: &str) -> Result<Staging, Error> {
     let territory = tx.territory();
-    let people = sqlx::query_as!(
-        Person,
-        "SELECT p.kind, p.join_key, p.last_name, p.first_name, p.title, p.birth_on, p.ine, p.siecle_id, p.email, p.mobile,
-                p.mef_code, p.level, p.login_stem, p.search, p.sts_ids
-           FROM stage_person p
-          WHERE p.territory_id = $1 AND p.job_id = $2
-            AND p.join_key IN (SELECT m.join_key FROM stage_membership m
-                                WHERE m.territory_id = $1 AND m.job_id = $2 AND m.school_key = $3)
-          ORDER BY p.join_key, p.kind",
-        territory as TerritoryId,
-        job as JobId,
-        key,
-    )
-    .fetch_all(tx.conn())
-    .await?;
     let memberships = sqlx::query_as!(
         StagedMembership,
         "SELECT DISTINCT join_key, kind, role, function FROM stage_membership
@@ -105,6 +94,27 @@ pub(super) async fn staging(tx: &mut TerritoryTx, job: JobId, key: &str) -> Resu
         territory as TerritoryId,
         job as JobId,
         key,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    // Filled a moment ago, these tables have no statistics yet. One look-up a key, which the LIMIT keeps the planner from
+    // turning into anything else, goes through the whole index whatever it believes.
+    let keys: BTreeSet<String> = memberships.iter().map(|membership| membership.join_key.clone()).collect();
+    let keys: Vec<String> = keys.into_iter().collect();
+    let people = sqlx::query_as!(
+        Person,
+        r#"SELECT p.kind AS "kind!", p.join_key AS "join_key!", p.last_name AS "last_name!", p.first_name AS "first_name!",
+                  p.title AS "title!", p.birth_on, p.ine, p.siecle_id, p.email, p.mobile, p.mef_code AS "mef_code!",
+                  p.level AS "level!", p.login_stem AS "login_stem!", p.search AS "search!", p.sts_ids AS "sts_ids!"
+             FROM unnest($3::text[]) AS k (join_key)
+            CROSS JOIN LATERAL (
+                SELECT * FROM stage_person s
+                 WHERE s.territory_id = $1 AND s.job_id = $2 AND s.join_key = k.join_key
+                 ORDER BY s.kind LIMIT 20) AS p
+            ORDER BY p.join_key, p.kind"#,
+        territory as TerritoryId,
+        job as JobId,
+        &keys,
     )
     .fetch_all(tx.conn())
     .await?;
