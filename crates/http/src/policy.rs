@@ -199,12 +199,13 @@ fn param<T: std::str::FromStr>(path: &RawPathParams, name: &str) -> Option<T> {
     path.iter().find(|(key, _)| *key == name)?.1.parse().ok()
 }
 
-/// Whether the browser says that the request comes from our own pages. `Sec-Fetch-Site` cannot be forged by a page;
-/// browsers that lack it send `Origin` on every change.
+/// Whether the browser says that the request comes from our own pages. `Sec-Fetch-Site` cannot be forged by a page and is
+/// right under every name of this host; browsers that lack it send `Origin` on every change.
 fn same_origin(request: &Request, gate: &Gate) -> bool {
     let headers = request.headers();
-    if let Some(origin) = headers.get(header::ORIGIN) {
-        return origin.as_bytes() == gate.origin.as_bytes();
+    match (headers.get("sec-fetch-site"), headers.get(header::ORIGIN)) {
+        (Some(site), _) => site == "same-origin",
+        (None, Some(origin)) => origin.as_bytes() == gate.origin.as_bytes(),
+        (None, None) => false,
     }
-    headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin")
 }

@@ -8,7 +8,10 @@ use preau_kernel::SchoolId;
 use preau_timetable::NewLesson;
 
 /// The timetable's writer, as feeds are given it.
-pub(crate) fn write<'a>(
+///
+/// # Errors
+/// Any [`DbError`]; nothing holds until the caller commits.
+pub fn write<'a>(
     tx: &'a mut TerritoryTx,
     school: SchoolId,
     source: Source,

@@ -14,6 +14,7 @@ mod worker;
 
 pub use app::App;
 pub use config::{Config, ConfigError};
+pub use lessons::write as write_lessons;
 pub use protect::protect;
 pub use routes::openapi;
 pub use serve::{accept, serve, work};

@@ -6,6 +6,7 @@
 use std::{collections::HashSet, path::PathBuf};
 
 use anyhow::Context;
+use chrono::{Datelike, NaiveDate};
 use clap::Args;
 use futures::{StreamExt, TryStreamExt, stream};
 use preau_feeds::demo::{DemoPlan, DemoTimetable, generate};
@@ -67,7 +68,7 @@ impl Demo {
         mark(&config).await?;
         let app = App::build(config, Clock::system())?;
         let today = app.clock.today(chrono_tz::Europe::Paris);
-        let plan = DemoPlan { schools: self.schools, pupils: self.pupils, seed: self.seed, days: 7, ..DemoPlan::small(today) };
+        let plan = DemoPlan { schools: self.schools, pupils: self.pupils, seed: self.seed, days: days_with_lessons(today), ..DemoPlan::small(today) };
         say(&format!("writing {} schools and {} pupils to {}", self.schools, self.pupils, self.out.display()));
         let demo = generate(&plan, &self.out, &mut |_| {})?;
 
@@ -131,6 +132,11 @@ impl Demo {
         say(&format!("accounts to try are in {}; their password is « {PASSWORD} »", self.accounts.display()));
         Ok(())
     }
+}
+
+/// A demonstration has lessons today: on a week-end, its week-end repeats Monday.
+fn days_with_lessons(today: NaiveDate) -> u32 {
+    if today.weekday().number_from_monday() > 5 { 7 } else { 5 }
 }
 
 fn write(path: &std::path::Path, value: &impl Serialize) -> anyhow::Result<()> {
