@@ -1,15 +1,4 @@
-//! Feeds (alimentation): files that others write about schools, read without trusting them.
-//!
-//! Readers yield typed values and refuse what is broken or hostile with a stable [`fault::Code`] and its place:
-//!
-//! - [`aaf`] — the academy's directory: schools, pupils, guardians, staff, subjects;
-//! - [`sts`] and [`ical`] — timetables, both as [`lessons`];
-//! - [`places`] — what a UAI says about zone and holidays;
-//! - [`report`] — what an import tells its operator, without naming anybody;
-//! - [`demo`] — a coherent invented académie, written as the same files;
-//! - [`import`] — staging, and the merge school by school; [`routes()`] asks for it over HTTP.
-//!
-//! Readers know no database and no clock; memory does not grow with the file ([`limits`]).
+#![doc = include_str!("../README.md")]
 
 pub mod aaf;
 mod decode;
