@@ -1,7 +1,14 @@
 //! The four transactions.
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
 use preau_kernel::{PersonId, SchoolId, TerritoryId};
 use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres, Transaction};
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::DbError;
@@ -57,7 +64,8 @@ impl LookupTx {
     /// # Errors
     /// Any [`DbError`].
     pub async fn into_person(mut self, person: PersonId) -> Result<PersonTx, DbError> {
-        set(&mut self.inner, &format!("SET LOCAL app.lookup = ''; SET LOCAL app.person_id = '{person}'")).await?;
+        set(&mut self.inner, &format!("SET LOCAL app.lookup = ''; SET LOCAL app.person_id = '{person}'"))
+            .await?;
         Ok(PersonTx { person, inner: self.inner })
     }
 }
@@ -124,18 +132,56 @@ transaction!(TerritoryTx, tx => tx.territory.uuid());
 
 /// Opens a transaction with its settings in one round trip. `SET LOCAL` is scoped to the transaction (safe behind a
 /// pooler) and, unlike `set_config`, reaches Citus workers. It takes no parameter: callers format parsed UUIDs only.
-#[expect(clippy::disallowed_methods, reason = "the one place that opens transactions")]
 pub(crate) async fn open(pool: &PgPool, begin: &str) -> Result<Transaction<'static, Postgres>, DbError> {
     // A connection that died while idle shows it here, before anything of ours was sent: another is tried.
     let mut spare = 3;
+    // A connection that is there answers `BEGIN` at once; a silent one would be waited for until the request's deadline.
+    let patience = pool.options().get_acquire_timeout() + Duration::from_millis(500);
     loop {
-        match pool.begin_with(AssertSqlSafe(begin)).await.map_err(DbError::from) {
+        let opening = tokio::time::timeout(patience, Opening::of(pool.clone(), begin.to_owned()));
+        let Ok(opened) = opening.await else {
+            return Err(DbError::Unavailable(sqlx::Error::PoolTimedOut));
+        };
+        match opened.map_err(DbError::from) {
             Err(err) if err.is_dead_connection() && spare > 0 && !pool.is_closed() => spare -= 1,
             // Nobody holds a connection and yet none came: PostgreSQL is away, not busy.
             Err(DbError::Saturated) if pool.size() < pool.options().get_max_connections() => {
                 return Err(DbError::Unavailable(sqlx::Error::PoolTimedOut));
             }
             other => return other,
+        }
+    }
+}
+
+type Opened = Result<Transaction<'static, Postgres>, sqlx::Error>;
+
+/// A transaction that is being opened. Dropped half-way (the client has left, a deadline has passed), it is led to its
+/// end on a task of its own and rolled back there: sqlx forgets a `BEGIN` that nobody waited for, and would lend the
+/// connection to the next comer with the transaction open and its `SET LOCAL` in force.
+struct Opening(Option<Pin<Box<dyn Future<Output = Opened> + Send>>>);
+
+impl Opening {
+    #[expect(clippy::disallowed_methods, reason = "the one place that opens transactions")]
+    fn of(pool: PgPool, begin: String) -> Self {
+        Self(Some(Box::pin(async move { pool.begin_with(AssertSqlSafe(begin)).await })))
+    }
+}
+
+impl Future for Opening {
+    type Output = Opened;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Opened> {
+        let Some(opening) = &mut self.0 else { return Poll::Pending };
+        let outcome = ready!(opening.as_mut().poll(context));
+        self.0 = None;
+        Poll::Ready(outcome)
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if let (Some(opening), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(async move { drop(opening.await) });
         }
     }
 }
