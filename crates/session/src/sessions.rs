@@ -138,7 +138,12 @@ impl Sessions {
     ///
     /// # Errors
     /// Any [`DbError`].
-    pub async fn open(&self, tx: &mut PersonTx, profile: &Profile, device: &Device) -> Result<Opened, DbError> {
+    pub async fn open(
+        &self,
+        tx: &mut PersonTx,
+        profile: &Profile,
+        device: &Device,
+    ) -> Result<Opened, DbError> {
         let now = self.clock.now();
         let family: FamilyId = self.clock.mint();
         let mut secret = [0; 32];
@@ -180,6 +185,7 @@ impl Sessions {
             return Err(RefreshError::Ended);
         }
         let (hash, now) = (token.hash(), self.clock.now());
+        let mut used = None;
         if let Some(mut copy) = self.recall(token.person, token.family, now).await {
             match decide(&copy.state(), &hash, now) {
                 Decision::Keep => {
@@ -192,23 +198,28 @@ impl Sessions {
                 Decision::GiveSuccessorAgain => {
                     return self.give(&token.successor(&self.chain_key), &copy, true);
                 }
-                // The copy may be behind: only the truth refuses.
-                Decision::Rotate | Decision::Ended | Decision::Kill => {}
+                // The copy may be behind: only the truth refuses. It does not know which secrets have been used.
+                Decision::Rotate | Decision::Ended | Decision::Kill => {
+                    used = copy.used.then_some(copy.current)
+                }
             }
         }
-        self.refresh_from_truth(&token, &hash, now).await
+        self.refresh_from_truth(&token, &hash, used, now).await
     }
 
     async fn refresh_from_truth(
         &self,
         token: &RefreshToken,
         hash: &SecretHash,
+        used: Option<SecretHash>,
         now: DateTime<Utc>,
     ) -> Result<Grant, RefreshError> {
         let mut tx = self.db.as_person(token.person).await?;
         let row = queries::family(&mut tx, token.family).await?.ok_or(RefreshError::Ended)?;
-        let state = state_of(&row)?;
-        let profile = load_profile(&mut tx).await?.filter(|profile| profile.active).ok_or(RefreshError::Ended)?;
+        let mut state = state_of(&row)?;
+        state.successor_used = used == Some(state.current);
+        let profile =
+            load_profile(&mut tx).await?.filter(|profile| profile.active).ok_or(RefreshError::Ended)?;
         let copy = |current, previous, rotated_at| {
             copy_of(&profile, current, previous, rotated_at, row.expires_at, row.trusted, now)
         };
@@ -223,7 +234,8 @@ impl Sessions {
             }
             Decision::Keep => {
                 tx.commit().await?;
-                let copy = copy(state.current, state.previous, state.rotated_at);
+                let mut copy = copy(state.current, state.previous, state.rotated_at);
+                copy.used = true;
                 self.remember(token.person, token.family, &copy).await;
                 self.give(token, &copy, false)
             }
@@ -377,7 +389,8 @@ fn copy_of(
 }
 
 fn state_of(row: &queries::FamilyRow) -> Result<FamilyState, DbError> {
-    let hash = |bytes: &[u8]| SecretHash::try_from(bytes).map_err(|_| DbError::Corrupt("hash of another length"));
+    let hash =
+        |bytes: &[u8]| SecretHash::try_from(bytes).map_err(|_| DbError::Corrupt("hash of another length"));
     Ok(FamilyState {
         current: hash(&row.current_hash)?,
         previous: row.previous_hash.as_deref().map(hash).transpose()?,
