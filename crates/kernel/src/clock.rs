@@ -58,7 +58,9 @@ fn counted(at: DateTime<Utc>, count: u64) -> Uuid {
     let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
     let stamp = Timestamp::from_unix(ContextV7::new(), seconds, at.timestamp_subsec_nanos());
     let mut bytes = Uuid::new_v7(stamp).into_bytes();
-    if let Some(tail) = bytes.get_mut(8..) {
+    // Version 7 and variant 2 stay; every other bit after the instant is the counter's.
+    if let Some((version, tail)) = bytes.get_mut(6..).and_then(|rest| rest.split_at_mut_checked(2)) {
+        version.copy_from_slice(&[0x70, 0]);
         tail.copy_from_slice(&(count | (0b10 << 62)).to_be_bytes());
     }
     Uuid::from_bytes(bytes)
@@ -91,7 +93,7 @@ mod tests {
         let (clock, hands) = ManualClock::at("2026-09-01T08:00:00Z".parse().unwrap());
         let first: Uuid = clock.mint();
         let second: Uuid = clock.mint();
-        assert_ne!(first, second);
+        assert!(first < second);
         hands.advance(Duration::seconds(1));
         let later: Uuid = clock.mint();
         assert!(later > second);
