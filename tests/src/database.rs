@@ -73,13 +73,10 @@ impl Database {
         connect(&self.app_url()).await
     }
 
-    /// Removes it, whoever is connected.
+    /// Removes it. PostgreSQL itself waits a few seconds for connections that are on their way out (the owner may not end
+    /// those of another role).
     pub async fn discard(&self) {
-        run(
-            &mut maintenance(&self.stores).await,
-            &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name),
-        )
-        .await;
+        run(&mut maintenance(&self.stores).await, &format!("DROP DATABASE IF EXISTS {}", self.name)).await;
     }
 }
 
@@ -122,7 +119,7 @@ async fn template(stores: &Stores) -> String {
         sweep(&mut admin, &known).await;
         // Made beside and renamed: one that was interrupted is never copied.
         let part = format!("{name}_part");
-        run(&mut admin, &format!("DROP DATABASE IF EXISTS {part} WITH (FORCE)")).await;
+        run(&mut admin, &format!("DROP DATABASE IF EXISTS {part}")).await;
         run(&mut admin, &format!("CREATE DATABASE {part}")).await;
         let url = stores.postgres("preau_owner", &part);
         preau_db::migrate(&url).await.expect("migrations apply");
@@ -147,11 +144,7 @@ END $$";
 async fn sweep(admin: &mut PgConnection, known: &[String]) {
     for name in known.iter().filter(|name| is_left_over(name)) {
         // Another process may sweep the same one.
-        drop(
-            admin
-                .execute(sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))))
-                .await,
-        );
+        drop(admin.execute(sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}")))).await);
     }
 }
 

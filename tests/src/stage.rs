@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use parking_lot::Mutex;
 use preau_http::RouteRow;
-use preau_kernel::{Clock, ManualClock, Token};
+use preau_kernel::{Clock, FamilyId, ManualClock, Token};
 use preau_overload::{HashPool, HashPoolConfig};
 use preau_server::{App, Config};
 use secrecy::SecretString;
@@ -205,6 +205,11 @@ impl Stage {
         insert_territory(self, slug).await
     }
 
+    /// A session family of somebody, written down without passing the door.
+    pub async fn family(&self, persona: &Persona) -> FamilyId {
+        insert_family(self, persona).await
+    }
+
     /// The hash of [`PASSWORD`], made once.
     pub(crate) async fn password_hash(&self) -> &str {
         self.0
@@ -296,7 +301,11 @@ impl Node {
 
     /// An access token of a family that is written down for it.
     pub async fn token(&self, persona: &Persona) -> String {
-        let family = insert_family(&self.stage, persona).await;
+        self.token_of(persona, insert_family(&self.stage, persona).await, chrono::Duration::zero()).await
+    }
+
+    /// An access token of that family, signed that long ago.
+    pub async fn token_of(&self, persona: &Persona, family: FamilyId, age: chrono::Duration) -> String {
         let mut tx = self.app.db.as_person(persona.id).await.expect("a transaction");
         let profile = preau_session::load_profile(&mut tx).await.expect("a profile").expect("an account");
         tx.commit().await.expect("committed");
@@ -307,7 +316,7 @@ impl Node {
             territory_admin: profile.territory_admin,
             memberships: profile.memberships,
             permission_version: profile.permission_version,
-            issued_at: self.stage.clock().now(),
+            issued_at: self.stage.clock().now() - age,
         };
         self.app.tokens.sign(&token).expect("the key ring is not empty")
     }

@@ -1,0 +1,352 @@
+//! Every route × everybody, against a table written by hand. A new route is red until somebody adds its line, which is a
+//! decision, and is reviewed as one.
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use preau_http::{RouteRow, Who};
+use preau_kernel::{Role, RoleSet};
+use preau_tests::{Answer, Client, Persona, Stage, play};
+use uuid::Uuid;
+
+use crate::world::{Ask, Target, World};
+
+/// Who may call an operation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum May {
+    /// Anybody, on purpose.
+    Anyone,
+    /// A page or form for browsers: strangers are shown the way in.
+    Browser,
+    /// Whoever has a session.
+    SignedIn,
+    /// These, in the school of the path; its territory's administrators where its own are named.
+    School(&'static [Role]),
+    /// Administrators of the territory of the path.
+    Territory,
+}
+
+const ANY_MEMBER: May = May::School(&Role::ALL);
+
+/// The decisions.
+const TABLE: &[(&str, May)] = &[
+    // Identity.
+    ("create_session", May::Anyone),
+    ("refresh_session", May::Anyone),
+    ("create_activation", May::Anyone),
+    ("delete_current_session", May::SignedIn),
+    ("list_sessions", May::SignedIn),
+    ("delete_session", May::SignedIn),
+    ("update_password", May::SignedIn),
+    ("accept_terms", May::SignedIn),
+    ("create_activation_code", May::School(&[Role::Teacher, Role::SchoolAdmin])),
+    // Directory.
+    ("list_classes", ANY_MEMBER),
+    ("get_class", ANY_MEMBER),
+    ("list_people", ANY_MEMBER),
+    ("get_person", ANY_MEMBER),
+    ("list_groups", ANY_MEMBER),
+    ("list_group_members", ANY_MEMBER),
+    ("list_subjects", ANY_MEMBER),
+    // The day.
+    ("get_timetable", ANY_MEMBER),
+    ("get_home", May::SignedIn),
+    // Feeds.
+    ("create_upload", May::Territory),
+    ("create_directory_import", May::Territory),
+    ("create_timetable_import", May::Territory),
+    ("list_jobs", May::Territory),
+    ("get_job", May::Territory),
+    ("cancel_job", May::Territory),
+    // Pages.
+    ("show_day", May::Browser),
+    ("show_week", May::Browser),
+    ("show_devices", May::Browser),
+    ("submit_device_end", May::Browser),
+    ("show_sign_in", May::Browser),
+    ("submit_sign_in", May::Browser),
+    ("submit_sign_out", May::Browser),
+    ("show_activation", May::Browser),
+    ("submit_activation", May::Browser),
+    ("show_terms", May::Browser),
+    ("submit_terms", May::Browser),
+    ("show_status", May::Anyone),
+    ("get_shell", May::Anyone),
+    ("get_asset", May::Anyone),
+    ("get_service_worker", May::Anyone),
+    ("get_manifest", May::Anyone),
+];
+
+/// What is wrong with a table of routes, beside the decisions.
+fn faults<'a>(routes: impl IntoIterator<Item = (&'a str, Who)>) -> Vec<String> {
+    let mut undone: BTreeMap<&str, May> = TABLE.iter().copied().collect();
+    let mut faults = Vec::new();
+    for (operation, who) in routes {
+        match undone.remove(operation) {
+            None => faults.push(format!("{operation}: nobody has decided who may call it")),
+            Some(may) if !same(may, who) => faults.push(format!("{operation}: decided {may:?}, is {who:?}")),
+            Some(_) => {}
+        }
+    }
+    faults.extend(undone.keys().map(|operation| format!("{operation}: decided, and not there")));
+    faults
+}
+
+fn same(may: May, who: Who) -> bool {
+    match (may, who) {
+        (May::Anyone, Who::Anyone)
+        | (May::Browser, Who::Browser)
+        | (May::SignedIn, Who::SignedIn)
+        | (May::Territory, Who::TerritoryAdmin) => true,
+        (May::School(roles), Who::InSchool(allowed)) => RoleSet::of(roles) == allowed,
+        _ => false,
+    }
+}
+
+fn policies(table: &[RouteRow]) -> Vec<(&str, Who)> {
+    table.iter().map(|row| (row.operation_id.as_str(), row.who())).collect()
+}
+
+#[test]
+fn every_route_was_decided() {
+    play(async |stage| {
+        let node = stage.cold_node(|_| {});
+        assert_eq!(faults(policies(&node.table)), [""; 0]);
+        let patterns: Vec<_> = node.table.iter().map(|row| (&row.method, &row.path)).collect();
+        for (at, pattern) in patterns.iter().enumerate() {
+            assert!(!patterns[..at].contains(pattern), "{pattern:?} twice");
+        }
+    });
+}
+
+#[test]
+fn flipping_any_policy_is_seen() {
+    play(async |stage| {
+        let node = stage.cold_node(|_| {});
+        let table = policies(&node.table);
+        let others =
+            [Who::Anyone, Who::Browser, Who::SignedIn, Who::TerritoryAdmin, Who::InSchool(RoleSet::NONE)];
+        let narrower_and_wider = |roles: RoleSet| {
+            Role::ALL.map(|role| {
+                let flipped: RoleSet =
+                    Role::ALL.into_iter().filter(|one| roles.has(*one) != (*one == role)).collect();
+                Who::InSchool(flipped)
+            })
+        };
+        for (at, &(operation, who)) in table.iter().enumerate() {
+            let mut mutants: Vec<Who> = others.into_iter().filter(|other| *other != who).collect();
+            if let Who::InSchool(roles) = who {
+                mutants.extend(narrower_and_wider(roles));
+            }
+            for mutant in mutants {
+                let mut mutated = table.clone();
+                mutated[at].1 = mutant;
+                assert_eq!(faults(mutated).len(), 1, "{operation} as {mutant:?}");
+            }
+            let mut without = table.clone();
+            without.remove(at);
+            assert_eq!(faults(without).len(), 1, "{operation} taken away");
+        }
+        let mut more = table.clone();
+        more.push(("read_everything", Who::Anyone));
+        assert_eq!(faults(more).len(), 1);
+    });
+}
+
+/// Somebody who asks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Actor {
+    Nobody,
+    Expired,
+    Revoked,
+    Member(Role),
+    /// Administers another school of the territory.
+    Neighbour,
+    /// Administers a school of another territory.
+    Foreigner,
+    TerritoryAdmin,
+    ForeignTerritoryAdmin,
+}
+
+const ACTORS: [Actor; 12] = [
+    Actor::Nobody,
+    Actor::Expired,
+    Actor::Revoked,
+    Actor::Member(Role::Pupil),
+    Actor::Member(Role::Guardian),
+    Actor::Member(Role::Teacher),
+    Actor::Member(Role::Staff),
+    Actor::Member(Role::SchoolAdmin),
+    Actor::Neighbour,
+    Actor::Foreigner,
+    Actor::TerritoryAdmin,
+    Actor::ForeignTerritoryAdmin,
+];
+
+/// What an actor must be told.
+fn told(may: May, actor: Actor) -> Option<StatusCode> {
+    use Actor::*;
+    let open = matches!(may, May::Anyone | May::Browser);
+    match (may, actor) {
+        _ if open => None,
+        (_, Nobody | Expired | Revoked) => Some(StatusCode::UNAUTHORIZED),
+        (May::Anyone | May::Browser | May::SignedIn, _) => None,
+        (May::School(roles), Member(role)) => (!roles.contains(&role)).then_some(StatusCode::FORBIDDEN),
+        (May::School(roles), TerritoryAdmin) if roles.contains(&Role::SchoolAdmin) => None,
+        (May::School(_), _) => Some(StatusCode::NOT_FOUND),
+        (May::Territory, TerritoryAdmin) => None,
+        (May::Territory, Member(_) | Neighbour) => Some(StatusCode::FORBIDDEN),
+        (May::Territory, Foreigner | ForeignTerritoryAdmin) => Some(StatusCode::NOT_FOUND),
+    }
+}
+
+impl World {
+    fn persona(&self, actor: Actor) -> Option<&Persona> {
+        Some(match actor {
+            Actor::Nobody => return None,
+            Actor::Expired | Actor::Revoked | Actor::Member(Role::SchoolAdmin) => &self.admin,
+            Actor::Member(Role::Pupil) => &self.pupil,
+            Actor::Member(Role::Guardian) => &self.guardian,
+            Actor::Member(Role::Teacher) => &self.teacher,
+            Actor::Member(Role::Staff) => &self.staff,
+            Actor::Neighbour => &self.neighbour,
+            Actor::Foreigner => &self.foreigner,
+            Actor::TerritoryAdmin => &self.territory_admin,
+            Actor::ForeignTerritoryAdmin => &self.foreign_territory_admin,
+        })
+    }
+
+    async fn client(&self, actor: Actor) -> Client {
+        let Some(persona) = self.persona(actor) else { return self.node.stranger() };
+        let family = self.stage.family(persona).await;
+        let age =
+            if actor == Actor::Expired { chrono::Duration::seconds(300) } else { chrono::Duration::zero() };
+        let token = self.node.token_of(persona, family, age).await;
+        if actor == Actor::Revoked {
+            self.node.app.revoked.add_family(family);
+        }
+        self.node.bearer(token)
+    }
+}
+
+async fn new_world(stage: Stage) -> World {
+    let world = World::new(stage).await;
+    // Somebody who has not come yet, whom a teacher and administrators may hand a code.
+    world
+        .stage
+        .sql(&format!("UPDATE account SET state = 'imported' WHERE person_id = '{}'", world.pupil.id))
+        .await;
+    world
+}
+
+#[test]
+fn denials_say_what_was_decided_and_change_nothing() {
+    play(async |stage| {
+        let world = new_world(stage).await;
+        let mut denials = 0;
+        for row in world.node.table.iter() {
+            let may = decided(row);
+            let denied: Vec<Actor> = ACTORS.into_iter().filter(|actor| told(may, *actor).is_some()).collect();
+            let mut asked = Vec::new();
+            for actor in denied {
+                let target = world.own_target(world.persona(actor)).await;
+                asked.push((actor, world.client(actor).await, world.ask(row, &target).await, target));
+            }
+            let before = world.stage.fingerprint().await;
+            for (actor, client, ask, target) in asked {
+                let answer = ask.by(&client).await;
+                let name = format!("{} for {actor:?}", row.operation_id);
+                assert_eq!(
+                    Some(answer.status),
+                    told(may, actor),
+                    "{name}: {}",
+                    String::from_utf8_lossy(&answer.body)
+                );
+                if answer.status == StatusCode::NOT_FOUND {
+                    let absent = absent(&world, row, target).await.by(&client).await;
+                    assert_eq!(seen(&answer), seen(&absent), "{name}: foreign and absent differ");
+                }
+                denials += 1;
+            }
+            assert_eq!(world.stage.fingerprint().await, before, "{} was denied and wrote", row.operation_id);
+        }
+        assert!(denials > 100, "{denials}");
+    });
+}
+
+#[test]
+fn whoever_may_does() {
+    play(async |stage| {
+        let world = new_world(stage).await;
+        for row in world.node.table.iter() {
+            let may = decided(row);
+            for actor in ACTORS.into_iter().filter(|actor| told(may, *actor).is_none()) {
+                let target = world.own_target(world.persona(actor)).await;
+                let ask = world.ask(row, &target).await;
+                if may == May::Browser && row.method != "GET" {
+                    // Forms are tried in sessions.rs; here, that none is taken from another site.
+                    let before = world.stage.fingerprint().await;
+                    let answer = ask.by(&world.node.stranger().with("origin", "https://evil.example")).await;
+                    assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", row.operation_id);
+                    assert_eq!(world.stage.fingerprint().await, before, "{}", row.operation_id);
+                    continue;
+                }
+                let answer = ask.by(&world.client(actor).await).await;
+                let name =
+                    format!("{} for {actor:?}: {}", row.operation_id, String::from_utf8_lossy(&answer.body));
+                match row.operation_id.as_str() {
+                    // The browser program may not be built, and this file is not in it.
+                    "get_asset" => assert_eq!(answer.status, StatusCode::NOT_FOUND, "{name}"),
+                    "get_shell" | "get_service_worker" => assert!(!answer.status.is_server_error(), "{name}"),
+                    _ => assert!(
+                        answer.status.is_success() || answer.status == StatusCode::SEE_OTHER,
+                        "{} {name}",
+                        answer.status
+                    ),
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn keyed_writes_need_their_key() {
+    play(async |stage| {
+        let world = new_world(stage).await;
+        for row in world.node.table.iter() {
+            let unsafe_method = !matches!(row.method.as_str(), "GET" | "PUT" | "DELETE");
+            assert!(!row.keyed || unsafe_method, "{}: idempotent by nature", row.operation_id);
+            if !row.keyed {
+                continue;
+            }
+            let target = world.own_target(Some(&world.territory_admin)).await;
+            let mut ask = world.ask(row, &target).await;
+            ask.headers.clear();
+            let client = world.client(Actor::TerritoryAdmin).await;
+            let before = world.stage.fingerprint().await;
+            ask.by(&client).await.refused(400, "idempotency-key-missing");
+            ask.headers.push(("idempotency-key", "court".to_owned()));
+            ask.by(&client).await.refused(400, "idempotency-key-malformed");
+            assert_eq!(world.stage.fingerprint().await, before);
+        }
+    });
+}
+
+fn decided(row: &RouteRow) -> May {
+    let found = TABLE.iter().find(|(operation, _)| *operation == row.operation_id);
+    found.unwrap_or_else(|| panic!("{}: nobody has decided who may call it", row.operation_id)).1
+}
+
+/// The same request about things that are nowhere.
+async fn absent(world: &World, row: &RouteRow, target: Target) -> Ask {
+    let nowhere: Uuid = world.stage.clock().mint();
+    let target = Target { school: nowhere, territory: nowhere, ..target };
+    world.ask(row, &target).await
+}
+
+/// All that a client sees of an answer.
+fn seen(answer: &Answer) -> (StatusCode, Vec<(String, Vec<u8>)>, Vec<u8>) {
+    let headers =
+        answer.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
+    (answer.status, headers, answer.body.to_vec())
+}

@@ -1,0 +1,173 @@
+//! A store goes away and comes back: what still works, what is said meanwhile, and that nobody restarts anything.
+
+use std::time::{Duration, Instant};
+
+use preau_tests::{Answer, Class, Line, Node, PASSWORD, Persona, Relay, Stage, play};
+use secrecy::SecretString;
+use serde_json::json;
+
+const SESSIONS: &str = "/api/v1/sessions";
+/// Nobody waits longer for bad news.
+const BAD_NEWS: Duration = Duration::from_millis(2_500);
+/// A store that is back is used again within this.
+const BACK: Duration = Duration::from_secs(10);
+
+async fn behind(stage: &Stage, postgres: &Relay, redis: &Relay) -> Node {
+    let url = format!("postgres://preau_app@{}/{}", postgres.address(), stage.database().name());
+    let redis_url = format!("redis://{}/0", redis.address());
+    stage
+        .node_with(|config| {
+            config.database.url = SecretString::from(url);
+            config.redis.url = redis_url;
+            config.redis.deadline_ms = 250;
+        })
+        .await
+}
+
+async fn relays(stage: &Stage) -> (Relay, Relay) {
+    let stores = stage.stores();
+    (Relay::before(&stores.postgres_address()).await, Relay::before(&stores.redis_address()).await)
+}
+
+async fn class(stage: &Stage) -> Class {
+    stage.territory("test").await.school("Collège Rosa-Parks").await.class("6e B").await
+}
+
+async fn sign_in(node: &Node, persona: &Persona) -> Answer {
+    node.stranger()
+        .post(SESSIONS, &json!({ "login": persona.login, "password": PASSWORD, "tokens": true }))
+        .await
+}
+
+/// Asks again and again until it is answered so, at most [`BACK`].
+async fn until(status: u16, mut ask: impl AsyncFnMut() -> Answer) -> Answer {
+    let begun = Instant::now();
+    loop {
+        let answer = ask().await;
+        if answer.status.as_u16() == status {
+            return answer;
+        }
+        assert!(answer.status == 503, "{}: {} {}", answer.asked(), answer.status, answer.code());
+        assert!(begun.elapsed() < BACK, "{}: still {} after {BACK:?}", answer.asked(), answer.status);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[test]
+fn without_postgresql_there_is_a_time_to_come_back_and_then_everything() {
+    play(async |stage| {
+        let (postgres, redis) = relays(&stage).await;
+        let node = behind(&stage, &postgres, &redis).await;
+        let class = class(&stage).await;
+        let (pupil, fresh) = (class.pupil("Lina Martin").await, class.pupil("Omar Petit").await);
+        let session = node.sign_in(&pupil).await;
+        let me = node.bearer(&session.access);
+        let classes = class.school.url("classes");
+        me.get(&classes).await.expect(200);
+
+        for line in [Line::Cut, Line::Silent] {
+            postgres.set(line);
+            let slow = Instant::now();
+            let answer = sign_in(&node, &fresh).await;
+            assert_eq!(answer.status, 503, "{line:?}: {}", answer.code());
+            assert!(slow.elapsed() < BAD_NEWS, "{line:?}: {:?}", slow.elapsed());
+            if line == Line::Cut {
+                me.get(&classes).await.refused(503, "unavailable");
+                me.get(SESSIONS).await.refused(503, "unavailable");
+                // Whoever is in stays in: an access token and a refresh need no PostgreSQL within the hour.
+                node.stranger()
+                    .post("/api/v1/sessions/refresh", &json!({ "refresh_token": session.refresh }))
+                    .await
+                    .expect(200);
+                assert!(node.app.is_ready(), "one node out of many must not make itself absent");
+            }
+            postgres.set(Line::Up);
+            until(200, async || me.get(&classes).await).await;
+            until(201, async || sign_in(&node, &fresh).await).await;
+        }
+    });
+}
+
+#[test]
+fn a_node_that_starts_before_its_stores_is_not_ready_and_then_is() {
+    play(async |stage| {
+        let (postgres, redis) = relays(&stage).await;
+        postgres.set(Line::Cut);
+        redis.set(Line::Cut);
+        let url = format!("postgres://preau_app@{}/{}", postgres.address(), stage.database().name());
+        let redis_url = format!("redis://{}/0", redis.address());
+        let node = stage.cold_node(|config| {
+            config.database.url = SecretString::from(url);
+            config.redis.url = redis_url;
+        });
+        assert!(node.app.warm().await.is_err() && !node.app.is_ready());
+        let pupil = class(&stage).await.pupil("Lina Martin").await;
+        sign_in(&node, &pupil).await.expect(503);
+        postgres.set(Line::Up);
+        node.app.warm().await.unwrap();
+        assert!(node.app.is_ready());
+        until(201, async || sign_in(&node, &pupil).await).await;
+    });
+}
+
+#[test]
+fn without_redis_signing_in_refreshing_and_reading_go_on() {
+    play(async |stage| {
+        let (postgres, redis) = relays(&stage).await;
+        let node = behind(&stage, &postgres, &redis).await;
+        let class = class(&stage).await;
+        let pupil = class.pupil("Lina Martin").await;
+        let before = node.sign_in(&pupil).await;
+        for line in [Line::Cut, Line::Silent] {
+            redis.set(line);
+            for turn in 0..5 {
+                let begun = Instant::now();
+                let session = node.sign_in(&pupil).await;
+                let body = json!({ "refresh_token": session.refresh });
+                node.stranger().post("/api/v1/sessions/refresh", &body).await.expect(200);
+                let body = json!({ "refresh_token": before.refresh });
+                node.stranger().post("/api/v1/sessions/refresh", &body).await.expect(200);
+                let me = node.bearer(&session.access);
+                me.get(&class.school.url("classes")).await.expect(200);
+                me.get("/api/v1/home").await.expect(200);
+                me.delete("/api/v1/sessions/current").await.expect(204);
+                me.get(SESSIONS).await.refused(401, "unauthorized");
+                // The breaker opens after three calls: after that, nothing waits for Redis.
+                assert!(
+                    begun.elapsed() < Duration::from_secs(4),
+                    "{line:?}, turn {turn}: {:?}",
+                    begun.elapsed()
+                );
+            }
+            redis.set(Line::Up);
+            let begun = Instant::now();
+            while !node.app.cache.is_up().await {
+                assert!(begun.elapsed() < BACK, "Redis is back and is not used");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            node.sign_in(&pupil).await;
+        }
+    });
+}
+
+/// A change that was sent runs to its end although its client has gone.
+#[test]
+fn a_client_that_hangs_up_does_not_stop_what_it_asked_for() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let pupil = class(&stage).await.pupil("Lina Martin").await;
+        for delay_us in [0_u64, 200, 500, 1_000, 2_000, 4_000] {
+            let before = stage.count("SELECT count(*) FROM session_family").await;
+            let asked = tokio::time::timeout(Duration::from_micros(delay_us), sign_in(&node, &pupil)).await;
+            node.app.tasks.close();
+            node.app.tasks.wait().await;
+            node.app.tasks.reopen();
+            let after = stage.count("SELECT count(*) FROM session_family").await;
+            // Gone before anything was handed over, or done whole.
+            assert!(
+                after == before + 1 || (after == before && asked.is_err()),
+                "{delay_us} µs: {before} → {after}"
+            );
+        }
+    });
+}
