@@ -52,14 +52,14 @@ export async function person(browser, baseURL, { allow = [], ...options } = {}) 
   };
 }
 
-/** Signs in by the form, as a person does. */
-export async function signIn(page, account, { shared = false } = {}) {
-  await page.goto('/connexion');
+/** Signs in by the form: `at` is the address asked for, `to` where it leads. */
+export async function signIn(page, account, { shared = false, at = '/connexion', to = '/' } = {}) {
+  await page.goto(at);
   await page.getByLabel('Identifiant').fill(account.login);
   await page.getByLabel('Mot de passe', { exact: true }).fill(account.password);
   if (shared) await page.getByLabel('Appareil partagé').check();
   await page.getByRole('button', { name: 'Se connecter' }).click();
-  await page.waitForURL('/');
+  await page.waitForURL(to);
 }
 
 /** Until the program has taken over the page. */
@@ -83,8 +83,11 @@ export async function inspect(page, name) {
       assert.ok(over <= 0, `${name} scrolls sideways by ${over} px on ${device}`);
     }
   }
-  await page.setViewportSize(PHONE);
   await page.emulateMedia({ colorScheme: 'light' });
+  await page.setViewportSize({ width: 320, height: 640 }); // 1280 px at 400 % (WCAG 1.4.10)
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(over <= 0, `${name} scrolls sideways by ${over} px at 320 px`);
+  await page.setViewportSize(PHONE);
 }
 
 /** What this device keeps: databases, caches, keys and workers. */

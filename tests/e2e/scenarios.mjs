@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DESKTOP, SHOTS, inspect, kept, person, ready, signIn, stored, words } from './browser.mjs';
+import { DESKTOP, SHOTS, inspect, kept, person, ready, signIn, stored, until, words } from './browser.mjs';
 
 const HOME_BUDGET = 14_000;
 const NETWORK = [/ERR_INTERNET_DISCONNECTED/];
@@ -380,6 +380,34 @@ export const scenarios = [
     while (!(await gone())) assert.ok(Date.now() < end, 'the lost device is refused');
     await lost.leave();
     await mine.leave();
+  }],
+
+  ['an address asked for before signing in is reached after', async ({ browser, url, accounts }) => {
+    const { page, leave } = await person(browser, url);
+    const wanted = '/semaine/2026-11-24';
+    await signIn(page, having(accounts, 'pupil'), { at: wanted, to: wanted });
+    await ready(page);
+    await page.getByRole('heading', { level: 1, name: 'Semaine du 23' }).waitFor();
+    await leave();
+  }],
+
+  ['another account on the same device sees nothing of the first', async ({ browser, url, accounts }) => {
+    const { context, page, leave } = await person(browser, url, { allow: NETWORK });
+    const [first, second] = [having(accounts, 'pupil'), having(accounts, 'teacher')];
+    await signIn(page, first);
+    await ready(page);
+    await stored(page, 1);
+    await context.clearCookies(); // the session is over, without signing out
+    await signIn(page, second);
+    await ready(page);
+    const mine = await page.getByRole('heading', { level: 1 }).innerText();
+    await page.waitForSelector('link[rel=manifest]', { state: 'attached' });
+    await until(page, async () => (await indexedDB.databases()).length === 2);
+    await context.setOffline(true);
+    await page.reload();
+    await ready(page);
+    assert.equal(await page.getByRole('heading', { level: 1 }).innerText(), mine);
+    await leave();
   }],
 
   ['an ended access is renewed without a word', async ({ browser, url, accounts }) => {

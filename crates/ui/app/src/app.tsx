@@ -29,7 +29,9 @@ export function App({ store, sync }: { store: Store; sync: Sync }) {
   }, [state.url]);
 
   useEffect(() => {
-    if (state.signedOut) location.assign('/connexion?fin');
+    if (!state.signedOut) return;
+    const going = state.url === '/' ? '' : `&vers=${encodeURIComponent(state.url)}`;
+    location.assign(`/connexion?fin${going}`);
   }, [state.signedOut]);
 
   async function signOut(event: Event): Promise<void> {

@@ -24,7 +24,8 @@ async function idle(root: Element): Promise<void> {
 }
 
 function afterLoad(work: () => void): void {
-  const soon = (): void => void setTimeout(work, 1000);
+  // Spread over a few seconds: at nine o'clock everybody's page has just loaded.
+  const soon = (): void => void setTimeout(work, 1000 + Math.random() * 3000);
   if (document.readyState === 'complete') soon();
   else addEventListener('load', soon, { once: true });
 }
@@ -83,7 +84,7 @@ async function start(root: Element): Promise<void> {
     manifest();
     void serviceWorker().catch(() => undefined);
     if (home) void keepHome(home);
-    void sync.ahead();
+    if (mayKeep()) void sync.ahead();
   });
 }
 

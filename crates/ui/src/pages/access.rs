@@ -42,6 +42,17 @@ impl FormError {
     }
 }
 
+/// What the sign-in form holds, or held when it was sent. The password is never written back.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SignInForm<'a> {
+    /// The login.
+    pub login: &'a str,
+    /// Whether the device is shared.
+    pub shared: bool,
+    /// Where the person was going.
+    pub to: &'a str,
+}
+
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignInPage<'a> {
@@ -49,8 +60,7 @@ struct SignInPage<'a> {
     wide: bool,
     summary: Option<FormError>,
     notice: Option<&'a str>,
-    login: &'a str,
-    shared: bool,
+    form: SignInForm<'a>,
 }
 
 impl SignInPage<'_> {
@@ -59,24 +69,16 @@ impl SignInPage<'_> {
     }
 }
 
-/// The sign-in form, empty or back with what was wrong. The password is never written back.
+/// The sign-in form, empty or back with what was wrong.
 pub fn sign_in(
     site: &Site<'_>,
-    login: &str,
-    shared: bool,
+    form: SignInForm<'_>,
     notice: Option<&str>,
     error: Option<FormError>,
 ) -> Page {
     let w = site.lang.words();
     let title = if error.is_some() { w.page_error_title } else { w.page_sign_in };
-    Page::draw(&SignInPage {
-        frame: Frame::gate(site, title),
-        wide: false,
-        summary: error,
-        notice,
-        login,
-        shared,
-    })
+    Page::draw(&SignInPage { frame: Frame::gate(site, title), wide: false, summary: error, notice, form })
 }
 
 #[derive(Template)]

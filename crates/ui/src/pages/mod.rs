@@ -15,7 +15,7 @@ use axum::{
 };
 use chrono::{DateTime, NaiveDate, Utc};
 
-pub use access::{ActivationForm, FormError, activation, sign_in, terms};
+pub use access::{ActivationForm, FormError, SignInForm, activation, sign_in, terms};
 pub use day::day;
 pub use devices::{Device, devices};
 pub use status::{Health, error, status, wait};
@@ -115,7 +115,7 @@ impl IntoResponse for Page {
         headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
         headers.insert(
             "permissions-policy",
-            HeaderValue::from_static("camera=(), microphone=(), geolocation=(), interest-cohort=()"),
+            HeaderValue::from_static("camera=(), microphone=(), geolocation=()"),
         );
         if let Ok(policy) = HeaderValue::try_from(content_policy()) {
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);

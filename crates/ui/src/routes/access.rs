@@ -14,7 +14,7 @@ use preau_session::{Device, Why};
 use serde::Deserialize;
 
 use super::{
-    Sent, UiState, see_other,
+    Sent, UiState, onward, see_other,
     visitor::{clear, give},
 };
 use crate::{
@@ -32,10 +32,10 @@ fn device(headers: &HeaderMap, shared: bool) -> Device {
     Device { label: device_label(agent), trusted: !shared }
 }
 
-/// In, and to the day; or to the terms, if they changed.
-fn welcome(signed_in: &SignedIn) -> Response {
+/// In, and on to where one was going; or to the terms, if they changed.
+fn welcome(signed_in: &SignedIn, to: &str) -> Response {
     let terms = signed_in.gates.contains(&Gate::Terms);
-    let mut response = see_other(if terms { "/conditions" } else { "/" });
+    let mut response = see_other(if terms { "/conditions" } else { to });
     give(response.headers_mut(), &signed_in.grant);
     response
 }
@@ -53,12 +53,23 @@ pub(super) async fn show_sign_in(
     }
     let site = app.site(&headers);
     let w = site.lang.words();
-    let notice = match query.as_deref() {
-        Some("sortie") => Some(w.page_signed_out),
-        Some("fin") => Some(w.page_session_ended),
+    let query: SignInQuery =
+        serde_urlencoded::from_str(query.as_deref().unwrap_or_default()).unwrap_or_default();
+    let notice = match query {
+        SignInQuery { sortie: Some(_), .. } => Some(w.page_signed_out),
+        SignInQuery { fin: Some(_), .. } => Some(w.page_session_ended),
         _ => None,
     };
-    pages::sign_in(&site, "", false, notice, None).into_response()
+    let form = pages::SignInForm { to: onward(query.vers.as_deref()), ..pages::SignInForm::default() };
+    pages::sign_in(&site, form, notice, None).into_response()
+}
+
+/// Why one is at the door (`sortie`: signed out; `fin`: the session ended), and where one was going.
+#[derive(Default, Deserialize)]
+struct SignInQuery {
+    sortie: Option<String>,
+    fin: Option<String>,
+    vers: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -68,6 +79,7 @@ pub(super) struct SignInForm {
     #[serde(default)]
     password: String,
     shared_device: Option<String>,
+    vers: Option<String>,
 }
 
 /// Sign in by the form.
@@ -83,7 +95,8 @@ pub(super) async fn submit_sign_in(
     let site = app.site(&headers);
     let w = site.lang.words();
     let again = |status, error, wait: Option<u64>| {
-        let page = pages::sign_in(&site, &form.login, shared, None, Some(error)).status(status);
+        let shown = pages::SignInForm { login: &form.login, shared, to: onward(form.vers.as_deref()) };
+        let page = pages::sign_in(&site, shown, None, Some(error)).status(status);
         wait.into_iter().fold(page, pages::Page::retry_after).into_response()
     };
 
@@ -103,7 +116,7 @@ pub(super) async fn submit_sign_in(
         device: device(&headers, shared),
     };
     match app.identity.sign_in(with).await {
-        Ok(signed_in) => welcome(&signed_in),
+        Ok(signed_in) => welcome(&signed_in, onward(form.vers.as_deref())),
         Err(err) => match refusal(&app, &headers, err) {
             Ok((status, error, wait)) => again(status, error, wait),
             Err(problem) => app.explain(&headers, problem),
@@ -249,7 +262,7 @@ pub(super) async fn submit_activation(
         device: device(&headers, shared),
     };
     match app.identity.activate(with).await {
-        Ok(signed_in) => welcome(&signed_in),
+        Ok(signed_in) => welcome(&signed_in, "/"),
         Err(err) => match refusal(&app, &headers, err) {
             Ok((status, error, wait)) => again(status, error, wait),
             Err(problem) => app.explain(&headers, problem),

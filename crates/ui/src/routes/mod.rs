@@ -118,11 +118,70 @@ impl UiState {
 /// A form as it came: what cannot be read is explained in a page, like the rest.
 type Sent<T> = Result<Form<T>, FormRejection>;
 
+/// Where a person was going when the way in was shown: one of our own screens, or the day. Nothing else that an address
+/// may name is believed.
+fn onward(wanted: Option<&str>) -> &str {
+    let ours = |to: &&str| {
+        let plain = to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        plain && (to.starts_with("/semaine/") || *to == "/appareils")
+    };
+    wanted.filter(ours).unwrap_or("/")
+}
+
+/// The way in, for someone who was going `to` a screen.
+fn way_in(to: &str, ended: bool) -> Response {
+    let mut query = Vec::new();
+    if ended {
+        query.push("fin".to_owned());
+    }
+    if to != "/"
+        && let Ok(kept) = serde_urlencoded::to_string([("vers", to)])
+    {
+        query.push(kept);
+    }
+    let mark = if query.is_empty() { "" } else { "?" };
+    see_other(&format!("/connexion{mark}{}", query.join("&")))
+}
+
 /// Sends the browser elsewhere after a form, so that going back does not send the form again.
-fn see_other(to: &'static str) -> Response {
+fn see_other(to: &str) -> Response {
     let headers = [
-        (header::LOCATION, HeaderValue::from_static(to)),
+        (header::LOCATION, HeaderValue::try_from(to).unwrap_or(HeaderValue::from_static("/"))),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     (StatusCode::SEE_OTHER, headers).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_screens_are_gone_on_to() {
+        for ours in ["/semaine/2026-11-23", "/semaine/2026-11-23?ecole=a&personne=b", "/appareils"] {
+            assert_eq!(onward(Some(ours)), ours);
+        }
+        for other in [
+            "//evil.test",
+            "https://evil.test/semaine/",
+            "/semaine/\\evil",
+            "/deconnexion",
+            "/semaine/a\r\nb",
+            "",
+        ] {
+            assert_eq!(onward(Some(other)), "/");
+        }
+        assert_eq!(onward(None), "/");
+    }
+
+    #[test]
+    fn the_way_in_remembers_where_one_was_going() {
+        let to = |to, ended| way_in(to, ended).headers()[header::LOCATION].to_str().unwrap().to_owned();
+        assert_eq!(to("/", false), "/connexion");
+        assert_eq!(to("/", true), "/connexion?fin");
+        assert_eq!(
+            to("/semaine/2026-11-23?ecole=a&personne=b", false),
+            "/connexion?vers=%2Fsemaine%2F2026-11-23%3Fecole%3Da%26personne%3Db"
+        );
+    }
 }

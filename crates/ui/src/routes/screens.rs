@@ -3,7 +3,7 @@
 use axum::{
     Extension, Form,
     extract::{RawQuery, State},
-    http::HeaderMap,
+    http::{HeaderMap, Uri, uri::PathAndQuery},
     response::{IntoResponse, Response},
 };
 use chrono::NaiveDate;
@@ -12,7 +12,7 @@ use preau_kernel::{FamilyId, Identity, Limit};
 use preau_session::Why;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{Sent, UiState, see_other, visitor::Visitor};
+use super::{Sent, UiState, onward, see_other, visitor::Visitor, way_in};
 use crate::{
     pages::{self, Carried, Chosen, Device},
     view::{Home, Timetable},
@@ -33,11 +33,15 @@ impl UiState {
         &self,
         identity: &Identity,
         headers: &HeaderMap,
+        going: &Uri,
         draw: impl AsyncFnOnce(&Visitor) -> Result<Response, Problem>,
     ) -> Response {
         let visitor = match self.visitor(identity, headers).await {
             Ok(Some(visitor)) => visitor,
-            Ok(None) => return see_other("/connexion"),
+            Ok(None) => {
+                let wanted = going.path_and_query().map(PathAndQuery::as_str);
+                return way_in(onward(wanted), false);
+            }
             Err(problem) => return self.explain(headers, problem),
         };
         let drawn = draw(&visitor).await;
@@ -51,9 +55,10 @@ impl UiState {
 pub(super) async fn show_day(
     State(app): State<UiState>,
     Extension(identity): Extension<Identity>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    app.for_visitor(&identity, &headers, async |visitor| {
+    app.for_visitor(&identity, &headers, &uri, async |visitor| {
         let answer = (app.answers.home)(visitor.me.clone()).await?;
         let home: Home = read(&answer)?;
         Ok(pages::day(&app.site(&headers), &home, carried(&answer)).into_response())
@@ -81,9 +86,10 @@ pub(super) async fn show_week(
     Extension(identity): Extension<Identity>,
     at: Result<ValidPath<WeekPath>, Problem>,
     RawQuery(query): RawQuery,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    app.for_visitor(&identity, &headers, async |visitor| {
+    app.for_visitor(&identity, &headers, &uri, async |visitor| {
         let ValidPath(WeekPath { date }) = at?;
         let query: WeekQuery =
             serde_urlencoded::from_str(query.as_deref().unwrap_or_default()).unwrap_or_default();
@@ -110,9 +116,10 @@ pub(super) async fn show_devices(
     State(app): State<UiState>,
     Extension(identity): Extension<Identity>,
     RawQuery(query): RawQuery,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    app.for_visitor(&identity, &headers, async |visitor| {
+    app.for_visitor(&identity, &headers, &uri, async |visitor| {
         let answer = (app.answers.home)(visitor.me.clone()).await?;
         let home: Home = read(&answer)?;
         let me = &visitor.me;
@@ -146,10 +153,11 @@ pub(super) struct DeviceForm {
 pub(super) async fn submit_device_end(
     State(app): State<UiState>,
     Extension(identity): Extension<Identity>,
+    uri: Uri,
     headers: HeaderMap,
     form: Sent<DeviceForm>,
 ) -> Response {
-    app.for_visitor(&identity, &headers, async |visitor| {
+    app.for_visitor(&identity, &headers, &uri, async |visitor| {
         let Ok(Form(form)) = form else {
             return Err(Problem::bad_request("malformed-form", "the form is not complete"));
         };
