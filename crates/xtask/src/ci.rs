@@ -81,11 +81,6 @@ impl Gate {
             nextest.args(["nextest", "run", "--workspace", "--profile", "ci"]);
             sh::run(with_stores(place, stores, &mut nextest)?)
         })?;
-        self.step("every operation, fuzzed as five roles", || {
-            let mut fuzz = sh::command(place, "python");
-            fuzz.arg("tests/fuzz/run.py").env("PREAU_BIN", place.preau(run::FOLDER));
-            sh::run(with_stores(place, stores, &mut fuzz)?)
-        })?;
         self.step("what strangers send", || fuzz::fuzz(place, stores))?;
         self.step("browser tests", || {
             ui::install(place, &place.e2e(), "npm-e2e")?;
