@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::place::Place;
 use crate::prepare::Compile;
-use crate::{cargo, floors, licences, migrations, prepare, run, setup, sh, stores, ui};
+use crate::{cargo, floors, fuzz, licences, migrations, prepare, run, setup, sh, stores, ui};
 
 pub(crate) fn ci(place: &Place) -> Result<()> {
     let mut gate = Gate::default();
@@ -81,6 +81,7 @@ impl Gate {
             nextest.args(["nextest", "run", "--workspace", "--profile", "ci"]);
             sh::run(with_stores(place, stores, &mut nextest)?)
         })?;
+        self.step("what strangers send", || fuzz::fuzz(place, stores))?;
         self.step("browser tests", || {
             ui::install(place, &place.e2e(), "npm-e2e")?;
             let mut tests = sh::command(place, "node");

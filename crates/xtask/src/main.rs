@@ -9,6 +9,7 @@
 mod cargo;
 mod ci;
 mod floors;
+mod fuzz;
 mod licences;
 mod migrations;
 mod place;
@@ -70,6 +71,8 @@ enum Chore {
     Licences,
     /// Lint migrations/*.sql, then the schema that they make
     Migrations,
+    /// Let Schemathesis try the built program's API
+    Fuzz,
     /// Every check and test, cheapest first: the gate
     Ci,
     /// Every figure that the documents quote, into .local/bench.json
@@ -115,6 +118,11 @@ fn work(chore: Chore) -> anyhow::Result<()> {
         Chore::Migrations => {
             setup::setup(&place, setup::Purpose::Run)?;
             migrations::check(&place)
+        }
+        Chore::Fuzz => {
+            setup::setup(&place, setup::Purpose::Test)?;
+            run::build(&place)?;
+            fuzz::fuzz(&place, &stores::up(&place)?)
         }
         Chore::Ci => ci::ci(&place),
         Chore::Bench { rest } => run::bench(&place, &rest),
