@@ -345,8 +345,8 @@ async fn absent(world: &World, row: &RouteRow, target: Target) -> Ask {
 }
 
 /// All that a client sees of an answer.
-fn seen(answer: &Answer) -> (StatusCode, Vec<(String, Vec<u8>)>, Vec<u8>) {
-    let headers =
+fn seen(answer: &Answer) -> impl PartialEq + std::fmt::Debug + use<> {
+    let headers: Vec<(String, Vec<u8>)> =
         answer.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
     (answer.status, headers, answer.body.to_vec())
 }

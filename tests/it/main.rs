@@ -1,10 +1,16 @@
 //! One binary for all, so that it is linked once.
 
 mod bad_input;
+mod directory;
 mod every_route;
 mod failures;
 mod feeds;
+mod home;
+mod idempotency;
+mod jobs;
 mod journal;
+mod openapi;
 mod sessions;
 mod tenancy;
+mod timetable;
 mod world;

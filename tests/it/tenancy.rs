@@ -116,7 +116,8 @@ async fn faults(conn: &mut PgConnection) -> Vec<String> {
     .fetch_all(&mut *conn)
     .await
     .expect("a catalogue");
-    let rows: Vec<(String, String, String, String, bool, Option<String>, Option<String>)> = sqlx::query_as(
+    type Policy = (String, String, String, String, bool, Option<String>, Option<String>);
+    let rows: Vec<Policy> = sqlx::query_as(
         "SELECT tablename::text, policyname::text, permissive::text, cmd::text, roles = '{public}', qual, with_check
            FROM pg_policies WHERE schemaname = 'public' ORDER BY 1, 2",
     )
@@ -411,10 +412,7 @@ async fn one(db: &Db, scope: Scope, end: End) -> usize {
     match end {
         End::Cancel(microseconds) => {
             let work = look(db, scope, End::Commit);
-            match tokio::time::timeout(Duration::from_micros(microseconds), work).await {
-                Ok(came) => came,
-                Err(_) => 3,
-            }
+            tokio::time::timeout(Duration::from_micros(microseconds), work).await.unwrap_or(3)
         }
         End::Panic => {
             let db = db.clone();

@@ -117,6 +117,8 @@ async fn read<'a>(from: &mut (impl AsyncRead + Unpin), into: &'a mut [u8]) -> Op
     }
 }
 
+const TLS_REQUEST: u32 = 80_877_103;
+
 /// Follows the frames of PostgreSQL's protocol that a client sends, and counts those that execute. (Of Redis it counts
 /// nonsense, which nobody reads.)
 #[derive(Default)]
@@ -139,7 +141,8 @@ impl Frames {
                 break;
             }
             executes += u64::from(self.begun && self.held[at] == b'E');
-            self.begun = true;
+            // "May we speak TLS?" comes before the first frame, and has no letter either.
+            self.begun = self.begun || self.held.get(at + 4..end) != Some(&TLS_REQUEST.to_be_bytes());
             at = end;
         }
         self.held.drain(..at);
