@@ -39,7 +39,7 @@ impl FilesState {
 /// The files' routes, for administrators of the territory.
 pub fn routes(state: FilesState) -> Routes {
     Routes::new()
-        .add(Policy::territory_admin().priority(Priority::Background), routes!(create_upload))
+        .add(Policy::territory_admin().priority(Priority::Background).uploads(), routes!(create_upload))
         .with_state(state)
 }
 
