@@ -295,3 +295,26 @@ fn a_search_takes_anything() {
         assert_eq!(named["items"].as_array().unwrap().len(), 2, "both Martins");
     });
 }
+
+#[test]
+fn uploads_that_are_no_feed() {
+    play(async |stage| {
+        let node = stage.node_with(|config| config.files.upload_bytes = 100_000).await;
+        let territory = stage.territory("test").await;
+        let admin = node.signed_in(&territory.admin().await).await;
+        let url = format!("/api/v1/territories/{}/uploads", territory.id);
+        let send = async |media: &'static str, bytes: Vec<u8>| {
+            admin.send(Method::POST, &url, Some((media, Bytes::from(bytes)))).await
+        };
+        send("application/json", b"{}".to_vec()).await.refused(415, "upload-type");
+        send("image/svg+xml", b"<svg/>".to_vec()).await.refused(415, "upload-type");
+        send("application/zip", Vec::new()).await.refused(422, "upload-empty");
+        send("application/zip", vec![b'x'; 100_001]).await.refused(413, "body-too-large");
+        for table in ["upload", "upload_chunk"] {
+            assert_eq!(stage.count(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
+        }
+        let first = send("application/zip", vec![b'x'; 100_000]).await.expect(201).json();
+        assert_eq!(first["size_bytes"], 100_000);
+        assert_eq!(send("text/calendar", vec![b'x'; 100_000]).await.expect(201).json()["id"], first["id"]);
+    });
+}

@@ -284,7 +284,7 @@ fn whoever_may_does() {
                 let target = world.own_target(world.persona(actor)).await;
                 let ask = world.ask(row, &target).await;
                 if may == May::Browser && row.method != "GET" {
-                    // Forms are tried in sessions.rs; here, that none is taken from another site.
+                    // Forms are tried in pages.rs; here, that none is taken from another site.
                     let before = world.stage.fingerprint().await;
                     let answer = ask.by(&world.node.stranger().with("origin", "https://evil.example")).await;
                     assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", row.operation_id);

@@ -1,6 +1,9 @@
 //! A store goes away and comes back: what still works, what is said meanwhile, and that nobody restarts anything.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 use preau_tests::{Answer, Class, Line, Node, PASSWORD, Persona, Relay, Stage, play};
 use secrecy::SecretString;
@@ -168,6 +171,56 @@ fn a_client_that_hangs_up_does_not_stop_what_it_asked_for() {
                 after == before + 1 || (after == before && asked.is_err()),
                 "{delay_us} µs: {before} → {after}"
             );
+        }
+    });
+}
+
+/// PostgreSQL goes and comes while a hundred writes are sent again and again with their keys: a hundred effects.
+#[test]
+fn nothing_is_lost_or_done_twice_while_postgresql_goes_and_comes() {
+    play(async |stage| {
+        let (postgres, redis) = relays(&stage).await;
+        let node = behind(&stage, &postgres, &redis).await;
+        let territory = stage.territory("test").await;
+        let admin = node.signed_in(&territory.admin().await).await;
+        let url = format!("/api/v1/territories/{}/directory-imports", territory.id);
+        let done = AtomicBool::new(false);
+        let cutting = async {
+            let mut cuts = 0;
+            while !done.load(Ordering::SeqCst) {
+                // Cut in the middle of what is being carried, whatever that is.
+                let statements = postgres.statements();
+                while postgres.statements() < statements + 7 && !done.load(Ordering::SeqCst) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                postgres.set(Line::Cut);
+                tokio::task::yield_now().await;
+                postgres.set(Line::Up);
+                cuts += 1;
+            }
+            cuts
+        };
+        let writing = async {
+            for number in 0..100 {
+                let client = admin.clone().with("idempotency-key", &format!("ecriture-{number}"));
+                let body = json!({ "upload_id": uuid::Uuid::from_u128(number) });
+                let begun = Instant::now();
+                loop {
+                    let answer = client.post(&url, &body).await;
+                    match answer.status.as_u16() {
+                        202 => break,
+                        409 | 429 | 503 => tokio::time::sleep(Duration::from_millis(2)).await,
+                        _ => panic!("{}: {} {}", answer.asked(), answer.status, answer.code()),
+                    }
+                    assert!(begun.elapsed() < BACK, "write {number} is never answered");
+                }
+            }
+            done.store(true, Ordering::SeqCst);
+        };
+        let (cuts, ()) = futures::join!(cutting, writing);
+        assert!(cuts >= 10, "{cuts} cuts");
+        for table in ["job", "idempotency", "journal"] {
+            assert_eq!(stage.count(&format!("SELECT count(*) FROM {table}")).await, 100, "{table}");
         }
     });
 }

@@ -10,6 +10,7 @@ mod idempotency;
 mod jobs;
 mod journal;
 mod openapi;
+mod pages;
 mod sessions;
 mod tenancy;
 mod timetable;
