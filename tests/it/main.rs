@@ -6,6 +6,7 @@ mod every_route;
 mod failures;
 mod feeds;
 mod home;
+mod hostile_files;
 mod idempotency;
 mod jobs;
 mod journal;
