@@ -194,10 +194,10 @@ fn delivery(folder: &Path, pupils: &[(u32, &str)], with_staff: bool) {
         let mut xml = String::from("<ficAlimMENESR>\n<!-- codeAcademieExport=\"13\" -->\n");
         for (id, attributes) in objects {
             let name = if category == "EtabEducNat" { "categorieStructure" } else { "categoriePersonne" };
-            write!(
+            writeln!(
                 xml,
                 "<addRequest><operationalAttributes><attr name=\"{name}\"><value>{category}</value></attr>\
-                 </operationalAttributes><identifier><id>{id}</id></identifier><attributes>{attributes}</attributes></addRequest>\n"
+                 </operationalAttributes><identifier><id>{id}</id></identifier><attributes>{attributes}</attributes></addRequest>"
             )
             .unwrap();
         }
