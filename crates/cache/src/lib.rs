@@ -217,11 +217,15 @@ impl Cache {
         let client = match &*self.server {
             Server::Single { client, .. } | Server::Cluster { seed: client, .. } => client,
         };
-        let mut pubsub = tokio::time::timeout(self.deadline, client.get_async_pubsub())
+        let subscribing = async {
+            let mut pubsub = client.get_async_pubsub().await?;
+            pubsub.subscribe(self.key(channel)).await?;
+            Ok::<_, RedisError>(pubsub)
+        };
+        let pubsub = tokio::time::timeout(self.deadline, subscribing)
             .await
             .map_err(|_| CacheError::Unavailable)?
             .map_err(|_| CacheError::Unavailable)?;
-        pubsub.subscribe(self.key(channel)).await.map_err(|_| CacheError::Unavailable)?;
         Ok(pubsub.into_on_message().filter_map(async |message| message.get_payload::<String>().ok()))
     }
 

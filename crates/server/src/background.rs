@@ -9,12 +9,13 @@ use preau_kernel::SchoolId;
 use crate::App;
 
 const REVOCATIONS_EVERY: Duration = Duration::from_secs(1);
+const READING: Duration = Duration::from_secs(5);
 const KEYS_EVERY: Duration = Duration::from_secs(60);
 /// While something cannot be read, or a subscription is lost.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Starts the loops on the app's tracker; they end when it stops.
-pub(crate) fn start(app: &App) {
+pub fn start(app: &App) {
     let stop = app.stop.clone();
     let (a, b, c) = (app.clone(), app.clone(), app.clone());
     app.tasks.spawn(stop.clone().run_until_cancelled_owned(async move { re_read_revocations(&a).await }));
@@ -28,9 +29,14 @@ async fn re_read_revocations(app: &App) {
         let mut hints = app.cache.subscribe(keys::REVOKED).await.ok().map(Box::pin);
         let subscribed_at = tokio::time::Instant::now();
         loop {
-            if let Err(error) = app.revoked.refresh(&app.db).await {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(error, "revocations could not be read");
+            // Bounded: a connection that falls silent in the middle must not keep this node from the news.
+            match tokio::time::timeout(READING, app.revoked.refresh(&app.db)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(error, "revocations could not be read");
+                }
+                Err(_) => tracing::warn!("revocations were not read in time"),
             }
             match &mut hints {
                 Some(stream) => {
