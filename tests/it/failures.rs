@@ -224,3 +224,36 @@ fn nothing_is_lost_or_done_twice_while_postgresql_goes_and_comes() {
         }
     });
 }
+
+/// Whoever signs out here is refused on every node within two seconds, whatever Redis does.
+#[test]
+fn a_sign_out_reaches_every_node_within_two_seconds() {
+    play(async |stage| {
+        let (postgres, redis) = relays(&stage).await;
+        let mut nodes = Vec::new();
+        for _ in 0..3 {
+            let node = behind(&stage, &postgres, &redis).await;
+            preau_server::start_background(&node.app);
+            nodes.push(node);
+        }
+        let pupil = class(&stage).await.pupil("Lina Martin").await;
+        for line in [Line::Up, Line::Cut, Line::Silent, Line::Up] {
+            redis.set(line);
+            for turn in 0..3 {
+                let session = nodes[0].sign_in(&pupil).await;
+                for node in &nodes {
+                    node.bearer(&session.access).get(SESSIONS).await.expect(200);
+                }
+                nodes[turn].bearer(&session.access).delete("/api/v1/sessions/current").await.expect(204);
+                let begun = Instant::now();
+                for node in &nodes {
+                    let me = node.bearer(&session.access);
+                    while me.get(SESSIONS).await.status != 401 {
+                        assert!(begun.elapsed() < Duration::from_secs(2), "{line:?}, turn {turn}");
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                }
+            }
+        }
+    });
+}
