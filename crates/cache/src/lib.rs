@@ -113,7 +113,12 @@ impl Cache {
     ///
     /// # Errors
     /// Any [`CacheError`]; never later than the deadline.
-    pub async fn script<T: FromRedisValue>(&self, script: &Script, key: &str, args: &[&str]) -> Result<T, CacheError> {
+    pub async fn script<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        key: &str,
+        args: &[&str],
+    ) -> Result<T, CacheError> {
         let mut call = script.prepare_invoke();
         call.key(key);
         for arg in args {
@@ -138,7 +143,13 @@ impl Cache {
     ///
     /// # Errors
     /// Any [`CacheError`].
-    pub async fn hash_set(&self, key: &str, field: &str, value: &str, life: Duration) -> Result<(), CacheError> {
+    pub async fn hash_set(
+        &self,
+        key: &str,
+        field: &str,
+        value: &str,
+        life: Duration,
+    ) -> Result<(), CacheError> {
         self.script(&HASH_SET, key, &[field, value, &life.as_secs().to_string()]).await
     }
 
@@ -213,7 +224,10 @@ impl Cache {
     ///
     /// # Errors
     /// [`CacheError::Unavailable`] when Redis cannot be reached.
-    pub async fn subscribe(&self, channel: &str) -> Result<impl Stream<Item = String> + Send + use<>, CacheError> {
+    pub async fn subscribe(
+        &self,
+        channel: &str,
+    ) -> Result<impl Stream<Item = String> + Send + use<>, CacheError> {
         let client = match &*self.server {
             Server::Single { client, .. } | Server::Cluster { seed: client, .. } => client,
         };
@@ -271,7 +285,9 @@ impl Cache {
                 let mut slot = connection.lock().await;
                 match &*slot {
                     Some(ready) => Ok(Connection::Cluster(ready.clone())),
-                    None => Ok(Connection::Cluster(slot.insert(client.get_async_connection().await?).clone())),
+                    None => {
+                        Ok(Connection::Cluster(slot.insert(client.get_async_connection().await?).clone()))
+                    }
                 }
             }
         }
@@ -320,7 +336,9 @@ fn is_of_the_command(err: &RedisError) -> bool {
         || err.is_connection_dropped()
         || err.is_connection_refusal()
         || err.is_cluster_error()
-        || err.code().is_some_and(|code| matches!(code, "LOADING" | "MASTERDOWN" | "TRYAGAIN" | "CLUSTERDOWN")))
+        || err
+            .code()
+            .is_some_and(|code| matches!(code, "LOADING" | "MASTERDOWN" | "TRYAGAIN" | "CLUSTERDOWN")))
 }
 
 impl std::fmt::Debug for Cache {

@@ -155,7 +155,12 @@ impl KeyRing {
             .collect()
     }
 
-    async fn add(&self, tx: &mut crate::LookupTx, purpose: Purpose, now: DateTime<Utc>) -> Result<(), DbError> {
+    async fn add(
+        &self,
+        tx: &mut crate::LookupTx,
+        purpose: Purpose,
+        now: DateTime<Utc>,
+    ) -> Result<(), DbError> {
         let kid: Uuid = self.clock.mint();
         let sealed = self.master.seal(kid, &random()?)?;
         sqlx::query!(

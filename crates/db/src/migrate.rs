@@ -36,7 +36,9 @@ pub async fn migrate(owner_url: &str) -> Result<usize, MigrateError> {
     let step = Duration::from_millis(250);
     let mut waited = Duration::ZERO;
     loop {
-        let mine = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "mine!""#, LOCK).fetch_one(&mut conn).await?;
+        let mine = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "mine!""#, LOCK)
+            .fetch_one(&mut conn)
+            .await?;
         if mine {
             break;
         }

@@ -77,10 +77,8 @@ impl Db {
                 })
             })
             .connect_lazy_with(options);
-        let schools = moka::future::Cache::builder()
-            .max_capacity(20_000)
-            .time_to_live(Duration::from_secs(60))
-            .build();
+        let schools =
+            moka::future::Cache::builder().max_capacity(20_000).time_to_live(Duration::from_secs(60)).build();
         Ok(Self { pool, schools })
     }
 
@@ -145,9 +143,11 @@ impl Db {
     /// Any [`DbError`].
     pub async fn territories(&self) -> Result<Vec<TerritoryId>, DbError> {
         let mut tx = self.lookup().await?;
-        let ids = sqlx::query_scalar!(r#"SELECT territory_id AS "id: TerritoryId" FROM territory ORDER BY territory_id"#)
-            .fetch_all(tx.conn())
-            .await?;
+        let ids = sqlx::query_scalar!(
+            r#"SELECT territory_id AS "id: TerritoryId" FROM territory ORDER BY territory_id"#
+        )
+        .fetch_all(tx.conn())
+        .await?;
         tx.commit().await?;
         Ok(ids)
     }

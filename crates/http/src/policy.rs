@@ -113,12 +113,8 @@ pub(crate) async fn enforce(
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let by_cookie = matches!(identity, Identity::Known(_, Carrier::Cookie));
     if changes && (by_cookie || row.who == Who::Browser) && !same_origin(&request, &gate) {
-        return Problem::new(
-            StatusCode::FORBIDDEN,
-            "foreign-origin",
-            "the request comes from another site",
-        )
-        .into_response();
+        return Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "the request comes from another site")
+            .into_response();
     }
     match admit(&row, &gate, &identity, &path).await {
         Ok(Admitted::AsIs) => {}

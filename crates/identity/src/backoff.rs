@@ -71,7 +71,9 @@ impl Backoff {
                 }
                 None
             }
-            None => queries::locked_until(&mut tx, identifier).await?.and_then(|until| (until - now).to_std().ok()),
+            None => queries::locked_until(&mut tx, identifier)
+                .await?
+                .and_then(|until| (until - now).to_std().ok()),
         };
         tx.commit().await?;
         Ok(left)

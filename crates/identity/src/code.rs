@@ -15,7 +15,13 @@ impl ActivationCode {
     pub fn generate() -> Option<Self> {
         let mut random = [0; LENGTH];
         getrandom::fill(&mut random).ok()?;
-        Some(Self(random.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 31))).map(|c| char::from(*c)).collect()))
+        Some(Self(
+            random
+                .iter()
+                .filter_map(|byte| ALPHABET.get(usize::from(byte & 31)))
+                .map(|c| char::from(*c))
+                .collect(),
+        ))
     }
 
     /// Reads what a person typed: case, spaces and dashes do not matter, O is 0, I and L are 1.
@@ -38,7 +44,8 @@ impl ActivationCode {
 
     /// For paper.
     pub fn printed(&self) -> String {
-        let groups: Vec<&str> = [self.0.get(..5), self.0.get(5..10), self.0.get(10..)].into_iter().flatten().collect();
+        let groups: Vec<&str> =
+            [self.0.get(..5), self.0.get(5..10), self.0.get(10..)].into_iter().flatten().collect();
         groups.join("-")
     }
 

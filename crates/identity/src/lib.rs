@@ -105,18 +105,26 @@ impl From<Error> for Problem {
         const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
         match err {
             Error::BadCredentials => Self::new(UNAUTHORIZED, "bad-credentials", "login or password is wrong"),
-            Error::BadActivation => Self::new(UNAUTHORIZED, "bad-activation", "login or code is wrong, or was used"),
-            Error::Blocked => Self::new(StatusCode::FORBIDDEN, "account-blocked", "this account is blocked"),
-            Error::TooManyAttempts(wait) => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "too many attempts for this login")
-                    .retry_after(wait)
+            Error::BadActivation => {
+                Self::new(UNAUTHORIZED, "bad-activation", "login or code is wrong, or was used")
             }
-            Error::PasswordRefused(why) => Self::unprocessable("password-refused", "the password breaks the rules")
-                .with_errors(why.into_iter().map(FieldError::from).collect()),
+            Error::Blocked => Self::new(StatusCode::FORBIDDEN, "account-blocked", "this account is blocked"),
+            Error::TooManyAttempts(wait) => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-attempts",
+                "too many attempts for this login",
+            )
+            .retry_after(wait),
+            Error::PasswordRefused(why) => {
+                Self::unprocessable("password-refused", "the password breaks the rules")
+                    .with_errors(why.into_iter().map(FieldError::from).collect())
+            }
             Error::TermsNotAccepted => {
                 Self::unprocessable("terms-not-accepted", "the terms in force must be accepted")
             }
-            Error::AlreadyActive => Self::new(StatusCode::CONFLICT, "already-active", "the account is active already"),
+            Error::AlreadyActive => {
+                Self::new(StatusCode::CONFLICT, "already-active", "the account is active already")
+            }
             Error::NotFound => Self::not_found(),
             Error::SessionEnded => Self::new(UNAUTHORIZED, "session-ended", "sign in again"),
             Error::Hash(HashRefused::Full(wait)) => Self::overloaded(wait.max(Duration::from_secs(1))),

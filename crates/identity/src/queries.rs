@@ -40,7 +40,11 @@ pub(crate) async fn secrets(tx: &mut PersonTx, now: DateTime<Utc>) -> Result<Opt
 }
 
 /// Uses the code up; false when another request has just done so.
-pub(crate) async fn use_code(tx: &mut PersonTx, code_hash: &[u8], now: DateTime<Utc>) -> Result<bool, DbError> {
+pub(crate) async fn use_code(
+    tx: &mut PersonTx,
+    code_hash: &[u8],
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
     let person = tx.person();
     let done = sqlx::query!(
         "UPDATE activation_code SET used_at = $3
@@ -155,7 +159,10 @@ pub(crate) async fn put_code(
     Ok(())
 }
 
-pub(crate) async fn locked_until(tx: &mut LookupTx, identifier: &[u8]) -> Result<Option<DateTime<Utc>>, DbError> {
+pub(crate) async fn locked_until(
+    tx: &mut LookupTx,
+    identifier: &[u8],
+) -> Result<Option<DateTime<Utc>>, DbError> {
     Ok(sqlx::query_scalar!("SELECT locked_until FROM sign_in_failure WHERE identifier_hash = $1", identifier)
         .fetch_optional(tx.conn())
         .await?
@@ -186,15 +193,25 @@ pub(crate) async fn add_failure(
     .await?)
 }
 
-pub(crate) async fn lock_until(tx: &mut LookupTx, identifier: &[u8], until: DateTime<Utc>) -> Result<(), DbError> {
-    sqlx::query!("UPDATE sign_in_failure SET locked_until = $2 WHERE identifier_hash = $1", identifier, until)
-        .execute(tx.conn())
-        .await?;
+pub(crate) async fn lock_until(
+    tx: &mut LookupTx,
+    identifier: &[u8],
+    until: DateTime<Utc>,
+) -> Result<(), DbError> {
+    sqlx::query!(
+        "UPDATE sign_in_failure SET locked_until = $2 WHERE identifier_hash = $1",
+        identifier,
+        until
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 
 pub(crate) async fn forget_failures(db: &Db, identifier: &[u8]) -> Result<(), DbError> {
     let mut tx = db.lookup().await?;
-    sqlx::query!("DELETE FROM sign_in_failure WHERE identifier_hash = $1", identifier).execute(tx.conn()).await?;
+    sqlx::query!("DELETE FROM sign_in_failure WHERE identifier_hash = $1", identifier)
+        .execute(tx.conn())
+        .await?;
     tx.commit().await
 }

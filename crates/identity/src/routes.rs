@@ -6,7 +6,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use preau_http::{Cursors, InSchool, ListQuery, Me, Policy, Problem, Reply, Routes, ValidJson, ValidPath, ValidQuery};
+use preau_http::{
+    Cursors, InSchool, ListQuery, Me, Policy, Problem, Reply, Routes, ValidJson, ValidPath, ValidQuery,
+};
 use preau_kernel::{FamilyId, Page, PersonId, Priority, Role, SchoolId};
 use preau_session::{Device, Grant, Why, cookies};
 use serde::{Deserialize, Serialize};
@@ -189,7 +191,8 @@ async fn refresh_session(
     ValidJson(body): ValidJson<RefreshSession>,
 ) -> Result<Response, Problem> {
     let in_body = body.refresh_token.is_some();
-    let presented = body.refresh_token.or_else(|| cookies::read(&headers, cookies::REFRESH).map(str::to_owned));
+    let presented =
+        body.refresh_token.or_else(|| cookies::read(&headers, cookies::REFRESH).map(str::to_owned));
     let outcome = match presented {
         Some(presented) => identity.sessions().refresh(&presented).await.map_err(Error::from),
         None => Err(Error::SessionEnded),
@@ -330,7 +333,8 @@ async fn create_activation_code(
     ValidPath(at): ValidPath<CodePath>,
 ) -> Result<(StatusCode, Reply<ActivationCodeMade>), Problem> {
     let made = identity.make_code(&member, at.person_id).await?;
-    let body = ActivationCodeMade { login: made.login, code: made.code.printed(), expires_at: made.expires_at };
+    let body =
+        ActivationCodeMade { login: made.login, code: made.code.printed(), expires_at: made.expires_at };
     Ok((StatusCode::CREATED, Reply(body)))
 }
 

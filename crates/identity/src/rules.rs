@@ -9,7 +9,9 @@ use preau_kernel::{Role, RoleSet};
 pub fn login_name(typed: &str) -> Option<String> {
     let name = typed.trim().to_lowercase();
     let fits = (2..=80).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-');
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-');
     fits.then_some(name)
 }
 
@@ -41,10 +43,11 @@ impl From<Refusal> for FieldError {
 /// Characters a password needs: 12 for those who work in a school, 8 for the others, whom throttling protects
 /// (CNIL 2022-100).
 pub fn least_length(roles: RoleSet, territory_admin: bool) -> usize {
-    let works_there = territory_admin || roles.iter().any(|role| match role {
-        Role::Teacher | Role::Staff | Role::SchoolAdmin => true,
-        Role::Pupil | Role::Guardian => false,
-    });
+    let works_there = territory_admin
+        || roles.iter().any(|role| match role {
+            Role::Teacher | Role::Staff | Role::SchoolAdmin => true,
+            Role::Pupil | Role::Guardian => false,
+        });
     if works_there { 12 } else { 8 }
 }
 
@@ -77,17 +80,25 @@ const FREE_FAILURES: u32 = 5;
 pub fn wait_after(failures: u32) -> Duration {
     match failures.checked_sub(FREE_FAILURES) {
         None => Duration::ZERO,
-        Some(beyond) => Duration::from_secs(15_u64.saturating_mul(2_u64.saturating_pow(beyond.min(10))).min(900)),
+        Some(beyond) => {
+            Duration::from_secs(15_u64.saturating_mul(2_u64.saturating_pow(beyond.min(10))).min(900))
+        }
     }
 }
 
 /// What a person will recognise a device by, from its `User-Agent`: a browser and a system, nothing finer.
 pub fn device_label(user_agent: &str) -> String {
     let has = |word: &str| user_agent.contains(word);
-    let browser = [("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrom", "Chrome"), ("Safari", "Safari")]
-        .into_iter()
-        .find(|(mark, _)| has(mark))
-        .map(|(_, name)| name);
+    let browser = [
+        ("Edg", "Edge"),
+        ("OPR", "Opera"),
+        ("Firefox", "Firefox"),
+        ("Chrom", "Chrome"),
+        ("Safari", "Safari"),
+    ]
+    .into_iter()
+    .find(|(mark, _)| has(mark))
+    .map(|(_, name)| name);
     let system = [
         ("Android", "Android"),
         ("iPhone", "iPhone"),
@@ -122,7 +133,10 @@ mod tests {
     #[test]
     fn passwords_have_a_length_and_no_composition() {
         assert!(password("cheval batterie agrafe lune", 12, &[]).is_ok());
-        assert_eq!(password("azerty", 8, &[]).unwrap_err(), [Refusal::TooShort { least: 8 }, Refusal::TooCommon]);
+        assert_eq!(
+            password("azerty", 8, &[]).unwrap_err(),
+            [Refusal::TooShort { least: 8 }, Refusal::TooCommon]
+        );
         assert_eq!(password("motdepasse123", 12, &[]).unwrap_err(), [Refusal::TooCommon]);
         assert_eq!(password(&"é".repeat(129), 8, &[]).unwrap_err(), [Refusal::TooLong]);
         assert_eq!(password("camilledupont", 8, &["camille", "dupont"]).unwrap_err(), [Refusal::TooCommon]);
@@ -149,7 +163,8 @@ mod tests {
 
     #[test]
     fn devices_are_told_apart_coarsely() {
-        let chrome = "Mozilla/5.0 (Linux; Android 13; SM-A127F) AppleWebKit/537.36 Chrome/120.0 Mobile Safari/537.36";
+        let chrome =
+            "Mozilla/5.0 (Linux; Android 13; SM-A127F) AppleWebKit/537.36 Chrome/120.0 Mobile Safari/537.36";
         assert_eq!(device_label(chrome), "Chrome, Android");
         assert_eq!(device_label("curl/8.0"), "Application");
     }

@@ -148,7 +148,8 @@ impl Identity {
     /// [`Error::NotFound`] for whoever the member may not do this for; [`Error::AlreadyActive`].
     pub async fn make_code(&self, member: &Member, person: PersonId) -> Result<MadeCode, Error> {
         let mut tx = self.db.in_school(member).await?;
-        let may = queries::may_make_code(&mut tx, member.person(), member.is(Role::SchoolAdmin), person).await?;
+        let may =
+            queries::may_make_code(&mut tx, member.person(), member.is(Role::SchoolAdmin), person).await?;
         if !may {
             return Err(Error::NotFound);
         }
@@ -252,7 +253,8 @@ impl Identity {
     /// Who has this login name, and their secrets. The same statements run for a name that nobody has.
     async fn look_up(&self, name: &str) -> Result<(PersonId, Option<queries::Secrets>), Error> {
         let mut tx = self.db.lookup().await?;
-        let person = queries::person_of_login(&mut tx, name).await?.unwrap_or(PersonId::from(uuid::Uuid::nil()));
+        let person =
+            queries::person_of_login(&mut tx, name).await?.unwrap_or(PersonId::from(uuid::Uuid::nil()));
         let mut tx = tx.into_person(person).await?;
         let secrets = queries::secrets(&mut tx, self.clock.now()).await?;
         tx.commit().await?;

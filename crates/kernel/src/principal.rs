@@ -99,12 +99,19 @@ impl Principal {
     /// One proof a school, for the pages that gather them all.
     pub fn members(&self) -> impl Iterator<Item = Member> {
         let person = self.0.person;
-        self.0.memberships.iter().map(move |m| Member { school: m.school, asked: m.school, person, roles: m.roles })
+        self.0.memberships.iter().map(move |m| Member {
+            school: m.school,
+            asked: m.school,
+            person,
+            roles: m.roles,
+        })
     }
 
     /// The proof that this person administers its territory, if so.
     pub fn territory_admin(&self) -> Option<TerritoryAdmin> {
-        self.0.territory_admin.then_some(TerritoryAdmin { territory: self.0.territory, person: self.0.person })
+        self.0
+            .territory_admin
+            .then_some(TerritoryAdmin { territory: self.0.territory, person: self.0.person })
     }
 }
 

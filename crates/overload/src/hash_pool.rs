@@ -194,9 +194,8 @@ fn work(shared: &Shared) {
                 Some(matches) => Outcome::Verified(matches),
                 None => Outcome::Unacceptable,
             },
-            Work::Hash(salt) => {
-                encode(&shared.config.params, &job.password, salt, &mut arena).map_or(Outcome::Unacceptable, Outcome::Hashed)
-            }
+            Work::Hash(salt) => encode(&shared.config.params, &job.password, salt, &mut arena)
+                .map_or(Outcome::Unacceptable, Outcome::Hashed),
         };
         let took = started.elapsed().as_secs_f64();
         {
@@ -240,7 +239,13 @@ fn encode(params: &Params, password: &[u8], salt: &[u8; 16], arena: &mut Vec<Blo
     Some(hash.to_string())
 }
 
-fn compute(params: &Params, password: &[u8], salt: &[u8], output: &mut [u8], arena: &mut Vec<Block>) -> Option<()> {
+fn compute(
+    params: &Params,
+    password: &[u8],
+    salt: &[u8],
+    output: &mut [u8],
+    arena: &mut Vec<Block>,
+) -> Option<()> {
     if arena.len() < params.block_count() {
         arena.resize(params.block_count(), Block::default());
     }

@@ -88,7 +88,8 @@ impl App {
             clock.clone(),
             master.derive("refresh chain"),
         );
-        let backoff = Backoff::new(cache.clone(), db.clone(), clock.clone(), master.derive("identifier hash"));
+        let backoff =
+            Backoff::new(cache.clone(), db.clone(), clock.clone(), master.derive("identifier hash"));
         let identity = Identity::new(db.clone(), clock.clone(), hashes.clone(), sessions, backoff);
         let generations = Generations::new();
         let contexts = Contexts::new(db.clone(), generations.clone(), CONTEXTS);

@@ -59,14 +59,18 @@ struct Cost {
 /// # Errors
 /// A database that cannot be reached.
 pub async fn transactions(config: Config, n: u32) -> anyhow::Result<()> {
-    const READ: &str = "SELECT name FROM class WHERE school_id = '00000000-0000-0000-0000-000000000000' LIMIT 1";
+    const READ: &str =
+        "SELECT name FROM class WHERE school_id = '00000000-0000-0000-0000-000000000000' LIMIT 1";
     const SET: &str = "BEGIN; SET LOCAL app.school_id = '00000000-0000-0000-0000-000000000000'";
-    let mut conn = PgConnection::connect(config.database.url.expose_secret()).await.context("database.url")?;
+    let mut conn =
+        PgConnection::connect(config.database.url.expose_secret()).await.context("database.url")?;
     let pid: i32 = sqlx::query_scalar!(r#"SELECT pg_backend_pid() AS "pid!""#).fetch_one(&mut conn).await?;
     let rounds = 5;
     let each = (n / rounds).max(1);
     let mut costs = Vec::new();
-    for (kind, begin) in [("autocommit", None), ("transaction", Some("BEGIN")), ("transaction_with_scope", Some(SET))] {
+    for (kind, begin) in
+        [("autocommit", None), ("transaction", Some("BEGIN")), ("transaction_with_scope", Some(SET))]
+    {
         let (mut client, mut backend, mut wall) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..rounds {
             let before = (own_cpu_us()?, process_cpu_us(pid)?, std::time::Instant::now());
@@ -109,8 +113,10 @@ fn process_cpu_us(pid: i32) -> anyhow::Result<f64> {
 
 /// User and system time of a process, in microseconds: fields 14 and 15, in hundredths of a second.
 fn cpu_us_of(path: &str) -> anyhow::Result<f64> {
-    let stat = std::fs::read_to_string(path).with_context(|| format!("{path}: PostgreSQL must run on this machine"))?;
+    let stat = std::fs::read_to_string(path)
+        .with_context(|| format!("{path}: PostgreSQL must run on this machine"))?;
     let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: u32 = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
+    let ticks: u32 =
+        after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
     Ok(f64::from(ticks) * 10_000.0)
 }

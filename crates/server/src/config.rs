@@ -98,7 +98,9 @@ pub enum ConfigError {
     #[error("{0}")]
     Unreadable(#[from] Box<figment::Error>),
     /// The door is narrower than what it guards.
-    #[error("http.in_flight ({in_flight}) must be above database.max_connections ({pool}), or the pool is never full")]
+    #[error(
+        "http.in_flight ({in_flight}) must be above database.max_connections ({pool}), or the pool is never full"
+    )]
     DoorNarrowerThanPool {
         /// Requests in flight.
         in_flight: usize,

@@ -85,7 +85,8 @@ fn pages(app: &App) -> UiState {
 pub(crate) fn router(app: &App) -> (Router, Vec<RouteRow>) {
     let pages = pages(app);
     let (router, paths, table) = all(app, &pages).into_parts();
-    let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", document(paths, &table));
+    let docs =
+        utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", document(paths, &table));
     let lost = async move |uri: Uri, headers: HeaderMap| preau_ui::not_found(&pages, &uri, &headers);
     #[expect(clippy::disallowed_methods, reason = "the composition root owns the one fallback")]
     let router = router.merge(docs).fallback(lost);

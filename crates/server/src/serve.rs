@@ -73,7 +73,8 @@ pub async fn work(app: App, metrics: PrometheusHandle) -> anyhow::Result<()> {
     worker::start(&app);
     let stop = tokio_util::sync::CancellationToken::new();
     let header_timeout = Duration::from_millis(http.header_timeout_ms);
-    let answering = app.tasks.spawn(accept(probes, probe_router(app.clone(), metrics), 64, header_timeout, stop.clone()));
+    let answering =
+        app.tasks.spawn(accept(probes, probe_router(app.clone(), metrics), 64, header_timeout, stop.clone()));
     tracing::info!(probes = %http.probe_listen, "working");
     stop_signal().await;
     stop.cancel();

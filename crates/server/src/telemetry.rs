@@ -14,7 +14,9 @@ pub fn log(config: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.filter).context("log.filter")?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let outcome = match config.format.as_str() {
-        "json" => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+        "json" => {
+            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+        }
         _ => builder.try_init(),
     };
     outcome.map_err(|err| anyhow::anyhow!("log: {err}"))

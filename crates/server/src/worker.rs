@@ -81,7 +81,9 @@ pub(crate) async fn deliver(app: &App, school: SchoolId) -> Result<(), DbError> 
             match hand_over(app, school, event).await {
                 Ok(()) => delivered.push(event.id),
                 // Due again when its lease ends.
-                Err(_) => tracing::debug!(topic = event.topic, attempts = event.attempts, "delivery was put off"),
+                Err(_) => {
+                    tracing::debug!(topic = event.topic, attempts = event.attempts, "delivery was put off")
+                }
             }
         }
         if !delivered.is_empty() {
@@ -98,7 +100,9 @@ pub(crate) async fn deliver(app: &App, school: SchoolId) -> Result<(), DbError> 
 /// Gives an event to whom it concerns. Twice does no harm: a node that is told again drops an empty cache.
 async fn hand_over(app: &App, school: SchoolId, event: &outbox::Event) -> Result<(), CacheError> {
     match event.topic.as_str() {
-        "directory.changed" | "timetable.changed" => app.cache.publish(keys::SCHOOL_CHANGED, &school.to_string()).await,
+        "directory.changed" | "timetable.changed" => {
+            app.cache.publish(keys::SCHOOL_CHANGED, &school.to_string()).await
+        }
         unknown => {
             tracing::error!(topic = unknown, "nobody consumes this event");
             Ok(())

@@ -50,7 +50,11 @@ impl AccessTokens {
     /// Signs what `token` says, for [`ACCESS_SECONDS`] from its `issued_at`. `None` while the key ring is empty.
     pub fn sign(&self, token: &Token) -> Option<String> {
         let key = self.keys.signing(Purpose::Access)?;
-        let header = Header { typ: Some(TYPE.to_owned()), kid: Some(key.kid.to_string()), ..Header::new(Algorithm::HS256) };
+        let header = Header {
+            typ: Some(TYPE.to_owned()),
+            kid: Some(key.kid.to_string()),
+            ..Header::new(Algorithm::HS256)
+        };
         let issued = token.issued_at.timestamp();
         let claims = Claims {
             iss: ISSUER.to_owned(),

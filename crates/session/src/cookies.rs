@@ -52,7 +52,8 @@ mod tests {
     #[test]
     fn a_cookie_is_found_by_its_whole_name() {
         let mut headers = HeaderMap::new();
-        headers.insert(header::COOKIE, HeaderValue::from_static("a=1; __Host-preau-refresh=r; __Host-preau=t"));
+        headers
+            .insert(header::COOKIE, HeaderValue::from_static("a=1; __Host-preau-refresh=r; __Host-preau=t"));
         assert_eq!(read(&headers, ACCESS), Some("t"));
         assert_eq!(read(&headers, REFRESH), Some("r"));
         assert_eq!(read(&headers, "b"), None);

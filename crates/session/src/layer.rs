@@ -27,7 +27,9 @@ pub async fn identify(State(state): State<SessionLayerState>, mut request: Reque
 }
 
 fn who(state: &SessionLayerState, headers: &HeaderMap) -> Identity {
-    let bearer = headers.get(header::AUTHORIZATION).map(|value| value.to_str().ok().and_then(|v| v.strip_prefix("Bearer ")));
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .map(|value| value.to_str().ok().and_then(|v| v.strip_prefix("Bearer ")));
     // A header that is there decides, even malformed: a request never falls back on the cookie beside it.
     let (text, carrier) = match bearer {
         Some(Some(text)) => (text, Carrier::Bearer),

@@ -204,5 +204,8 @@ pub(crate) async fn list(
 
 /// Forgets revocations older than a day: far past anything that could still be presented.
 pub(crate) async fn sweep_revocations(tx: &mut LookupTx) -> Result<u64, DbError> {
-    Ok(sqlx::query!("DELETE FROM revocation WHERE at < now() - interval '1 day'").execute(tx.conn()).await?.rows_affected())
+    Ok(sqlx::query!("DELETE FROM revocation WHERE at < now() - interval '1 day'")
+        .execute(tx.conn())
+        .await?
+        .rows_affected())
 }

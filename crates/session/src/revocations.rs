@@ -54,13 +54,17 @@ impl RevocationSet {
                 })
         });
         let stale = before.families.values().chain(before.versions.values().map(|(_, at)| at));
-        let has_stale = stale.map(|at| now.duration_since(*at)).any(|age| age > REMEMBERED + Duration::from_secs(300));
+        let has_stale =
+            stale.map(|at| now.duration_since(*at)).any(|age| age > REMEMBERED + Duration::from_secs(300));
         if news || has_stale {
             let mut next = Known::clone(&before);
             next.families.retain(|_, at| now.duration_since(*at) <= REMEMBERED);
             next.versions.retain(|_, (_, at)| now.duration_since(*at) <= REMEMBERED);
             for row in rows {
-                let at = Duration::try_from_secs_f64(row.age_s).ok().and_then(|age| now.checked_sub(age)).unwrap_or(now);
+                let at = Duration::try_from_secs_f64(row.age_s)
+                    .ok()
+                    .and_then(|age| now.checked_sub(age))
+                    .unwrap_or(now);
                 if let Some(family) = row.family_id {
                     next.families.entry(family).or_insert(at);
                 }
@@ -90,7 +94,10 @@ impl RevocationSet {
     pub fn refuses(&self, token: &Token) -> bool {
         let known = self.known.load();
         known.families.contains_key(&token.family)
-            || known.versions.get(&token.person).is_some_and(|(version, _)| token.permission_version < *version)
+            || known
+                .versions
+                .get(&token.person)
+                .is_some_and(|(version, _)| token.permission_version < *version)
     }
 
     /// Whether a family was closed.

@@ -83,7 +83,8 @@ impl RefreshToken {
     #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
     #[must_use]
     pub fn successor(&self, chain_key: &[u8; 32]) -> Self {
-        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(chain_key).expect("HMAC takes a key of any length");
+        let mut mac =
+            <Hmac<Sha256> as Mac>::new_from_slice(chain_key).expect("HMAC takes a key of any length");
         mac.update(self.family.uuid().as_bytes());
         mac.update(&self.secret);
         Self { person: self.person, family: self.family, secret: mac.finalize().into_bytes().into() }
@@ -171,7 +172,14 @@ mod tests {
     #[test]
     fn tokens_round_trip_and_nothing_else_parses() {
         assert_eq!(RefreshToken::parse(&token().reveal()).unwrap(), token());
-        for bad in ["", "v1", "v2.a.b.c", &format!("{}.x", token().reveal()), &token().reveal()[1..], &"x".repeat(500)] {
+        for bad in [
+            "",
+            "v1",
+            "v2.a.b.c",
+            &format!("{}.x", token().reveal()),
+            &token().reveal()[1..],
+            &"x".repeat(500),
+        ] {
             assert_eq!(RefreshToken::parse(bad), None, "{bad}");
         }
     }
@@ -193,7 +201,10 @@ mod tests {
     #[test]
     fn a_lost_answer_can_be_asked_for_again_within_a_minute_only() {
         let family = rotated(&token());
-        assert_eq!(decide(&family, &token().hash(), at("2026-09-01T09:01:00Z")), Decision::GiveSuccessorAgain);
+        assert_eq!(
+            decide(&family, &token().hash(), at("2026-09-01T09:01:00Z")),
+            Decision::GiveSuccessorAgain
+        );
         assert_eq!(decide(&family, &token().hash(), at("2026-09-01T09:01:01Z")), Decision::Kill);
         let used = FamilyState { successor_used: true, ..family };
         assert_eq!(decide(&used, &token().hash(), at("2026-09-01T09:00:10Z")), Decision::Kill);

@@ -46,7 +46,12 @@ impl Admin {
             }
             Self::ActivationCode { login } => {
                 let made = app.identity.make_code_by_login(&login).await?;
-                say(&format!("{}  {}  until {}", made.login, made.code.printed(), made.expires_at.date_naive()));
+                say(&format!(
+                    "{}  {}  until {}",
+                    made.login,
+                    made.code.printed(),
+                    made.expires_at.date_naive()
+                ));
             }
         }
         Ok(())
@@ -96,9 +101,12 @@ async fn territories(app: &App) -> anyhow::Result<Vec<TerritoryRow>> {
 /// The territory of a short name.
 pub(crate) async fn territory_of_slug(app: &App, slug: &str) -> anyhow::Result<Option<TerritoryId>> {
     let mut tx = app.db.lookup().await?;
-    let id = sqlx::query_scalar!(r#"SELECT territory_id AS "id: TerritoryId" FROM territory WHERE slug = $1"#, slug)
-        .fetch_optional(tx.conn())
-        .await?;
+    let id = sqlx::query_scalar!(
+        r#"SELECT territory_id AS "id: TerritoryId" FROM territory WHERE slug = $1"#,
+        slug
+    )
+    .fetch_optional(tx.conn())
+    .await?;
     tx.commit().await?;
     Ok(id)
 }

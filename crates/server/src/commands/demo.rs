@@ -68,8 +68,19 @@ impl Demo {
         mark(&config).await?;
         let app = App::build(config, Clock::system())?;
         let today = app.clock.today(chrono_tz::Europe::Paris);
-        let plan = DemoPlan { schools: self.schools, pupils: self.pupils, seed: self.seed, days: days_with_lessons(today), ..DemoPlan::small(today) };
-        say(&format!("writing {} schools and {} pupils to {}", self.schools, self.pupils, self.out.display()));
+        let plan = DemoPlan {
+            schools: self.schools,
+            pupils: self.pupils,
+            seed: self.seed,
+            days: days_with_lessons(today),
+            ..DemoPlan::small(today)
+        };
+        say(&format!(
+            "writing {} schools and {} pupils to {}",
+            self.schools,
+            self.pupils,
+            self.out.display()
+        ));
         let demo = generate(&plan, &self.out, &mut |_| {})?;
 
         let territory = admin::create_territory(&app, SLUG, &demo.territory).await?;
@@ -97,7 +108,12 @@ impl Demo {
         params: serde_json::Value,
     ) -> anyhow::Result<()> {
         let job = import::run(app, territory, kind, params).await?;
-        anyhow::ensure!(job.state == JobState::Succeeded, "{kind} {:?}: {}", job.state, job.report.unwrap_or_default());
+        anyhow::ensure!(
+            job.state == JobState::Succeeded,
+            "{kind} {:?}: {}",
+            job.state,
+            job.report.unwrap_or_default()
+        );
         Ok(())
     }
 
@@ -107,21 +123,36 @@ impl Demo {
             everyone.extend(people(app, territory, school).await?);
         }
         let mut seen = HashSet::new();
-        let mut to_try: Vec<Account> =
-            everyone.iter().filter(|account| seen.insert((account.role, account.school_id))).cloned().collect();
+        let mut to_try: Vec<Account> = everyone
+            .iter()
+            .filter(|account| seen.insert((account.role, account.school_id)))
+            .cloned()
+            .collect();
         let mut chosen: HashSet<PersonId> = to_try.iter().map(|account| account.person).collect();
         if let Some(head) = to_try.iter().find(|account| account.role == "school_admin").cloned() {
             admin::grant_territory(app, &head.login).await?;
             to_try.push(Account { role: "territory_admin", school_id: None, ..head });
         }
-        let spare = everyone.iter().find(|account| account.role == "pupil" && !chosen.contains(&account.person)).cloned();
+        let spare = everyone
+            .iter()
+            .find(|account| account.role == "pupil" && !chosen.contains(&account.person))
+            .cloned();
         if self.all_accounts {
             chosen.extend(everyone.iter().map(|account| account.person));
-            to_try.extend(everyone.iter().filter(|account| !to_try.iter().any(|tried| tried.person == account.person)).cloned().collect::<Vec<_>>());
+            to_try.extend(
+                everyone
+                    .iter()
+                    .filter(|account| !to_try.iter().any(|tried| tried.person == account.person))
+                    .cloned()
+                    .collect::<Vec<_>>(),
+            );
         }
         say(&format!("opening {} accounts", chosen.len()));
         let phc = app.hashes.hash(PASSWORD).await?;
-        stream::iter(chosen).map(Ok::<_, anyhow::Error>).try_for_each_concurrent(8, |person| activate(app, person, &phc)).await?;
+        stream::iter(chosen)
+            .map(Ok::<_, anyhow::Error>)
+            .try_for_each_concurrent(8, |person| activate(app, person, &phc))
+            .await?;
 
         write(&self.accounts, &to_try)?;
         if let (Some(spare), false) = (spare, self.all_accounts) {
@@ -149,7 +180,10 @@ fn write(path: &std::path::Path, value: &impl Serialize) -> anyhow::Result<()> {
 /// Only the owner can say that a database is a demonstration, and only one that holds nobody yet.
 async fn mark(config: &Config) -> anyhow::Result<()> {
     let url = config.database.owner_url.expose_secret();
-    anyhow::ensure!(!url.is_empty(), "database.owner_url (PREAU_DATABASE__OWNER_URL) must name the owner's role");
+    anyhow::ensure!(
+        !url.is_empty(),
+        "database.owner_url (PREAU_DATABASE__OWNER_URL) must name the owner's role"
+    );
     let mut owner = PgConnection::connect(url).await.context("database.owner_url")?;
     let now = Clock::system().now();
     sqlx::query!(
@@ -159,7 +193,10 @@ async fn mark(config: &Config) -> anyhow::Result<()> {
     )
     .execute(&mut owner)
     .await?;
-    let demo = sqlx::query_scalar!("SELECT demo FROM installation").fetch_optional(&mut owner).await?.unwrap_or(false);
+    let demo = sqlx::query_scalar!("SELECT demo FROM installation")
+        .fetch_optional(&mut owner)
+        .await?
+        .unwrap_or(false);
     owner.close().await?;
     anyhow::ensure!(demo, "this database holds a real territory: a demonstration needs one of its own");
     Ok(())

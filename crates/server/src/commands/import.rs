@@ -47,9 +47,9 @@ impl Import {
         let app = App::build(config, Clock::system())?;
         let (territory, kind, params) = match self {
             Self::Aaf { path, territory } => {
-                let territory = territory_of_slug(&app, &territory)
-                    .await?
-                    .with_context(|| format!("no territory is called {territory}: preau admin create-territory"))?;
+                let territory = territory_of_slug(&app, &territory).await?.with_context(|| {
+                    format!("no territory is called {territory}: preau admin create-territory")
+                })?;
                 (territory, "import-aaf", aaf(&path)?)
             }
             Self::Sts { school, sts_emp, emp_sts } => {
@@ -87,7 +87,12 @@ fn absolute(path: &std::path::Path) -> anyhow::Result<PathBuf> {
 pub(super) async fn run(app: &App, territory: TerritoryId, kind: &str, params: Value) -> anyhow::Result<Job> {
     let mut tx = app.db.in_territory_for_work(territory).await?;
     let id = enqueue(&mut tx, &app.clock, NewJob { kind, params, created_by: None }).await?;
-    let act = journal::Act { actor: None, act: "feeds.import", subject: Some(id.uuid()), detail: json!({ "kind": kind }) };
+    let act = journal::Act {
+        actor: None,
+        act: "feeds.import",
+        subject: Some(id.uuid()),
+        detail: json!({ "kind": kind }),
+    };
     journal::append(&mut tx, app.clock.now(), act).await?;
     tx.commit().await?;
     let job = wait_for(app, territory, id).await?;
