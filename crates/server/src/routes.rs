@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    http::{HeaderMap, Uri},
+    http::{HeaderMap, StatusCode, Uri},
 };
 use preau_directory::DirectoryState;
 use preau_files::FilesState;
@@ -89,8 +89,17 @@ pub(crate) fn router(app: &App) -> (Router, Vec<RouteRow>) {
         utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", document(paths, &table));
     let lost = async move |uri: Uri, headers: HeaderMap| preau_ui::not_found(&pages, &uri, &headers);
     #[expect(clippy::disallowed_methods, reason = "the composition root owns the one fallback")]
-    let router = router.merge(docs).fallback(lost);
+    let router = router.merge(docs).fallback(lost).method_not_allowed_fallback(not_allowed);
     (router, table)
+}
+
+/// A path that is there, asked in a way that it does not answer; axum adds `Allow`.
+async fn not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "this resource does not answer this method",
+    )
 }
 
 /// The document alone, for `preau openapi`.
