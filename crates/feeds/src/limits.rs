@@ -24,10 +24,15 @@ pub struct Limits {
     pub ratio: u64,
     /// Unpacked bytes of an entry below which its ratio does not matter.
     pub ratio_free_bytes: u64,
-    /// Occurrences of lessons that one timetable file may yield.
+    /// Occurrences of lessons that one timetable file may yield. A school of 3,000 pupils has 110,000 a year.
     pub occurrences: usize,
     /// Events or lesson definitions in one timetable file.
     pub events: usize,
+    /// Days that all daily and weekly rules of one timetable file may run over together, which bounds the work of following
+    /// them. A school of 3,000 weekly lessons needs under a million.
+    pub rule_days: u64,
+    /// The same for monthly, yearly and other rare rules, whose days cost a thousand times more.
+    pub rare_rule_days: u64,
 }
 
 impl Default for Limits {
@@ -43,8 +48,10 @@ impl Default for Limits {
             unpacked_bytes: 32 << 30,
             ratio: 150,
             ratio_free_bytes: 4 << 20,
-            occurrences: 400_000,
-            events: 100_000,
+            occurrences: 120_000,
+            events: 120_000,
+            rule_days: 10_000_000,
+            rare_rule_days: 4_000,
         }
     }
 }

@@ -99,6 +99,8 @@ impl<R: Read> Xml<R> {
                 Ok(event) => event,
                 Err(err) => return Err(refusal(&err, &self.reader, &self.file)),
             };
+            // Only what is new is looked at: a value in ten thousand references is not read ten thousand times.
+            let bad_letter;
             let here = |reader: &Reader<Utf8<R>>| Place::line(&self.file, reader.get_ref().line());
             match event {
                 Event::Start(tag) => {
@@ -133,13 +135,20 @@ impl<R: Read> Xml<R> {
                     return Ok(Node::Close);
                 }
                 Event::Text(text) => {
-                    self.text.push_str(&text.xml10_content());
+                    let text = text.xml10_content();
+                    bad_letter = text.chars().any(forbidden);
+                    self.text.push_str(&text);
                 }
                 Event::CData(text) => {
-                    self.text.push_str(&text.xml10_content());
+                    let text = text.xml10_content();
+                    bad_letter = text.chars().any(forbidden);
+                    self.text.push_str(&text);
                 }
                 Event::GeneralRef(reference) => match resolve(&reference) {
-                    Some(resolved) => self.text.push(resolved),
+                    Some(resolved) => {
+                        bad_letter = forbidden(resolved);
+                        self.text.push(resolved);
+                    }
                     None => {
                         return Err(Fault::new(
                             Code::Entity,
@@ -181,7 +190,7 @@ impl<R: Read> Xml<R> {
                     format!("more than {} bytes in one value", self.limits.value_bytes),
                 ));
             }
-            if self.text.chars().any(forbidden) {
+            if bad_letter {
                 return Err(self.fault(Code::BadCharacter, "a control character"));
             }
             return Ok(Node::Text);

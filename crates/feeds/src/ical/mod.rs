@@ -7,6 +7,7 @@ mod event;
 mod lines;
 mod moment;
 mod recur;
+mod weekly;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -49,7 +50,9 @@ pub fn read<R: Read>(
     let header = BTreeMap::new();
     let records = u64::try_from(events.len()).unwrap_or(u64::MAX);
     report.files.push(FileFacts { name: file.to_owned(), encoding, records, header });
-    let mut expansion = Expansion { file, tz, window, limits, entries: Vec::new() };
+    let budget =
+        recur::Budget { room: limits.occurrences, days: limits.rule_days, rare_days: limits.rare_rule_days };
+    let mut expansion = Expansion { file, tz, window, budget, entries: Vec::new() };
     // An occurrence rewritten by RECURRENCE-ID is taken out of its series.
     let moved: BTreeSet<(&str, DateTime<Utc>)> =
         events.iter().filter_map(|event| Some((event.uid.as_str(), event.recurrence?))).collect();
@@ -79,7 +82,7 @@ fn events<R: Read>(
     let mut properties = Vec::new();
     let mut begun = lines.place();
     let mut events = Vec::new();
-    let mut seen = false;
+    let (mut seen, mut count) = (false, 0_usize);
     while let Some(line) = lines.next()? {
         match line.name.as_str() {
             "BEGIN" => {
@@ -105,7 +108,8 @@ fn events<R: Read>(
                     return Err(Fault::new(Code::Malformed, lines.place(), "an END without its BEGIN"));
                 }
                 if line.value == "VEVENT" {
-                    if events.len() >= limits.events {
+                    count += 1;
+                    if count > limits.events {
                         return Err(Fault::new(
                             Code::TooMany,
                             lines.place(),
@@ -146,7 +150,7 @@ struct Expansion<'a> {
     file: &'a str,
     tz: Tz,
     window: Window,
-    limits: &'a Limits,
+    budget: recur::Budget,
     entries: Vec<Entry>,
 }
 
@@ -157,19 +161,14 @@ impl Expansion<'_> {
         moved: &BTreeSet<(&str, DateTime<Utc>)>,
         report: &mut Report,
     ) -> Result<(), Fault> {
-        let room = self.limits.occurrences.saturating_sub(self.entries.len());
-        for start in recur::starts(event, self.window, self.tz, room, report)? {
+        for start in recur::starts(event, self.window, self.tz, &mut self.budget, report)? {
             let starts_at = event.start.zone.map_or_else(|| start.and_utc(), |zone| instant(zone, start));
             if event.recurrence.is_none() && moved.contains(&(event.uid.as_str(), starts_at)) {
                 continue;
             }
-            if self.entries.len() >= self.limits.occurrences {
-                return Err(Fault::new(
-                    Code::TooMany,
-                    Place::file(self.file),
-                    "more lessons than a timetable can hold",
-                ));
-            }
+            self.budget.room = self.budget.room.checked_sub(1).ok_or_else(|| {
+                Fault::new(Code::TooMany, Place::file(self.file), "more lessons than a timetable can hold")
+            })?;
             self.entries.push(event.entry(starts_at));
         }
         Ok(())

@@ -7,6 +7,7 @@ use rrule::{Frequency, RRule, RRuleSet, Unvalidated};
 use super::Window;
 use super::event::Event;
 use super::moment::Moment;
+use super::weekly::Plain;
 use crate::fault::{Code, Fault};
 use crate::report::Report;
 
@@ -16,12 +17,22 @@ const OLDEST: Days = Days::new(3 * 366);
 /// Rules of one event; real ones have one.
 const RULES: usize = 4;
 
-/// The starts within the window, at most `room` of them plus one, without the excepted ones. Once each, in order.
+/// What following the rules of a file may still cost.
+pub(super) struct Budget {
+    /// Occurrences.
+    pub(super) room: usize,
+    /// Days of daily and weekly rules run over.
+    pub(super) days: u64,
+    /// Days of other rules run over.
+    pub(super) rare_days: u64,
+}
+
+/// The starts within the window, at most the budget's `room` of them plus one, without the excepted ones. Once each, in order.
 pub(super) fn starts(
     event: &Event,
     window: Window,
     school: Tz,
-    room: usize,
+    budget: &mut Budget,
     report: &mut Report,
 ) -> Result<Vec<NaiveDateTime>, Fault> {
     let edge = |day: chrono::NaiveDate| {
@@ -46,7 +57,7 @@ pub(super) fn starts(
         ));
     }
     for text in &event.rules {
-        starts.extend(expand(text, event, from, until, room)?);
+        starts.extend(expand(text, event, from, until, budget)?);
     }
     starts.extend(event.extra.iter().map(|extra| extra.seen_in(event.start.zone)));
     let except: Vec<NaiveDateTime> =
@@ -64,7 +75,7 @@ fn expand(
     event: &Event,
     from: NaiveDateTime,
     until: NaiveDateTime,
-    room: usize,
+    budget: &mut Budget,
 ) -> Result<Vec<NaiveDateTime>, Fault> {
     let bad = || Fault::new(Code::BadRule, event.place.clone(), "a recurrence rule that cannot be read");
     let dense = || {
@@ -76,12 +87,21 @@ fn expand(
     };
     let as_utc = |local: NaiveDateTime| rrule::Tz::UTC.from_utc_datetime(&local);
     let (rest, end) = without_until(text, event.start).ok_or_else(bad)?;
+    // Iterating ends at the window even when the rule says 9999, or nothing.
+    let last = end.map_or(until, |end| end.min(until));
+    if let Some(plain) = Plain::of(&rest) {
+        let spend = || {
+            budget.days = budget.days.saturating_sub(1);
+            budget.days > 0
+        };
+        return plain.starts(event.start.local, last, spend).ok_or_else(dense);
+    }
     let rule: RRule<Unvalidated> = rest.parse().map_err(|_| bad())?;
     if matches!(rule.get_freq(), Frequency::Hourly | Frequency::Minutely | Frequency::Secondly) {
         return Err(dense());
     }
-    // Iterating ends at the window even when the rule says 9999, or nothing.
-    let last = end.map_or(until, |end| end.min(until));
+    let days = u64::try_from((last - event.start.local).num_days()).unwrap_or(0) + 1;
+    budget.rare_days = budget.rare_days.checked_sub(days).ok_or_else(dense)?;
     if last < event.start.local {
         return Ok(Vec::new());
     }
@@ -90,7 +110,7 @@ fn expand(
     let start = as_utc(event.start.local);
     let set = RRuleSet::new(start).rrule(rule.validate(start).map_err(|_| bad())?);
     let set = set.after(as_utc(from)).before(as_utc(until));
-    let most = u16::try_from(room.saturating_add(1)).unwrap_or(u16::MAX);
+    let most = u16::try_from(budget.room.saturating_add(1)).unwrap_or(u16::MAX);
     let found = set.all(most);
     if found.limited {
         return Err(dense());

@@ -7,6 +7,7 @@
 mod accounts;
 mod jobs;
 mod lessons;
+mod members;
 mod merge;
 mod nomenclature;
 mod people;
