@@ -1,5 +1,7 @@
 //! Access tokens.
 
+use std::time::Duration;
+
 use chrono::DateTime;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use preau_db::{KeyRing, Purpose};
@@ -21,7 +23,13 @@ const LONGEST: usize = 4096;
 pub struct AccessTokens {
     keys: KeyRing,
     clock: Clock,
+    /// Tokens whose signature was checked on this node: a page asks several times with the same one. Their expiry is
+    /// looked at every time, and so is revocation, by the caller.
+    checked: moka::sync::Cache<Box<str>, Token>,
 }
+
+/// Some 700 bytes each.
+const CHECKED_TOKENS: u64 = 50_000;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,7 +52,11 @@ struct Claims {
 impl AccessTokens {
     /// Tokens signed by the ring's keys.
     pub fn new(keys: KeyRing, clock: Clock) -> Self {
-        Self { keys, clock }
+        let checked = moka::sync::Cache::builder()
+            .max_capacity(CHECKED_TOKENS)
+            .time_to_live(Duration::from_secs(ACCESS_SECONDS.unsigned_abs()))
+            .build();
+        Self { keys, clock, checked }
     }
 
     /// Signs what `token` says, for [`ACCESS_SECONDS`] from its `issued_at`. `None` while the key ring is empty.
@@ -73,6 +85,21 @@ impl AccessTokens {
 
     /// What a token says, if we signed it and it has not expired by our clock. Revocation is the caller's question.
     pub fn verify(&self, text: &str) -> Option<Token> {
+        let token = match self.checked.get(text) {
+            Some(token) => token,
+            None => {
+                let token = self.check(text)?;
+                self.checked.insert(text.into(), token.clone());
+                token
+            }
+        };
+        // A node whose clock runs ahead signs "in the future": only the expiry decides, and it is bounded.
+        let expires_at = token.issued_at.timestamp() + ACCESS_SECONDS;
+        (expires_at > self.clock.now().timestamp()).then_some(token)
+    }
+
+    /// Everything but the expiry.
+    fn check(&self, text: &str) -> Option<Token> {
         if text.len() > LONGEST {
             return None;
         }
@@ -88,9 +115,7 @@ impl AccessTokens {
         // The crate reads the system's clock and allows leeway; ours decides, without any.
         rules.validate_exp = false;
         let claims = decode::<Claims>(text, &DecodingKey::from_secret(&key.bytes), &rules).ok()?.claims;
-        let now = self.clock.now().timestamp();
-        // A node whose clock runs ahead signs "in the future": only the expiry decides, and it is bounded.
-        if claims.exp <= now || claims.exp != claims.iat + ACCESS_SECONDS {
+        if claims.exp != claims.iat + ACCESS_SECONDS {
             return None;
         }
         Some(Token {
