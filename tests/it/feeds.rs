@@ -5,12 +5,15 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use axum::http::Method;
 use preau_db::{Db, PoolConfig};
 use preau_feeds::demo::{Demo, DemoPlan, DemoTimetable, generate};
 use preau_feeds::import::{Import, Progress, TimetableFile, TimetableFiles, import_aaf, import_timetable};
 use preau_feeds::report::Report;
+use preau_jobs::run_one;
 use preau_kernel::{SchoolId, TerritoryId};
 use preau_tests::{Node, Stage, play};
+use serde_json::json;
 use sqlx::Row;
 
 const COUNTED: &[&str] = &[
@@ -111,7 +114,7 @@ async fn import_timetables(
 }
 
 #[test]
-fn an_académie_comes_in_and_a_second_time_writes_no_row() {
+fn an_academy_comes_in_and_a_second_time_writes_no_row() {
     play(async |stage| {
         let node = stage.node().await;
         let territory = stage.territory("demo").await.id;
@@ -332,5 +335,75 @@ fn a_refused_file_merges_nothing() {
         for table in ["school", "person", "stage_person", "feed_delivery", "login"] {
             assert_eq!(stage.count(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
         }
+    });
+}
+
+fn zipped(folder: &Path) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut zip, &std::fs::read(path).unwrap()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn an_administrator_sends_files_and_watches_the_jobs() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let territory = stage.territory("t").await;
+        let admin = node.signed_in(&territory.admin().await).await;
+        let url = |rest: &str| format!("/api/v1/territories/{}/{rest}", territory.id);
+        let upload = async |media: &str, bytes: Vec<u8>| -> String {
+            let answer =
+                admin.send(Method::POST, &url("uploads"), Some((media, bytes.into()))).await.expect(201);
+            answer.json()["id"].as_str().unwrap().to_owned()
+        };
+        let work = async |job: &str| {
+            let handlers = preau_feeds::import::handlers(preau_server::write_lessons);
+            let app = &node.app;
+            assert!(
+                run_one(&app.db, &app.clock, &app.tasks, &handlers, &app.stop, territory.id).await.unwrap()
+            );
+            admin.get(&url(&format!("jobs/{job}"))).await.expect(200).json()
+        };
+        let out = tempfile::tempdir().unwrap();
+        let demo = invented(out.path(), 1, 30);
+        let id = upload("application/zip", zipped(&out.path().join(&demo.aaf))).await;
+        let keyed = admin.clone().with("idempotency-key", "delivery-of-monday");
+        let body = json!({ "upload_id": id });
+        let job = keyed.post(&url("directory-imports"), &body).await.expect(202).json();
+        let again = keyed.post(&url("directory-imports"), &body).await.expect(202).json();
+        assert_eq!(job["id"], again["id"], "one job for one key");
+        let done = work(job["id"].as_str().unwrap()).await;
+        assert_eq!(
+            (done["state"].as_str(), &done["report"]["counts"]["pupil"]),
+            (Some("succeeded"), &json!(30))
+        );
+
+        let DemoTimetable::Ics { file } = &demo.schools[0].timetable else {
+            panic!("the first school has a calendar")
+        };
+        let id = upload("text/calendar", std::fs::read(out.path().join(file)).unwrap()).await;
+        let school: uuid::Uuid =
+            sqlx::query_scalar("SELECT school_id FROM school").fetch_one(stage.owner()).await.unwrap();
+        let body = json!({ "school_id": school, "format": "ical", "upload_ids": [id] });
+        let keyed = admin.clone().with("idempotency-key", "timetable-of-monday");
+        let job = keyed.post(&url("timetable-imports"), &body).await.expect(202).json();
+        let done = work(job["id"].as_str().unwrap()).await;
+        assert_eq!(done["state"], "succeeded", "{done}");
+        assert!(stage.count("SELECT count(*) FROM lesson").await > 50);
+
+        let bomb = b"<!DOCTYPE x [<!ENTITY a 'b'>]><ficAlimMENESR/>";
+        std::fs::write(out.path().join("aaf/x_Eleve_0001.xml"), bomb).unwrap();
+        let id = upload("application/zip", zipped(&out.path().join(&demo.aaf))).await;
+        let keyed = admin.clone().with("idempotency-key", "delivery-of-tuesday");
+        let job = keyed.post(&url("directory-imports"), &json!({ "upload_id": id })).await.expect(202).json();
+        let done = work(job["id"].as_str().unwrap()).await;
+        assert_eq!(done["state"], "failed");
+        assert_eq!(done["report"]["code"], "feed-doctype-internal-subset");
+        assert_eq!(done["report"]["place"], json!({ "file": "x_Eleve_0001.xml", "line": 1 }));
     });
 }
