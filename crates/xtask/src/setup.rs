@@ -73,6 +73,12 @@ const NEEDS: &[Need] = &[
         found: |place| sh::which(place, "haproxy").is_some(),
     },
     Need {
+        what: "xmllint",
+        debian: &["libxml2-utils"],
+        purpose: Purpose::Test,
+        found: |place| sh::which(place, "xmllint").is_some(),
+    },
+    Need {
         what: "Chromium",
         debian: &["chromium", "fonts-liberation"],
         purpose: Purpose::Test,
