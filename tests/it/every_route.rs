@@ -77,11 +77,17 @@ const TABLE: &[(&str, May)] = &[
     ("get_manifest", May::Anyone),
 ];
 
+/// Operations that also ask for a recent proof of who asks (`Policy::sudo`).
+const PROVEN: &[&str] = &[];
+
 /// What is wrong with a table of routes, beside the decisions.
-fn faults<'a>(routes: impl IntoIterator<Item = (&'a str, Who)>) -> Vec<String> {
+fn faults<'a>(routes: impl IntoIterator<Item = (&'a str, Who, bool)>) -> Vec<String> {
     let mut undone: BTreeMap<&str, May> = TABLE.iter().copied().collect();
     let mut faults = Vec::new();
-    for (operation, who) in routes {
+    for (operation, who, sudo) in routes {
+        if sudo != PROVEN.contains(&operation) && undone.contains_key(operation) {
+            faults.push(format!("{operation}: whether it asks for a proof was decided otherwise"));
+        }
         match undone.remove(operation) {
             None => faults.push(format!("{operation}: nobody has decided who may call it")),
             Some(may) if !same(may, who) => faults.push(format!("{operation}: decided {may:?}, is {who:?}")),
@@ -103,8 +109,8 @@ fn same(may: May, who: Who) -> bool {
     }
 }
 
-fn policies(table: &[RouteRow]) -> Vec<(&str, Who)> {
-    table.iter().map(|row| (row.operation_id.as_str(), row.who())).collect()
+fn policies(table: &[RouteRow]) -> Vec<(&str, Who, bool)> {
+    table.iter().map(|row| (row.operation_id.as_str(), row.who(), row.sudo)).collect()
 }
 
 #[test]
@@ -133,7 +139,7 @@ fn flipping_any_policy_is_seen() {
                 Who::InSchool(flipped)
             })
         };
-        for (at, &(operation, who)) in table.iter().enumerate() {
+        for (at, &(operation, who, sudo)) in table.iter().enumerate() {
             let mut mutants: Vec<Who> = others.into_iter().filter(|other| *other != who).collect();
             if let Who::InSchool(roles) = who {
                 mutants.extend(narrower_and_wider(roles));
@@ -143,12 +149,15 @@ fn flipping_any_policy_is_seen() {
                 mutated[at].1 = mutant;
                 assert_eq!(faults(mutated).len(), 1, "{operation} as {mutant:?}");
             }
+            let mut mutated = table.clone();
+            mutated[at].2 = !sudo;
+            assert_eq!(faults(mutated).len(), 1, "{operation} with its proof flipped");
             let mut without = table.clone();
             without.remove(at);
             assert_eq!(faults(without).len(), 1, "{operation} taken away");
         }
         let mut more = table.clone();
-        more.push(("read_everything", Who::Anyone));
+        more.push(("read_everything", Who::Anyone, false));
         assert_eq!(faults(more).len(), 1);
     });
 }
@@ -221,7 +230,9 @@ impl World {
         let family = self.stage.family(persona).await;
         let age =
             if actor == Actor::Expired { chrono::Duration::seconds(300) } else { chrono::Duration::zero() };
-        let token = self.node.token_of(persona, family, age).await;
+        // Proven, so that what is told is about the actor; what a missing proof is told has its own test.
+        let proven = Some(self.stage.clock().now());
+        let token = self.node.token_proven(persona, family, age, proven).await;
         if actor == Actor::Revoked {
             self.node.app.revoked.add_family(family);
         }
@@ -328,6 +339,34 @@ fn keyed_writes_need_their_key() {
             ask.headers.push(("idempotency-key", "court".to_owned()));
             ask.by(&client).await.refused(400, "idempotency-key-malformed");
             assert_eq!(world.stage.fingerprint().await, before);
+        }
+    });
+}
+
+#[test]
+fn dangerous_routes_want_a_recent_proof() {
+    play(async |stage| {
+        let world = new_world(stage).await;
+        let now = world.stage.clock().now();
+        let proofs = [None, Some(now - chrono::Duration::minutes(10))];
+        for row in world.node.table.iter().filter(|row| row.sudo) {
+            let may = decided(row);
+            for actor in ACTORS.into_iter().filter(|actor| told(may, *actor).is_none()) {
+                let Some(persona) = world.persona(actor) else { continue };
+                let target = world.own_target(Some(persona)).await;
+                let ask = world.ask(row, &target).await;
+                let family = world.stage.family(persona).await;
+                for strong_at in proofs {
+                    let zero = chrono::Duration::zero();
+                    let token = world.node.token_proven(persona, family, zero, strong_at).await;
+                    let client = world.node.bearer(token);
+                    // The first use of a school by its territory is journaled, whatever comes of it.
+                    ask.by(&client).await.refused(403, "proof-required");
+                    let before = world.stage.fingerprint().await;
+                    ask.by(&client).await.refused(403, "proof-required");
+                    assert_eq!(world.stage.fingerprint().await, before, "{} wrote", row.operation_id);
+                }
+            }
         }
     });
 }

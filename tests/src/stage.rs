@@ -299,6 +299,14 @@ impl Node {
         self.bearer(self.token(persona).await)
     }
 
+    /// The persona with a session in which they have just proved again who they are: for the routes under
+    /// `Policy::sudo`.
+    pub async fn proven(&self, persona: &Persona) -> Client {
+        let family = insert_family(&self.stage, persona).await;
+        let now = self.stage.clock().now();
+        self.bearer(self.token_proven(persona, family, chrono::Duration::zero(), Some(now)).await)
+    }
+
     /// An access token of a family that is written down for it.
     pub async fn token(&self, persona: &Persona) -> String {
         self.token_of(persona, insert_family(&self.stage, persona).await, chrono::Duration::zero()).await
@@ -306,6 +314,17 @@ impl Node {
 
     /// An access token of that family, signed that long ago.
     pub async fn token_of(&self, persona: &Persona, family: FamilyId, age: chrono::Duration) -> String {
+        self.token_proven(persona, family, age, None).await
+    }
+
+    /// The same, whose holder proved at `strong_at` who they are.
+    pub async fn token_proven(
+        &self,
+        persona: &Persona,
+        family: FamilyId,
+        age: chrono::Duration,
+        strong_at: Option<DateTime<Utc>>,
+    ) -> String {
         let mut tx = self.app.db.as_person(persona.id).await.expect("a transaction");
         let profile = preau_session::load_profile(&mut tx).await.expect("a profile").expect("an account");
         tx.commit().await.expect("committed");
@@ -317,6 +336,7 @@ impl Node {
             memberships: profile.memberships,
             permission_version: profile.permission_version,
             issued_at: self.stage.clock().now() - age,
+            strong_at,
         };
         self.app.tokens.sign(&token).expect("the key ring is not empty")
     }

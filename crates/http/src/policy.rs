@@ -35,6 +35,7 @@ pub struct Policy {
     pub(crate) priority: Priority,
     pub(crate) keyed: bool,
     pub(crate) deadline: Duration,
+    pub(crate) sudo: bool,
 }
 
 /// Nobody waits longer than a browser does.
@@ -44,7 +45,7 @@ const UPLOAD_DEADLINE: Duration = Duration::from_secs(600);
 
 impl Policy {
     const fn of(who: Who) -> Self {
-        Self { who, priority: Priority::Normal, keyed: false, deadline: DEADLINE }
+        Self { who, priority: Priority::Normal, keyed: false, deadline: DEADLINE, sudo: false }
     }
 
     /// Open to all: a decision, reviewed as one.
@@ -97,6 +98,14 @@ impl Policy {
         self.keyed = true;
         self
     }
+
+    /// The route does what a thief of the session must not: whoever asks has proved again who they are within the last
+    /// ten minutes (`POST /api/v1/sessions/current/proof`), or is told `proof-required`.
+    #[must_use]
+    pub const fn sudo(mut self) -> Self {
+        self.sudo = true;
+        self
+    }
 }
 
 /// The layer of one route. 401 before 404 before 403.
@@ -116,7 +125,12 @@ pub(crate) async fn enforce(
         return Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "the request comes from another site")
             .into_response();
     }
-    match admit(&row, &gate, &identity, &path).await {
+    let admitted = admit(&row, &gate, &identity, &path).await;
+    // Last: whoever may not do it at all is not asked to prove anything.
+    if admitted.is_ok() && row.sudo && !is_strong(&identity, &gate) {
+        return Problem::proof_required().into_response();
+    }
+    match admitted {
         Ok(Admitted::AsIs) => {}
         Ok(Admitted::Member(member)) => {
             request.extensions_mut().insert(member);
@@ -132,6 +146,10 @@ pub(crate) async fn enforce(
         next.run(request).await
     };
     tokio::time::timeout(row.deadline, answer).await.unwrap_or_else(|_| out_of_time().into_response())
+}
+
+fn is_strong(identity: &Identity, gate: &Gate) -> bool {
+    matches!(identity, Identity::Known(principal, _) if principal.is_strong(gate.clock.now()))
 }
 
 /// Whether a change had its effect is not known: the same key asks again.

@@ -24,7 +24,7 @@ struct Parts {
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
-    extra: Option<(&'static str, serde_json::Value)>,
+    extra: Vec<(&'static str, serde_json::Value)>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -80,7 +80,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             retry_after: None,
-            extra: None,
+            extra: Vec::new(),
             cause: None,
         }))
     }
@@ -103,6 +103,11 @@ impl Problem {
     /// 403: you see it, and may not do that.
     pub fn forbidden() -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "your roles do not allow this")
+    }
+
+    /// 403: you may, once you have proved again who you are.
+    pub fn proof_required() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "proof-required", "prove again who you are, then ask again")
     }
 
     /// 404: the same answer for absent, foreign and forbidden to know.
@@ -147,7 +152,7 @@ impl Problem {
     /// Adds one member of this code's own.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: serde_json::Value) -> Self {
-        self.0.extra = Some((name, value));
+        self.0.extra.push((name, value));
         self
     }
 

@@ -28,6 +28,8 @@ pub struct RouteRow {
     pub priority: Priority,
     /// Whether it needs an `Idempotency-Key`.
     pub keyed: bool,
+    /// Whether it needs a recent proof of who asks.
+    pub sudo: bool,
     #[serde(skip)]
     pub(crate) who: Who,
     #[serde(skip)]
@@ -71,6 +73,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
                     policy: describe(policy.who),
                     priority: policy.priority,
                     keyed: policy.keyed,
+                    sudo: policy.sudo,
                     who: policy.who,
                     deadline: policy.deadline,
                 };
@@ -172,8 +175,11 @@ fn common_statuses(row: &RouteRow) -> Vec<(&'static str, &'static str)> {
     if signed_in || row.path.contains('{') {
         all.push(("404", "Absent, foreign, or forbidden to know"));
     }
-    if matches!(row.who, Who::InSchool(_) | Who::TerritoryAdmin) || row.method != "GET" {
-        all.push(("403", "Visible, and not allowed; or the request comes from another site"));
+    if matches!(row.who, Who::InSchool(_) | Who::TerritoryAdmin) || row.sudo || row.method != "GET" {
+        all.push((
+            "403",
+            "Visible, and not allowed; or a proof is required; or the request comes from another site",
+        ));
     }
     if row.method != "GET" {
         all.push(("409", "Another change of the same thing is under way"));

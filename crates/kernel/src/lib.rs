@@ -12,7 +12,7 @@ pub use clock::{Clock, ManualClock};
 pub use cursor::{BadCursor, CursorKey};
 pub use ids::*;
 pub use page::{Limit, Page};
-pub use principal::{Carrier, Identity, Member, Membership, Principal, TerritoryAdmin, Token};
+pub use principal::{Carrier, Identity, Member, Membership, PROOF_LASTS, Principal, TerritoryAdmin, Token};
 pub use roles::{Role, RoleSet, UnknownRole};
 pub use text::{fold, login_stem};
 

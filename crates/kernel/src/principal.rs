@@ -1,6 +1,6 @@
 //! Who is asking, as the signed access token says, and the proofs that follow from it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use smallvec::SmallVec;
 
 use crate::{FamilyId, PersonId, Role, RoleSet, SchoolId, TerritoryId};
@@ -32,7 +32,12 @@ pub struct Token {
     pub permission_version: i32,
     /// When it was signed.
     pub issued_at: DateTime<Utc>,
+    /// When whoever holds it last proved again who they are, in this family; dangerous acts ask for a recent proof.
+    pub strong_at: Option<DateTime<Utc>>,
 }
+
+/// How long a proof holds for dangerous acts.
+pub const PROOF_LASTS: Duration = Duration::minutes(10);
 
 /// The person asking: a verified [`Token`].
 #[derive(Clone, Debug)]
@@ -88,6 +93,16 @@ impl Principal {
     /// Memberships, in the order of the token.
     pub fn memberships(&self) -> &[Membership] {
         &self.0.memberships
+    }
+
+    /// When this person last proved again who they are, on this device.
+    pub fn strong_at(&self) -> Option<DateTime<Utc>> {
+        self.0.strong_at
+    }
+
+    /// Whether that was within [`PROOF_LASTS`]. A proof from the future (a node's clock that runs ahead) counts.
+    pub fn is_strong(&self, now: DateTime<Utc>) -> bool {
+        self.0.strong_at.is_some_and(|at| now - at < PROOF_LASTS)
     }
 
     /// The proof that this person belongs to `school`, if so.

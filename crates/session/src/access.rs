@@ -45,6 +45,9 @@ struct Claims {
     mem: SmallVec<[(SchoolId, RoleSet); 2]>,
     /// Permission version.
     pv: i32,
+    /// Last proof in this family, in seconds.
+    #[serde(default, rename = "str", skip_serializing_if = "Option::is_none")]
+    strong: Option<i64>,
     iat: i64,
     exp: i64,
 }
@@ -77,6 +80,7 @@ impl AccessTokens {
             adm: token.territory_admin,
             mem: token.memberships.iter().map(|m| (m.school, m.roles)).collect(),
             pv: token.permission_version,
+            strong: token.strong_at.map(|at| at.timestamp()),
             iat: issued,
             exp: issued + ACCESS_SECONDS,
         };
@@ -126,6 +130,7 @@ impl AccessTokens {
             memberships: claims.mem.into_iter().map(|(school, roles)| Membership { school, roles }).collect(),
             permission_version: claims.pv,
             issued_at: DateTime::from_timestamp(claims.iat, 0)?,
+            strong_at: claims.strong.and_then(|at| DateTime::from_timestamp(at, 0)),
         })
     }
 }

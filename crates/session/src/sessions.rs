@@ -341,6 +341,7 @@ impl Sessions {
             memberships: copy.memberships.clone(),
             permission_version: copy.version,
             issued_at: self.clock.now(),
+            strong_at: None,
         };
         let access = self.tokens.sign(&token).ok_or(RefreshError::NoKey)?;
         let refresh = is_new.then(|| refresh.reveal());
