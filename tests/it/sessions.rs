@@ -723,7 +723,7 @@ fn a_blocked_account_goes_no_further_than_its_access_token() {
     play(async |stage| {
         let node = stage.node().await;
         let session = node.sign_in(&class(&stage).await.pupil("Lina Martin").await).await;
-        stage.sql("UPDATE account SET state = 'blocked'").await;
+        stage.sql("UPDATE account SET blocked_at = now()").await;
         stage.flush_redis().await;
         refresh(&node, &session.refresh).await.refused(401, "session-ended");
     });

@@ -120,7 +120,7 @@ impl Territory {
         self.person_in_state(name, "active").await
     }
 
-    /// The same, with an account in that state; only an active one has a password.
+    /// The same, with an account in that state (`blocked`: active, and blocked); an imported one has no password.
     pub async fn person_in_state(&self, name: &str, state: &str) -> Persona {
         let stage = &self.stage;
         let (first, last) = name.split_once(' ').unwrap_or(("Camille", name));
@@ -149,15 +149,16 @@ impl Territory {
             .await
             .expect("a login");
         sqlx::query(
-            "INSERT INTO account (person_id, territory_id, login, state, terms_version, activated_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $6)",
+            "INSERT INTO account (person_id, territory_id, login, state, terms_version, activated_at, updated_at, blocked_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $6, $7)",
         )
         .bind(id.uuid())
         .bind(self.id.uuid())
         .bind(&login)
-        .bind(state)
+        .bind(if state == "blocked" { "active" } else { state })
         .bind(if state == "imported" { "" } else { TERMS_VERSION })
         .bind(now)
+        .bind((state == "blocked").then_some(now))
         .execute(&mut *tx)
         .await
         .expect("an account");
