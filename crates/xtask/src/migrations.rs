@@ -32,6 +32,13 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("tenant-less",  "contact_change",    "belongs to the person"),
     ("tenant-less",  "terms_acceptance",  "belongs to the account"),
     ("tenant-less",  "terms",             "reference table: versions of the terms are public"),
+    ("tenant-less",  "totp_factor",       "belongs to the account"),
+    ("tenant-less",  "passkey",           "belongs to the account"),
+    ("tenant-less",  "recovery_code",     "belongs to the account"),
+    ("tenant-less",  "factor_challenge",  "belongs to the account"),
+    ("tenant-less",  "factor_guess",      "belongs to the account"),
+    ("tenant-less",  "security_event",    "belongs to the account"),
+    ("tenant-less",  "factor_policy",     "scope_id is the school or the territory that says so"),
     // Look-ups, distributed by what is looked up, so that UNIQUE holds.
     ("tenant-less",  "login",             "who is this name; unique in an installation"),
     ("tenant-less",  "login_stem",        "numbers given to people of one name, in the whole installation"),
