@@ -83,15 +83,16 @@ CREATE POLICY profile_block_same_school ON profile_block
     USING (school_id = nullif(current_setting('app.school_id', true), '')::uuid)
     WITH CHECK (school_id = nullif(current_setting('app.school_id', true), '')::uuid);
 
--- Ways back in for who has lost a password. The last of each kind voids the one before.
+-- Ways back in for who has lost a password, a few at a time: asking again must not void the link that has just been sent.
 CREATE TABLE recovery (
     person_id    uuid        NOT NULL,
     kind         text        NOT NULL CONSTRAINT recovery_kind_known CHECK (kind IN ('mail', 'sms', 'handed')),
     secret_hash  bytea       NOT NULL,     -- SHA-256 of 256 or 65 random bits; of a short code, a keyed hash
     made_by      uuid,
     tries        integer     NOT NULL DEFAULT 0,
+    created_at   timestamptz NOT NULL,
     expires_at   timestamptz NOT NULL,
-    PRIMARY KEY (person_id, kind)
+    PRIMARY KEY (person_id, kind, secret_hash)
 );
 -- An address or a number that its owner has not confirmed yet.
 CREATE TABLE contact_change (

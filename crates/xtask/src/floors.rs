@@ -15,10 +15,11 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("http",      &["db", "kernel"]),
     ("jobs",      &["http", "db", "kernel"]),   // its own three routes
     ("session",   &["db", "cache", "kernel"]),
+    ("post",      &["db", "kernel"]),
     ("overload",  &["admission", "cache", "kernel"]),
     ("directory", BELOW_DIRECTORY),
     ("files",     BELOW_DIRECTORY),
-    ("identity",  &["session", "overload", "directory", "files", "http", "jobs", "db", "cache", "admission", "kernel"]),
+    ("identity",  &["session", "post", "overload", "directory", "files", "http", "jobs", "db", "cache", "admission", "kernel"]),
     ("home",      ANY_FEATURE_AND_BELOW),
     ("ui",        &["home", "identity", "session", "overload", "directory", "files", "http", "jobs", "db", "cache", "admission", "kernel"]),
     ("server",    ANYTHING),
