@@ -47,6 +47,23 @@ impl Table {
             Self::Mef => "mef",
         }
     }
+
+    /// The columns of a row, in their order in COPY.
+    pub(super) const fn columns(self) -> &'static str {
+        match self {
+            Self::School => "school_key, uai, name, kind, tz, holiday_zone, city",
+            Self::Person => {
+                "kind, join_key, last_name, first_name, title, birth_on, ine, siecle_id, email, mobile, mef_code, level, \
+                 login_stem, search, sts_ids"
+            }
+            Self::Membership => "school_key, join_key, kind, role, function",
+            Self::Division => "school_key, kind, name",
+            Self::DivisionMember => "school_key, kind, name, join_key, role, subject_code",
+            Self::GuardianLink => "school_key, pupil_key, guardian_key, kind, legal, contact_order, financial",
+            Self::Subject => "subject_code, label",
+            Self::Mef => "mef_code, label, stat11",
+        }
+    }
 }
 
 /// Longest name of a class or group that the database takes.

@@ -156,7 +156,7 @@ async fn prepare(tx: &mut TerritoryTx, import: &Import) -> Result<(), Error> {
         run(
             tx,
             format!(
-                "CREATE TEMP TABLE copy_{name} (LIKE stage_{name}) ON COMMIT DROP;
+                "CREATE TEMP TABLE copy_{name} (LIKE stage_{name} INCLUDING DEFAULTS) ON COMMIT DROP;
                  ALTER TABLE copy_{name} DROP COLUMN territory_id, DROP COLUMN job_id"
             ),
         )
@@ -166,7 +166,8 @@ async fn prepare(tx: &mut TerritoryTx, import: &Import) -> Result<(), Error> {
 }
 
 async fn copy(tx: &mut TerritoryTx, table: Table, text: &str) -> Result<(), Error> {
-    let mut copy = tx.conn().copy_in_raw(&format!("COPY copy_{} FROM STDIN", table.name())).await?;
+    let into = format!("COPY copy_{} ({}) FROM STDIN", table.name(), table.columns());
+    let mut copy = tx.conn().copy_in_raw(&into).await?;
     if let Err(err) = copy.send(text.as_bytes()).await {
         return Err(err.into());
     }
