@@ -11,6 +11,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("kernel",    &[]),
     ("admission", &["kernel"]),
     ("db",        &["kernel"]),
+    ("saml",      &["kernel"]),
     ("cache",     &["kernel"]),
     ("http",      &["db", "kernel"]),
     ("jobs",      &["http", "db", "kernel"]),   // its own three routes
@@ -19,7 +20,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("overload",  &["admission", "cache", "kernel"]),
     ("directory", BELOW_DIRECTORY),
     ("files",     BELOW_DIRECTORY),
-    ("identity",  &["session", "post", "overload", "directory", "files", "http", "jobs", "db", "cache", "admission", "kernel"]),
+    ("identity",  &["saml", "session", "post", "overload", "directory", "files", "http", "jobs", "db", "cache", "admission", "kernel"]),
     ("home",      ANY_FEATURE_AND_BELOW),
     ("ui",        &["home", "identity", "session", "overload", "directory", "files", "http", "jobs", "db", "cache", "admission", "kernel"]),
     ("server",    ANYTHING),

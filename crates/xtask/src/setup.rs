@@ -79,6 +79,20 @@ const NEEDS: &[Need] = &[
         found: |place| sh::which(place, "xmllint").is_some(),
     },
     Need {
+        // The second opinion on every signature (crates/saml/tests).
+        what: "xmlsec1",
+        debian: &["xmlsec1"],
+        purpose: Purpose::Test,
+        found: |place| sh::which(place, "xmlsec1").is_some(),
+    },
+    Need {
+        // Makes the keys of tests and benches.
+        what: "OpenSSL's command",
+        debian: &["openssl"],
+        purpose: Purpose::Test,
+        found: |place| sh::which(place, "openssl").is_some(),
+    },
+    Need {
         what: "Chromium",
         debian: &["chromium", "fonts-liberation"],
         purpose: Purpose::Test,
