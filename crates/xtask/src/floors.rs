@@ -21,6 +21,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("directory", BELOW_DIRECTORY),
     ("files",     BELOW_DIRECTORY),
     ("identity",  &["saml", "session", "post", "overload", "directory", "files", "http", "jobs", "db", "cache", "admission", "kernel"]),
+    ("clients",   &["session", "directory", "files", "http", "jobs", "db", "cache", "admission", "kernel"]),
     ("home",      ANY_FEATURE_AND_BELOW),
     ("ui",        &["home", "identity", "session", "overload", "directory", "files", "http", "jobs", "db", "cache", "admission", "kernel"]),
     ("server",    ANYTHING),
@@ -31,7 +32,8 @@ const FLOORS: &[(&str, &[&str])] = &[
 
 const BELOW_DIRECTORY: &[&str] = &["http", "jobs", "db", "cache", "admission", "kernel"];
 
-/// Features do not import one another. Session and overload are for identity, ui and the server.
+/// Features do not import one another. Session and overload are for identity, ui and the server; clients sign
+/// tokens too, of another kind, and hash nothing.
 const FEATURE: &[&str] = &["directory", "files", "http", "jobs", "db", "cache", "admission", "kernel"];
 
 /// Home asks each feature for its part of the day.
@@ -75,7 +77,7 @@ fn floor(name: &str) -> Option<&'static [&'static str]> {
 
 fn allowed(from: &str, to: &str) -> bool {
     let below = floor(from).unwrap_or(FEATURE);
-    let to_a_feature = to == "identity" || floor(to).is_none();
+    let to_a_feature = ["identity", "clients"].contains(&to) || floor(to).is_none();
     below.contains(&"*") || below.contains(&to) || (to_a_feature && below.contains(&"<feature>"))
 }
 
@@ -89,6 +91,7 @@ mod tests {
             ("db", "kernel"),
             ("http", "db"),
             ("identity", "session"),
+            ("clients", "session"),
             ("timetable", "directory"),
             ("home", "timetable"),
             ("home", "identity"),
@@ -107,6 +110,8 @@ mod tests {
             ("db", "http"),
             ("db", "cache"),
             ("timetable", "identity"),
+            ("clients", "identity"),
+            ("clients", "overload"),
             ("homework", "messaging"),
             ("timetable", "session"),
             ("directory", "overload"),

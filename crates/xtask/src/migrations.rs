@@ -39,6 +39,12 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("tenant-less",  "factor_guess",      "belongs to the account"),
     ("tenant-less",  "security_event",    "belongs to the account"),
     ("tenant-less",  "factor_policy",     "scope_id is the school or the territory that says so"),
+    // Rows of a client, distributed by client_id: the door knows neither school nor territory yet.
+    ("tenant-less",  "api_client",        "shows its id and secret at the door; belongs to a territory or a school"),
+    ("tenant-less",  "api_client_secret", "belongs to the client"),
+    ("tenant-less",  "api_client_minute", "belongs to the client"),
+    ("tenant-less",  "read_budget",       "what a credential reads in a day, whatever the school"),
+    ("index",        "read_approval",     "a territory lists what was asked in its schools"),
     // Look-ups, distributed by what is looked up, so that UNIQUE holds.
     ("tenant-less",  "login",             "who is this name; unique in an installation"),
     ("tenant-less",  "login_stem",        "numbers given to people of one name, in the whole installation"),
@@ -59,7 +65,8 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("tenant-less",  "feed_hold",         "a school of a delivery that waits for a human"),
     ("tenant-less",  "feed_parked",       "references to what no delivery has brought yet"),
     ("tenant-less",  "feed_schedule",     "a territory's own night feed"),
-    ("tenant-less",  "structure_key",     "unique in an academy; says which school a feed means"),
+    ("key",          "structure_key",     "unique in an academy; says which school a feed means"),
+    ("index",        "structure_key",     "a delta asks which keys a territory's school has"),
     ("tenant-less",  "job",               "claimed inside one territory"),
     ("tenant-less",  "sts_key",           "how timetables name a teacher, who may be in several schools"),
     ("tenant-less",  "territory_admin",   "administers the territory, not a school"),
