@@ -7,11 +7,6 @@ pub fn families(person: PersonId) -> String {
     format!("s:{{{person}}}")
 }
 
-/// Failed sign-ins of an identifier (its hash, never the name).
-pub fn failures(identifier_hash: &str) -> String {
-    format!("f:{{{identifier_hash}}}")
-}
-
 /// "A revocation was committed: read now rather than in a second."
 pub const REVOKED: &str = "revoked";
 

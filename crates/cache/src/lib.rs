@@ -153,33 +153,6 @@ impl Cache {
         self.script(&HASH_SET, key, &[field, value, &life.as_secs().to_string()]).await
     }
 
-    /// Counts an attempt under `key`, unless the key must still wait: one atomic step, so that attempts sent at once to
-    /// every node do not all pass. After the `n`-th attempt the key waits `waits_ms[n - 1]` (the last value from there on).
-    /// Returns what is left to wait, in milliseconds: 0 when the attempt may go on.
-    ///
-    /// # Errors
-    /// Any [`CacheError`].
-    pub async fn begin_attempt(
-        &self,
-        key: &str,
-        now_ms: i64,
-        waits_ms: &[u64],
-        life: Duration,
-    ) -> Result<u64, CacheError> {
-        let mut args = vec![now_ms.to_string(), life.as_secs().to_string()];
-        args.extend(waits_ms.iter().map(u64::to_string));
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        self.script(&BEGIN_ATTEMPT, key, &args).await
-    }
-
-    /// Takes back an attempt that was counted and came to nothing.
-    ///
-    /// # Errors
-    /// Any [`CacheError`].
-    pub async fn take_back_attempt(&self, key: &str) -> Result<(), CacheError> {
-        self.script(&TAKE_BACK_ATTEMPT, key, &[]).await
-    }
-
     /// Forgets a key.
     ///
     /// # Errors
@@ -298,29 +271,6 @@ impl Cache {
 static HASH_SET: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) redis.call('EXPIRE', KEYS[1], ARGV[3]) return redis.status_reply('OK')",
-    )
-});
-
-static BEGIN_ATTEMPT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "local now = tonumber(ARGV[1])
-         local left = tonumber(redis.call('HGET', KEYS[1], 'until') or 0) - now
-         if left > 0 then return left end
-         local n = redis.call('HINCRBY', KEYS[1], 'attempts', 1)
-         if n == 1 then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
-         local wait = tonumber(ARGV[math.min(n + 2, #ARGV)])
-         if wait > 0 then redis.call('HSET', KEYS[1], 'until', now + wait) end
-         return 0",
-    )
-});
-
-static TAKE_BACK_ATTEMPT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "if redis.call('EXISTS', KEYS[1]) == 1 then
-             redis.call('HINCRBY', KEYS[1], 'attempts', -1)
-             redis.call('HDEL', KEYS[1], 'until')
-         end
-         return redis.status_reply('OK')",
     )
 });
 

@@ -42,6 +42,7 @@ pub async fn push(
     )
     .execute(tx.conn())
     .await?;
+    tx.note(school);
     Ok(())
 }
 

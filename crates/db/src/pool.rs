@@ -10,6 +10,8 @@ use sqlx::{
 
 use crate::{
     DbError,
+    alone::{Alone, Door, TRUSTED_IDLE},
+    news::News,
     tx::{LookupTx, PersonTx, SchoolTx, TerritoryTx, open},
 };
 
@@ -19,6 +21,8 @@ use crate::{
 pub struct PoolConfig {
     /// Connections at most.
     pub max_connections: u32,
+    /// Connections at most, beside those, for what signing in asks.
+    pub door_connections: u32,
     /// How long a request may wait for one, in milliseconds.
     pub acquire_timeout_ms: u64,
     /// How long a statement may run, in milliseconds (`statement_timeout`).
@@ -31,6 +35,8 @@ pub struct PoolConfig {
 #[derive(Clone, Debug)]
 pub struct Db {
     pool: PgPool,
+    door: Door,
+    news: News,
     schools: moka::future::Cache<SchoolId, SchoolFacts>,
 }
 
@@ -49,9 +55,6 @@ pub struct SchoolFacts {
     pub tz: Arc<str>,
 }
 
-/// A connection that has been idle longer is asked whether it is alive before it is trusted with a transaction.
-const TRUSTED_IDLE: Duration = Duration::from_secs(10);
-
 impl Db {
     /// Prepares a pool; connections open when needed, so that a node starts while PostgreSQL is away.
     ///
@@ -64,9 +67,11 @@ impl Db {
             ("idle_in_transaction_session_timeout", "15s".to_owned()),
             ("timezone", "UTC".to_owned()),
         ]);
+        let wait = Duration::from_millis(config.acquire_timeout_ms);
+        let door = Door::new(options.clone(), config.door_connections, wait)?;
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections)
-            .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
+            .acquire_timeout(wait)
             .test_before_acquire(false)
             .before_acquire(|conn, meta| {
                 Box::pin(async move {
@@ -79,7 +84,15 @@ impl Db {
             .connect_lazy_with(options);
         let schools =
             moka::future::Cache::builder().max_capacity(20_000).time_to_live(Duration::from_secs(60)).build();
-        Ok(Self { pool, schools })
+        Ok(Self { pool, door, news: News::default(), schools })
+    }
+
+    /// Runs a statement that is a transaction of its own.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn alone<S: Alone>(&self, statement: &S) -> Result<S::Answer, DbError> {
+        self.door.run(statement).await
     }
 
     /// A transaction in the school of the proof.
@@ -100,7 +113,7 @@ impl Db {
 
     async fn school_tx(&self, proven: SchoolId, asked: SchoolId) -> Result<SchoolTx, DbError> {
         let begin = format!("BEGIN; SET LOCAL app.school_id = '{proven}'");
-        Ok(SchoolTx { school: asked, inner: open(&self.pool, &begin).await? })
+        Ok(SchoolTx { school: asked, inner: open(&self.pool, &begin).await?, noted: self.news.noted() })
     }
 
     /// A transaction on one person's own rows.
@@ -109,7 +122,7 @@ impl Db {
     /// Any [`DbError`] of opening a transaction.
     pub async fn as_person(&self, person: PersonId) -> Result<PersonTx, DbError> {
         let begin = format!("BEGIN; SET LOCAL app.person_id = '{person}'");
-        Ok(PersonTx { person, inner: open(&self.pool, &begin).await? })
+        Ok(PersonTx { person, inner: open(&self.pool, &begin).await?, noted: self.news.noted() })
     }
 
     /// A transaction that answers "who is this?".
@@ -117,7 +130,8 @@ impl Db {
     /// # Errors
     /// Any [`DbError`] of opening a transaction.
     pub async fn lookup(&self) -> Result<LookupTx, DbError> {
-        Ok(LookupTx { inner: open(&self.pool, "BEGIN; SET LOCAL app.lookup = 'on'").await? })
+        let inner = open(&self.pool, "BEGIN; SET LOCAL app.lookup = 'on'").await?;
+        Ok(LookupTx { inner, noted: self.news.noted() })
     }
 
     /// A transaction in the territory that the proof administers.
@@ -134,7 +148,7 @@ impl Db {
     /// Any [`DbError`] of opening a transaction.
     pub async fn in_territory_for_work(&self, territory: TerritoryId) -> Result<TerritoryTx, DbError> {
         let begin = format!("BEGIN; SET LOCAL app.territory_id = '{territory}'");
-        Ok(TerritoryTx { territory, inner: open(&self.pool, &begin).await? })
+        Ok(TerritoryTx { territory, inner: open(&self.pool, &begin).await?, noted: self.news.noted() })
     }
 
     /// Every territory, for the loops that work for each.
@@ -210,13 +224,20 @@ impl Db {
         self.lookup().await?.commit().await
     }
 
+    /// Which outboxes this process has given work to.
+    pub fn news(&self) -> &News {
+        &self.news
+    }
+
     /// Connections open and idle, for metrics.
     pub fn connections(&self) -> (u32, usize) {
-        (self.pool.size(), self.pool.num_idle())
+        let at_the_door = u32::try_from(self.door.open()).unwrap_or(u32::MAX);
+        (self.pool.size().saturating_add(at_the_door), self.pool.num_idle())
     }
 
     /// Closes every connection.
     pub async fn close(&self) {
+        self.door.close();
         self.pool.close().await;
     }
 }

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres, Transaction}
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use crate::DbError;
+use crate::{DbError, news::Noted};
 
 /// What the mechanisms shared by several scopes (journal, idempotency) need of a transaction.
 pub trait Tx: Send {
@@ -19,29 +19,35 @@ pub trait Tx: Send {
     fn conn(&mut self) -> &mut PgConnection;
     /// The school, person or territory that owns what this transaction sees.
     fn scope(&self) -> Uuid;
+    /// Says, once this transaction is committed, that the outbox of `school` has work.
+    fn note(&mut self, school: SchoolId);
 }
 
 /// A transaction that sees one school. Holding one is what lets a statement on school rows run.
 pub struct SchoolTx {
     pub(crate) school: SchoolId,
     pub(crate) inner: Transaction<'static, Postgres>,
+    pub(crate) noted: Noted,
 }
 
 /// A transaction that sees one person's own rows.
 pub struct PersonTx {
     pub(crate) person: PersonId,
     pub(crate) inner: Transaction<'static, Postgres>,
+    pub(crate) noted: Noted,
 }
 
 /// A transaction that sees the look-up tables.
 pub struct LookupTx {
     pub(crate) inner: Transaction<'static, Postgres>,
+    pub(crate) noted: Noted,
 }
 
 /// A transaction that sees one territory.
 pub struct TerritoryTx {
     pub(crate) territory: TerritoryId,
     pub(crate) inner: Transaction<'static, Postgres>,
+    pub(crate) noted: Noted,
 }
 
 impl SchoolTx {
@@ -55,18 +61,6 @@ impl PersonTx {
     /// The person to bind in every statement.
     pub fn person(&self) -> PersonId {
         self.person
-    }
-}
-
-impl LookupTx {
-    /// Goes on as the person that was looked up, in the same transaction (one round trip instead of two).
-    ///
-    /// # Errors
-    /// Any [`DbError`].
-    pub async fn into_person(mut self, person: PersonId) -> Result<PersonTx, DbError> {
-        set(&mut self.inner, &format!("SET LOCAL app.lookup = ''; SET LOCAL app.person_id = '{person}'"))
-            .await?;
-        Ok(PersonTx { person, inner: self.inner })
     }
 }
 
@@ -109,7 +103,9 @@ macro_rules! transaction {
             /// # Errors
             /// Any [`DbError`]; the outcome is then unknown, and an idempotency key settles it.
             pub async fn commit(self) -> Result<(), DbError> {
-                Ok(self.inner.commit().await?)
+                self.inner.commit().await?;
+                self.noted.tell();
+                Ok(())
             }
         }
 
@@ -121,6 +117,10 @@ macro_rules! transaction {
             fn scope(&self) -> Uuid {
                 let $tx = self;
                 $scope
+            }
+
+            fn note(&mut self, school: SchoolId) {
+                self.noted.add(school);
             }
         }
     };

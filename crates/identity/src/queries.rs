@@ -1,8 +1,11 @@
 //! The SQL of identity.
 
 use chrono::{DateTime, Utc};
-use preau_db::{Db, DbError, LookupTx, PersonTx, SchoolTx};
+use preau_db::{Alone, Db, DbError, LookupTx, PersonTx, SchoolTx};
 use preau_kernel::PersonId;
+use preau_session::{Profile, ProfileRow};
+use sqlx::PgConnection;
+use uuid::Uuid;
 
 /// The person of a login name.
 pub(crate) async fn person_of_login(tx: &mut LookupTx, login: &str) -> Result<Option<PersonId>, DbError> {
@@ -11,29 +14,120 @@ pub(crate) async fn person_of_login(tx: &mut LookupTx, login: &str) -> Result<Op
         .await?)
 }
 
-pub(crate) struct Secrets {
+/// What must be known of a login name before a secret is checked.
+pub(crate) struct Facts {
+    /// Failures within the hour.
+    pub(crate) failures: i32,
+    /// Until when the identifier waits.
+    pub(crate) locked_until: Option<DateTime<Utc>>,
+    /// Whose name it is; `None` for a name that nobody has.
+    pub(crate) known: Option<Known>,
+}
+
+pub(crate) struct Known {
+    pub(crate) person: PersonId,
+    pub(crate) profile: Profile,
+    pub(crate) state: String,
     pub(crate) first_name: String,
     pub(crate) last_name: String,
-    pub(crate) state: String,
     pub(crate) password: Option<String>,
     pub(crate) code_hash: Option<Vec<u8>>,
 }
 
-/// Names, state of the account, password and unused code of the transaction's person.
-pub(crate) async fn secrets(tx: &mut PersonTx, now: DateTime<Utc>) -> Result<Option<Secrets>, DbError> {
+/// Asks the facts of a name, and of the identifier that stands for it in the store of failures. The same statements run
+/// for a name that nobody has.
+pub(crate) struct FactsOf<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) identifier: &'a [u8],
+    pub(crate) now: DateTime<Utc>,
+}
+
+impl Alone for FactsOf<'_> {
+    type Answer = FactsRow;
+
+    async fn run(&self, conn: &mut PgConnection) -> Result<FactsRow, sqlx::Error> {
+        sqlx::query_as!(
+            FactsRow,
+            r#"SELECT failures AS "failures!", locked_until, person_id AS "person_id: PersonId", territory_id, state,
+                      terms_version, permission_version, territory_admin, schools, roles, first_name, last_name,
+                      password, code_hash
+                 FROM sign_in_facts($1, $2, $3)"#,
+            self.name,
+            self.identifier,
+            self.now,
+        )
+        .fetch_one(conn)
+        .await
+    }
+}
+
+pub(crate) struct FactsRow {
+    failures: i32,
+    locked_until: Option<DateTime<Utc>>,
+    person_id: Option<PersonId>,
+    territory_id: Option<Uuid>,
+    state: Option<String>,
+    terms_version: Option<String>,
+    permission_version: Option<i32>,
+    territory_admin: Option<bool>,
+    schools: Option<Vec<Uuid>>,
+    roles: Option<Vec<String>>,
+    first_name: Option<String>,
+    last_name: Option<String>,
+    password: Option<String>,
+    code_hash: Option<Vec<u8>>,
+}
+
+impl TryFrom<FactsRow> for Facts {
+    type Error = DbError;
+
+    fn try_from(row: FactsRow) -> Result<Self, DbError> {
+        let mut facts = Self { failures: row.failures, locked_until: row.locked_until, known: None };
+        let (Some(person), Some(territory_id), Some(state)) = (row.person_id, row.territory_id, row.state) else {
+            return Ok(facts);
+        };
+        let profile = ProfileRow {
+            territory_id,
+            state: state.clone(),
+            terms_version: row.terms_version.unwrap_or_default(),
+            permission_version: row.permission_version.unwrap_or_default(),
+            territory_admin: row.territory_admin.unwrap_or_default(),
+            schools: row.schools.unwrap_or_default(),
+            roles: row.roles.unwrap_or_default(),
+        };
+        facts.known = Some(Known {
+            person,
+            profile: profile.try_into()?,
+            state,
+            first_name: row.first_name.unwrap_or_default(),
+            last_name: row.last_name.unwrap_or_default(),
+            password: row.password,
+            code_hash: row.code_hash,
+        });
+        Ok(facts)
+    }
+}
+
+/// Names and password of the transaction's person.
+pub(crate) struct Secrets {
+    pub(crate) login: String,
+    pub(crate) first_name: String,
+    pub(crate) last_name: String,
+    pub(crate) password: Option<String>,
+}
+
+pub(crate) async fn secrets(tx: &mut PersonTx) -> Result<Option<Secrets>, DbError> {
     let person = tx.person();
     Ok(sqlx::query_as!(
         Secrets,
         r#"
-        SELECT p.first_name, p.last_name, a.state, c.secret AS "password?", k.code_hash AS "code_hash?"
+        SELECT a.login, p.first_name, p.last_name, c.secret AS "password?"
           FROM account a
           JOIN person p ON p.person_id = a.person_id
           LEFT JOIN credential c ON c.person_id = a.person_id AND c.kind = 'password'
-          LEFT JOIN activation_code k ON k.person_id = a.person_id AND k.used_at IS NULL AND k.expires_at > $2
          WHERE a.person_id = $1
         "#,
         person.uuid(),
-        now,
     )
     .fetch_optional(tx.conn())
     .await?)
@@ -206,6 +300,18 @@ pub(crate) async fn lock_until(
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// Counts one failure less, and lifts the wait that it brought: the attempt was let through, so none was in force.
+pub(crate) async fn take_back_failure(db: &Db, identifier: &[u8]) -> Result<(), DbError> {
+    let mut tx = db.lookup().await?;
+    sqlx::query!(
+        "UPDATE sign_in_failure SET failures = greatest(failures - 1, 0), locked_until = NULL WHERE identifier_hash = $1",
+        identifier,
+    )
+    .execute(tx.conn())
+    .await?;
+    tx.commit().await
 }
 
 pub(crate) async fn forget_failures(db: &Db, identifier: &[u8]) -> Result<(), DbError> {

@@ -1,7 +1,7 @@
 //! The one service that the API and the browser's forms both call.
 
 use chrono::{DateTime, Duration, Utc};
-use preau_db::{Db, journal};
+use preau_db::{Db, DbError, journal};
 use preau_kernel::{Clock, Member, PersonId, Role, RoleSet};
 use preau_overload::HashPool;
 use preau_session::{Device, Profile, Sessions, Why, load_profile};
@@ -81,23 +81,37 @@ impl Identity {
     pub async fn sign_in(&self, with: SignIn) -> Result<SignedIn, Error> {
         let name = login_name(&with.login).unwrap_or_default();
         let identifier = self.backoff.hash(&name);
-        self.begin(&identifier).await?;
-        let (person, secrets) = self.or_take_back(&identifier, self.look_up(&name).await).await?;
-        let stored = secrets.as_ref().and_then(|secrets| secrets.password.as_deref());
-        let verified = self.hashes.verify(&with.password, stored).await.map_err(Error::from);
-        if !self.or_take_back(&identifier, verified).await? {
-            return Err(Error::BadCredentials);
+        let _turn = self.backoff.turn(&identifier).await?;
+        let facts = self.facts(&name, &identifier).await?;
+        self.backoff.still_waits(&identifier, facts.locked_until)?;
+        let has_failed = facts.failures > 0;
+        if has_failed {
+            self.backoff.begin(&identifier).await?;
         }
-        let secrets = secrets.ok_or(Error::BadCredentials)?;
-        self.backoff.forget(&identifier).await;
-        if secrets.state == "blocked" {
+        let stored = facts.known.as_ref().and_then(|known| known.password.as_deref());
+        match self.hashes.verify(&with.password, stored).await {
+            Ok(true) => {}
+            Ok(false) => {
+                if !has_failed {
+                    self.backoff.count(&identifier).await;
+                }
+                return Err(Error::BadCredentials);
+            }
+            Err(refused) => {
+                if has_failed {
+                    self.backoff.take_back(&identifier).await;
+                }
+                return Err(refused.into());
+            }
+        }
+        let known = facts.known.ok_or(Error::BadCredentials)?;
+        let past = has_failed.then_some(identifier.as_slice());
+        if known.state == "blocked" {
+            self.backoff.forget(&identifier).await;
             return Err(Error::Blocked);
         }
-        let mut tx = self.db.as_person(person).await?;
-        let profile = load_profile(&mut tx).await?.ok_or(Error::BadCredentials)?;
-        let opened = self.sessions.open(&mut tx, &profile, &with.device).await?;
-        tx.commit().await?;
-        self.enter(person, secrets, profile, opened).await
+        let opened = self.sessions.open_alone(known.person, &known.profile, &with.device, past).await?;
+        self.enter(known, opened).await
     }
 
     /// Activates an account: the code, the terms, the person's own password, and in.
@@ -108,38 +122,38 @@ impl Identity {
     pub async fn activate(&self, with: Activation) -> Result<SignedIn, Error> {
         let name = login_name(&with.login).unwrap_or_default();
         let identifier = self.backoff.hash(&format!("activation:{name}"));
-        self.begin(&identifier).await?;
-        let (person, secrets) = self.or_take_back(&identifier, self.look_up(&name).await).await?;
+        let _turn = self.backoff.turn(&identifier).await?;
+        self.backoff.begin(&identifier).await?;
+        let facts = self.facts(&name, &identifier).await;
+        let known = self.or_take_back(&identifier, facts).await?.known;
         let given = ActivationCode::parse(&with.code).map(|code| code.hash());
-        let kept = secrets.as_ref().and_then(|secrets| secrets.code_hash.as_deref());
+        let kept = known.as_ref().and_then(|known| known.code_hash.as_deref());
         let right = match (given, kept) {
             (Some(given), Some(kept)) => bool::from(given.as_slice().ct_eq(kept)),
             _ => false,
         };
-        let (Some(code_hash), Some(secrets), true) = (given, secrets, right) else {
+        let (Some(code_hash), Some(mut known), true) = (given, known, right) else {
             return Err(Error::BadActivation);
         };
         self.backoff.forget(&identifier).await;
         if with.terms_version != TERMS_VERSION {
             return Err(Error::TermsNotAccepted);
         }
-        let mut tx = self.db.as_person(person).await?;
-        let profile = load_profile(&mut tx).await?.ok_or(Error::BadActivation)?;
-        tx.commit().await?;
-        check_password(&with.password, &profile, &name, &secrets)?;
+        check_password(&with.password, &known.profile, &[&name, &known.first_name, &known.last_name])?;
         let phc = self.hashes.hash(&with.password).await?;
 
         let now = self.clock.now();
-        let mut tx = self.db.as_person(person).await?;
+        let mut tx = self.db.as_person(known.person).await?;
         if !queries::use_code(&mut tx, &code_hash, now).await? {
             return Err(Error::BadActivation);
         }
         queries::set_password(&mut tx, &phc, now).await?;
         queries::activate(&mut tx, TERMS_VERSION, now).await?;
-        let opened = self.sessions.open(&mut tx, &profile, &with.device).await?;
+        let opened = self.sessions.open(&mut tx, &known.profile, &with.device).await?;
         tx.commit().await?;
-        let profile = Profile { active: true, terms_version: TERMS_VERSION.to_owned(), ..profile };
-        self.enter(person, secrets, profile, opened).await
+        known.profile.active = true;
+        TERMS_VERSION.clone_into(&mut known.profile.terms_version);
+        self.enter(known, opened).await
     }
 
     /// Makes a fresh code for a person of the member's school; the one before it is void. Written in the journal.
@@ -201,18 +215,18 @@ impl Identity {
     ) -> Result<(), Error> {
         let person = me.person();
         let mut tx = self.db.as_person(person).await?;
-        let account = queries::account(&mut tx).await?.ok_or(Error::NotFound)?;
-        let secrets = queries::secrets(&mut tx, self.clock.now()).await?.ok_or(Error::NotFound)?;
+        let secrets = queries::secrets(&mut tx).await?.ok_or(Error::NotFound)?;
         let profile = load_profile(&mut tx).await?.ok_or(Error::NotFound)?;
         tx.commit().await?;
-        let identifier = self.backoff.hash(&account.login);
-        self.begin(&identifier).await?;
-        let verified = self.hashes.verify(present, secrets.password.as_deref()).await.map_err(Error::from);
+        let identifier = self.backoff.hash(&secrets.login);
+        let _turn = self.backoff.turn(&identifier).await?;
+        self.backoff.begin(&identifier).await?;
+        let verified = self.hashes.verify(present, secrets.password.as_deref()).await;
         if !self.or_take_back(&identifier, verified).await? {
             return Err(Error::BadCredentials);
         }
         self.backoff.forget(&identifier).await;
-        check_password(new, &profile, &account.login, &secrets)?;
+        check_password(new, &profile, &[&secrets.login, &secrets.first_name, &secrets.last_name])?;
         let phc = self.hashes.hash(new).await?;
         let mut tx = self.db.as_person(person).await?;
         queries::set_password(&mut tx, &phc, self.clock.now()).await?;
@@ -235,40 +249,25 @@ impl Identity {
         Ok(tx.commit().await?)
     }
 
-    async fn begin(&self, identifier: &[u8; 32]) -> Result<(), Error> {
-        match self.backoff.begin(identifier).await? {
-            Some(wait) => Err(Error::TooManyAttempts(wait)),
-            None => Ok(()),
-        }
+    async fn facts(&self, name: &str, identifier: &[u8; 32]) -> Result<queries::Facts, DbError> {
+        self.db.alone(&queries::FactsOf { name, identifier, now: self.clock.now() }).await?.try_into()
     }
 
     /// An attempt whose secret could not be checked was none.
-    async fn or_take_back<T>(&self, identifier: &[u8; 32], outcome: Result<T, Error>) -> Result<T, Error> {
+    async fn or_take_back<T, E: Into<Error>>(
+        &self,
+        identifier: &[u8; 32],
+        outcome: Result<T, E>,
+    ) -> Result<T, Error> {
         if outcome.is_err() {
             self.backoff.take_back(identifier).await;
         }
-        outcome
+        outcome.map_err(Into::into)
     }
 
-    /// Who has this login name, and their secrets. The same statements run for a name that nobody has.
-    async fn look_up(&self, name: &str) -> Result<(PersonId, Option<queries::Secrets>), Error> {
-        let mut tx = self.db.lookup().await?;
-        let person =
-            queries::person_of_login(&mut tx, name).await?.unwrap_or(PersonId::from(uuid::Uuid::nil()));
-        let mut tx = tx.into_person(person).await?;
-        let secrets = queries::secrets(&mut tx, self.clock.now()).await?;
-        tx.commit().await?;
-        Ok((person, secrets))
-    }
-
-    async fn enter(
-        &self,
-        person: PersonId,
-        secrets: queries::Secrets,
-        profile: Profile,
-        opened: preau_session::Opened,
-    ) -> Result<SignedIn, Error> {
+    pub(crate) async fn enter(&self, known: queries::Known, opened: preau_session::Opened) -> Result<SignedIn, Error> {
         let grant = self.sessions.grant(opened).await?;
+        let queries::Known { person, profile, first_name, last_name, .. } = known;
         let mut memberships = Vec::with_capacity(profile.memberships.len());
         for membership in &profile.memberships {
             let facts = self.db.school_facts(membership.school).await?;
@@ -277,19 +276,14 @@ impl Identity {
         }
         let gates = if profile.terms_version == TERMS_VERSION { Vec::new() } else { vec![Gate::Terms] };
         metrics::counter!("preau_sign_ins_total").increment(1);
-        let (first_name, last_name) = (secrets.first_name, secrets.last_name);
         Ok(SignedIn { person, first_name, last_name, memberships, gates, grant })
     }
 }
 
-fn check_password(
-    new: &str,
-    profile: &Profile,
-    login: &str,
-    secrets: &queries::Secrets,
-) -> Result<(), Error> {
+/// `own` are the words that somebody who knows the person would try first.
+fn check_password(new: &str, profile: &Profile, own: &[&str]) -> Result<(), Error> {
     let roles: RoleSet = profile.memberships.iter().flat_map(|membership| membership.roles.iter()).collect();
     let least = least_length(roles, profile.territory_admin);
-    let context = [login, &secrets.first_name, &secrets.last_name, "preau", "ecole", "college", "lycee"];
+    let context = [own, &["preau", "ecole", "college", "lycee"]].concat();
     password(new, least, &context).map_err(Error::PasswordRefused)
 }

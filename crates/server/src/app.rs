@@ -6,6 +6,7 @@ use anyhow::Context;
 use argon2::Params;
 use axum::Router;
 use preau_cache::Cache;
+use preau_clients::Clients;
 use preau_db::{Db, KeyRing, MasterKey};
 use preau_directory::{Contexts, Generations};
 use preau_home::Home;
@@ -13,7 +14,7 @@ use preau_http::{Gate, RouteRow};
 use preau_identity::{Backoff, Identity};
 use preau_kernel::Clock;
 use preau_overload::{HashPool, HashPoolConfig};
-use preau_session::{AccessTokens, RevocationSet, SessionLayerState, Sessions};
+use preau_session::{AccessTokens, ClientTokens, RevocationSet, SessionLayerState, Sessions};
 use preau_timetable::Timetable;
 use preau_ui::Assets;
 use secrecy::ExposeSecret;
@@ -43,8 +44,12 @@ pub struct App {
     pub revoked: RevocationSet,
     /// Verifies and signs.
     pub tokens: AccessTokens,
+    /// Verifies and signs for API clients.
+    pub client_tokens: ClientTokens,
     /// The door.
     pub identity: Identity,
+    /// API clients.
+    pub clients: Clients,
     /// What people are in schools.
     pub contexts: Contexts,
     /// Lessons.
@@ -79,6 +84,7 @@ impl App {
         let keys = KeyRing::new(db.clone(), clock.clone(), master.clone());
         let hashes = HashPool::start(hash_config(&config)?).context("hashing threads")?;
         let tokens = AccessTokens::new(keys.clone(), clock.clone());
+        let client_tokens = ClientTokens::new(keys.clone(), clock.clone());
         let revoked = RevocationSet::default();
         let sessions = Sessions::new(
             db.clone(),
@@ -88,9 +94,16 @@ impl App {
             clock.clone(),
             master.derive("refresh chain"),
         );
-        let backoff =
-            Backoff::new(cache.clone(), db.clone(), clock.clone(), master.derive("identifier hash"));
+        let backoff = Backoff::new(db.clone(), clock.clone(), master.derive("identifier hash"));
         let identity = Identity::new(db.clone(), clock.clone(), hashes.clone(), sessions, backoff);
+        let clients = Clients::new(
+            db.clone(),
+            cache.clone(),
+            clock.clone(),
+            client_tokens.clone(),
+            revoked.clone(),
+            &config.http.public_url,
+        );
         let generations = Generations::new();
         let contexts = Contexts::new(db.clone(), generations.clone(), CONTEXTS);
         let timetable = Timetable::new(db.clone(), generations.clone(), TIMETABLE_BYTES);
@@ -103,7 +116,9 @@ impl App {
             keys,
             revoked,
             tokens,
+            client_tokens,
             identity,
+            clients,
             contexts,
             timetable,
             home,
@@ -139,7 +154,11 @@ impl App {
     /// Everything behind its layers, and the table of routes.
     pub fn router(&self, gate: Gate) -> (Router, Vec<RouteRow>) {
         let (router, table) = routes::router(self);
-        let session = SessionLayerState { tokens: self.tokens.clone(), revoked: self.revoked.clone() };
+        let session = SessionLayerState {
+            tokens: self.tokens.clone(),
+            clients: self.client_tokens.clone(),
+            revoked: self.revoked.clone(),
+        };
         (protect(router, &self.config.http, session, gate.shared()), table)
     }
 

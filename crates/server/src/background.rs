@@ -17,10 +17,11 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Starts the loops on the app's tracker; they end when it stops.
 pub fn start(app: &App) {
     let stop = app.stop.clone();
-    let (a, b, c) = (app.clone(), app.clone(), app.clone());
+    let (a, b, c, d) = (app.clone(), app.clone(), app.clone(), app.clone());
     app.tasks.spawn(stop.clone().run_until_cancelled_owned(async move { re_read_revocations(&a).await }));
     app.tasks.spawn(stop.clone().run_until_cancelled_owned(async move { re_read_keys(&b).await }));
-    app.tasks.spawn(stop.run_until_cancelled_owned(async move { forget_changed_schools(&c).await }));
+    app.tasks.spawn(stop.clone().run_until_cancelled_owned(async move { forget_changed_schools(&c).await }));
+    app.tasks.spawn(stop.run_until_cancelled_owned(async move { name_busy_outboxes(&d).await }));
 }
 
 /// Each second, and at once when another node says that it has committed one.
@@ -81,5 +82,15 @@ async fn forget_changed_schools(app: &App) {
             }
         }
         tokio::time::sleep(AGAIN_AFTER).await;
+    }
+}
+
+/// Tells the workers which outboxes have work. Best effort: their slow sweep asks every school.
+async fn name_busy_outboxes(app: &App) {
+    let key = app.cache.key(keys::OUTBOX_SCHOOLS);
+    loop {
+        for school in app.db.news().next().await {
+            drop(app.cache.set_add(&key, &school.to_string()).await);
+        }
     }
 }

@@ -45,6 +45,7 @@ pub struct Database {
     pub url: SecretString,
     pub owner_url: SecretString,
     pub max_connections: u32,
+    pub door_connections: u32,
     pub acquire_timeout_ms: u64,
     pub statement_timeout_ms: u64,
     pub lock_timeout_ms: u64,
@@ -55,6 +56,7 @@ impl Database {
     pub fn pool(&self) -> PoolConfig {
         PoolConfig {
             max_connections: self.max_connections,
+            door_connections: self.door_connections,
             acquire_timeout_ms: self.acquire_timeout_ms,
             statement_timeout_ms: self.statement_timeout_ms,
             lock_timeout_ms: self.lock_timeout_ms,

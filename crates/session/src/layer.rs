@@ -6,15 +6,17 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use preau_kernel::{Carrier, Identity, Principal};
+use preau_kernel::{Carrier, ClientPrincipal, Identity, Principal};
 
-use crate::{AccessTokens, RevocationSet, cookies};
+use crate::{AccessTokens, ClientTokens, RevocationSet, cookies};
 
 /// What the layer needs.
 #[derive(Clone, Debug)]
 pub struct SessionLayerState {
     /// Verifies.
     pub tokens: AccessTokens,
+    /// Verifies those of API clients.
+    pub clients: ClientTokens,
     /// Refuses what no longer counts.
     pub revoked: RevocationSet,
 }
@@ -41,6 +43,13 @@ fn who(state: &SessionLayerState, headers: &HeaderMap) -> Identity {
     };
     match state.tokens.verify(text) {
         Some(token) if !state.revoked.refuses(&token) => Identity::Known(Principal::verified(token), carrier),
+        // A program sends its token on purpose: never in a cookie, which a browser could be made to hold.
+        None if carrier == Carrier::Bearer => match state.clients.verify(text) {
+            Some(token) if !state.revoked.refuses_client(&token) => {
+                Identity::Client(ClientPrincipal::verified(token))
+            }
+            _ => Identity::Refused,
+        },
         _ => Identity::Refused,
     }
 }

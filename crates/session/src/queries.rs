@@ -1,39 +1,22 @@
 //! The SQL of sessions.
 
 use chrono::{DateTime, Utc};
-use preau_db::{DbError, LookupTx, PersonTx};
+use preau_db::{Alone, DbError, LookupTx, PersonTx};
 use preau_kernel::{FamilyId, PersonId};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub(crate) struct ProfileRow {
-    pub(crate) territory_id: Uuid,
-    pub(crate) state: String,
-    pub(crate) terms_version: String,
-    pub(crate) permission_version: i32,
-    pub(crate) territory_admin: bool,
-    pub(crate) schools: Vec<Uuid>,
-    pub(crate) roles: Vec<String>,
-}
+use crate::ProfileRow;
 
 /// Account, memberships in force and administration of the territory, in one row.
 pub(crate) async fn profile(tx: &mut PersonTx) -> Result<Option<ProfileRow>, DbError> {
     let person = tx.person();
     Ok(sqlx::query_as!(
         ProfileRow,
-        r#"
-        SELECT a.territory_id, a.state, a.terms_version, a.permission_version,
-               EXISTS (SELECT 1 FROM territory_admin t
-                        WHERE t.person_id = a.person_id AND t.territory_id = a.territory_id
-                          AND t.ended_at IS NULL) AS "territory_admin!",
-               coalesce(m.schools, '{}') AS "schools!", coalesce(m.roles, '{}') AS "roles!"
-          FROM account a
-          LEFT JOIN LATERAL (
-               SELECT array_agg(p.school_id ORDER BY p.started_at, p.school_id, p.role) AS schools,
-                      array_agg(p.role ORDER BY p.started_at, p.school_id, p.role) AS roles
-                 FROM person_membership p
-                WHERE p.person_id = a.person_id AND p.ended_at IS NULL) m ON true
-         WHERE a.person_id = $1
-        "#,
+        r#"SELECT territory_id AS "territory_id!", state AS "state!", terms_version AS "terms_version!",
+                  permission_version AS "permission_version!", territory_admin AS "territory_admin!",
+                  schools AS "schools!", roles AS "roles!"
+             FROM profile_of($1)"#,
         person.uuid(),
     )
     .fetch_optional(tx.conn())
@@ -63,6 +46,7 @@ pub(crate) async fn family(tx: &mut PersonTx, family: FamilyId) -> Result<Option
 }
 
 pub(crate) struct NewFamily<'a> {
+    pub(crate) person: PersonId,
     pub(crate) family: FamilyId,
     pub(crate) hash: &'a [u8],
     pub(crate) now: DateTime<Utc>,
@@ -71,23 +55,32 @@ pub(crate) struct NewFamily<'a> {
     pub(crate) device: &'a str,
 }
 
-pub(crate) async fn insert_family(tx: &mut PersonTx, new: NewFamily<'_>) -> Result<(), DbError> {
-    let person = tx.person();
-    sqlx::query!(
-        "INSERT INTO session_family
-             (person_id, family_id, current_hash, rotated_at, created_at, expires_at, trusted, device)
-         VALUES ($1, $2, $3, $4, $4, $5, $6, $7)",
-        person.uuid(),
-        new.family.uuid(),
-        new.hash,
-        new.now,
-        new.expires_at,
-        new.trusted,
-        new.device,
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+/// Writes a family, and forgets the failures of the identifier given. Names its own scope: in a transaction or alone.
+pub(crate) struct OpenFamily<'a> {
+    pub(crate) new: NewFamily<'a>,
+    pub(crate) identifier: Option<&'a [u8]>,
+}
+
+impl Alone for OpenFamily<'_> {
+    type Answer = ();
+
+    async fn run(&self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let new = &self.new;
+        sqlx::query!(
+            r#"SELECT open_session_family($1, $2, $3, $4, $5, $6, $7, $8) AS "done: ()""#,
+            new.person.uuid(),
+            new.family.uuid(),
+            new.hash,
+            new.now,
+            new.expires_at,
+            new.trusted,
+            new.device,
+            self.identifier,
+        )
+        .fetch_one(conn)
+        .await?;
+        Ok(())
+    }
 }
 
 /// Moves a family on from `old` to `new`; false when another request has just done it, or it was closed.

@@ -11,7 +11,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use preau_db::{Db, DbError};
-use preau_kernel::{FamilyId, PersonId, Token};
+use preau_kernel::{ClientToken, FamilyId, PersonId, Token};
 
 use crate::queries;
 
@@ -98,6 +98,17 @@ impl RevocationSet {
                 .versions
                 .get(&token.person)
                 .is_some_and(|(version, _)| token.permission_version < *version)
+    }
+
+    /// Whether a verified client token no longer counts: its secret or the client was revoked, or its scopes changed. A
+    /// client stands in the rows of revocations where a person does, and a secret where a family does.
+    pub fn refuses_client(&self, token: &ClientToken) -> bool {
+        let known = self.known.load();
+        known.families.contains_key(&token.secret)
+            || known
+                .versions
+                .get(&PersonId::from(token.client.uuid()))
+                .is_some_and(|(version, _)| token.version < *version)
     }
 
     /// Whether a family was closed.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use preau_cache::{Cache, keys};
-use preau_db::{Db, DbError, PersonTx};
+use preau_db::{Alone as _, Db, DbError, PersonTx};
 use preau_kernel::{Clock, FamilyId, Limit, Membership, PersonId, TerritoryId, Token};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -60,6 +60,27 @@ pub struct Grant {
 pub struct Opened {
     refresh: RefreshToken,
     copy: WorkingCopy,
+}
+
+/// A family that is to be written.
+struct NewFamily {
+    opened: Opened,
+    label: String,
+}
+
+impl NewFamily {
+    fn row(&self) -> queries::NewFamily<'_> {
+        let Opened { refresh, copy } = &self.opened;
+        queries::NewFamily {
+            person: refresh.person,
+            family: refresh.family,
+            hash: &copy.current,
+            now: copy.rotated_at,
+            expires_at: copy.expires_at,
+            trusted: copy.trusted,
+            device: &self.label,
+        }
+    }
 }
 
 /// A family as its owner sees it.
@@ -144,25 +165,37 @@ impl Sessions {
         profile: &Profile,
         device: &Device,
     ) -> Result<Opened, DbError> {
+        let new = self.family_of(tx.person(), profile, device)?;
+        queries::OpenFamily { new: new.row(), identifier: None }.run(tx.conn()).await?;
+        Ok(new.opened)
+    }
+
+    /// Writes and commits a family by itself, and forgets the failures of `identifier` with it: the one round trip of a
+    /// sign-in after its hash.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn open_alone(
+        &self,
+        person: PersonId,
+        profile: &Profile,
+        device: &Device,
+        identifier: Option<&[u8]>,
+    ) -> Result<Opened, DbError> {
+        let new = self.family_of(person, profile, device)?;
+        self.db.alone(&queries::OpenFamily { new: new.row(), identifier }).await?;
+        Ok(new.opened)
+    }
+
+    fn family_of(&self, person: PersonId, profile: &Profile, device: &Device) -> Result<NewFamily, DbError> {
         let now = self.clock.now();
-        let family: FamilyId = self.clock.mint();
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(|_| DbError::Corrupt("the system has no randomness to give"))?;
-        let refresh = RefreshToken::new(tx.person(), family, secret);
+        let refresh = RefreshToken::new(person, self.clock.mint(), secret);
         let lives = if device.trusted { Duration::days(TRUSTED_DAYS) } else { Duration::hours(SHARED_HOURS) };
-        let hash = refresh.hash();
-        let label: String = device.label.chars().take(80).collect();
-        let new = queries::NewFamily {
-            family,
-            hash: &hash,
-            now,
-            expires_at: now + lives,
-            trusted: device.trusted,
-            device: &label,
-        };
-        queries::insert_family(tx, new).await?;
-        let copy = copy_of(profile, hash, None, now, now + lives, device.trusted, now);
-        Ok(Opened { refresh, copy })
+        let copy = copy_of(profile, refresh.hash(), None, now, now + lives, device.trusted, now);
+        let label = device.label.chars().take(80).collect();
+        Ok(NewFamily { opened: Opened { refresh, copy }, label })
     }
 
     /// Gives the tokens of a family that is committed.

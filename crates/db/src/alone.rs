@@ -1,0 +1,134 @@
+//! Statements that are transactions of their own.
+//!
+//! A transaction costs a round trip to open, one to commit, and one that sqlx's pool makes when it gets its connection
+//! back. At the door, where the processor's caches belong to the hash, each costs more than the statement. So the few
+//! statements of a sign-in are functions that name their own scope (`SET` of the function, undone when it returns) and
+//! commit by themselves, on a few connections of their own: a slow feature holds none of them.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use deadpool::{
+    Runtime,
+    managed::{self, Metrics, PoolError, QueueMode, RecycleError, RecycleResult, Timeouts},
+};
+use sqlx::{
+    Connection as _, PgConnection,
+    postgres::{PgConnectOptions, PgConnection as Connection},
+};
+
+use crate::DbError;
+
+/// A connection that has been idle longer is asked whether it is alive before it is trusted.
+pub(crate) const TRUSTED_IDLE: Duration = Duration::from_secs(10);
+
+/// A call of a function that names its own scope and commits by itself. No scope is set for it, so any other statement
+/// sees no rows. It is run again when its connection turns out to be dead: its effect is the same once and twice.
+pub trait Alone: Sync {
+    /// What it answers.
+    type Answer: Send;
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// As the statement.
+    fn run(
+        &self,
+        conn: &mut PgConnection,
+    ) -> impl Future<Output = Result<Self::Answer, sqlx::Error>> + Send;
+}
+
+/// The connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    connections: managed::Pool<Opener>,
+    patience: Duration,
+}
+
+#[derive(Debug)]
+struct Opener(Arc<PgConnectOptions>);
+
+impl managed::Manager for Opener {
+    type Type = Connection;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> Result<Connection, sqlx::Error> {
+        Connection::connect_with(&self.0).await
+    }
+
+    async fn recycle(&self, connection: &mut Connection, used: &Metrics) -> RecycleResult<sqlx::Error> {
+        if used.last_used() < TRUSTED_IDLE {
+            return Ok(());
+        }
+        connection.ping().await.map_err(RecycleError::Backend)
+    }
+}
+
+impl Door {
+    pub(crate) fn new(
+        options: PgConnectOptions,
+        most: u32,
+        wait: Duration,
+    ) -> Result<Self, DbError> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let connections = managed::Pool::builder(Opener(Arc::new(options)))
+            .max_size(most)
+            // The one used last: its backend is warm.
+            .queue_mode(QueueMode::Lifo)
+            .timeouts(Timeouts { wait: Some(wait), create: Some(wait), recycle: Some(wait) })
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|_| DbError::Corrupt("pool of connections without a runtime"))?;
+        // Whoever waits longer for an answer waits for a PostgreSQL that is silent.
+        Ok(Self { connections, patience: wait + Duration::from_millis(500) })
+    }
+
+    pub(crate) async fn run<S: Alone>(&self, statement: &S) -> Result<S::Answer, DbError> {
+        // A connection that died while idle shows it here: another is tried.
+        let mut spare = 3;
+        let started = Instant::now();
+        loop {
+            let mut connection = self.connections.get().await.map_err(refused)?;
+            let left = self.patience.saturating_sub(started.elapsed());
+            match tokio::time::timeout(left, statement.run(&mut connection)).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(err)) => {
+                    let err = DbError::from(err);
+                    if !err.is_dead_connection() {
+                        return Err(err);
+                    }
+                    drop(managed::Object::take(connection));
+                    if spare == 0 {
+                        return Err(err);
+                    }
+                    spare -= 1;
+                }
+                Err(_) => {
+                    // It may still answer, to nobody: no one else gets this connection.
+                    drop(managed::Object::take(connection));
+                    return Err(DbError::Unavailable(sqlx::Error::PoolTimedOut));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn open(&self) -> usize {
+        self.connections.status().size
+    }
+
+    pub(crate) fn close(&self) {
+        self.connections.close();
+    }
+}
+
+fn refused(err: PoolError<sqlx::Error>) -> DbError {
+    match err {
+        PoolError::Backend(err) => err.into(),
+        PoolError::Timeout(managed::TimeoutType::Wait) => DbError::Saturated,
+        PoolError::Timeout(_) | PoolError::NoRuntimeSpecified => DbError::Unavailable(sqlx::Error::PoolTimedOut),
+        PoolError::Closed => DbError::Unavailable(sqlx::Error::PoolClosed),
+        PoolError::PostCreateHook(_) => DbError::Corrupt("pool of connections with a hook"),
+    }
+}
