@@ -48,6 +48,11 @@ impl Tagged {
         &self.tag
     }
 
+    /// 200 with the body and its tag, after a change.
+    pub fn answer_changed(&self) -> Response {
+        self.answer(&IfNoneMatch(None))
+    }
+
     /// 304 to who holds this very body, 200 to the rest. Kept by the person's own browser only, and asked again each
     /// time.
     pub fn answer(&self, held: &IfNoneMatch) -> Response {
@@ -76,6 +81,42 @@ impl IfNoneMatch {
             text.strip_prefix(b"W/").unwrap_or(text) == tag.as_bytes()
         };
         held.as_bytes().split(|&byte| byte == b',').any(one)
+    }
+}
+
+/// The tag under which the client read what it changes.
+#[derive(Clone, Debug)]
+pub struct IfMatch(HeaderValue);
+
+impl IfMatch {
+    /// Whether it was read as it is now.
+    ///
+    /// # Errors
+    /// 412 `changed-meanwhile`.
+    pub fn must_hold(&self, now: &Tagged) -> Result<(), Problem> {
+        let any = self.0.as_bytes().trim_ascii() == b"*";
+        if any || IfNoneMatch(Some(self.0.clone())).has(&now.tag) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            StatusCode::PRECONDITION_FAILED,
+            "changed-meanwhile",
+            "somebody else has changed this since it was read",
+        ))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.headers.get(header::IF_MATCH).cloned().map(Self).ok_or_else(|| {
+            Problem::new(
+                StatusCode::PRECONDITION_REQUIRED,
+                "if-match-missing",
+                "this change needs an If-Match header with the ETag of what was read",
+            )
+        })
     }
 }
 
@@ -108,5 +149,15 @@ mod tests {
             assert_eq!(page.answer(&holding(held)).status(), StatusCode::OK, "{held}");
         }
         assert_eq!(page.answer(&IfNoneMatch(None)).status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn a_change_holds_what_was_read() {
+        let (page, other) = (Tagged::of(&1, &1).unwrap(), Tagged::of(&2, &2).unwrap());
+        let held = |tag: &HeaderValue| IfMatch(tag.clone());
+        assert!(held(page.tag()).must_hold(&page).is_ok());
+        assert!(held(&HeaderValue::from_static("*")).must_hold(&page).is_ok());
+        let told = held(other.tag()).must_hold(&page).unwrap_err();
+        assert_eq!((told.status(), told.code()), (StatusCode::PRECONDITION_FAILED, "changed-meanwhile"));
     }
 }
