@@ -1,5 +1,7 @@
 //! What can go wrong with the database, told apart by who must act.
 
+use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
+
 /// A failed statement or connection.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -12,6 +14,9 @@ pub enum DbError {
     /// Another transaction holds what this one needs.
     #[error("row is busy")]
     Busy,
+    /// Row-level security refused a row: what is written is of another school, territory or person.
+    #[error("row of another scope")]
+    Walled(#[source] sqlx::Error),
     /// The statement itself failed: a constraint, or a bug.
     #[error("statement failed")]
     Statement(#[source] sqlx::Error),
@@ -25,7 +30,7 @@ impl DbError {
     pub fn constraint(&self) -> Option<&str> {
         match self {
             Self::Statement(err) => err.as_database_error()?.constraint(),
-            Self::Saturated | Self::Unavailable(_) | Self::Busy | Self::Corrupt(_) => None,
+            Self::Saturated | Self::Unavailable(_) | Self::Busy | Self::Walled(_) | Self::Corrupt(_) => None,
         }
     }
 
@@ -49,9 +54,16 @@ impl From<sqlx::Error> for DbError {
                 Some("57014") => Self::Saturated,
                 // admin_shutdown, crash_shutdown, cannot_connect_now, idle session timeouts, too_many_connections
                 Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300") => Self::Unavailable(err),
+                // insufficient_privilege: a row that a policy refuses, or a right that was never granted, which is a bug
+                Some("42501") if is_of_policy(db.as_ref()) => Self::Walled(err),
                 _ => Self::Statement(err),
             },
             _ => Self::Statement(err),
         }
     }
+}
+
+/// PostgreSQL's own function that checks policies; its words are translated, its name is not.
+fn is_of_policy(err: &dyn DatabaseError) -> bool {
+    err.try_downcast_ref::<PgDatabaseError>().is_some_and(|err| err.routine() == Some("ExecWithCheckOptions"))
 }

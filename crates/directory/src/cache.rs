@@ -123,6 +123,7 @@ pub fn unshare(err: Arc<DbError>) -> DbError {
         DbError::Busy => DbError::Busy,
         DbError::Corrupt(what) => DbError::Corrupt(what),
         DbError::Unavailable(err) => DbError::Unavailable(words(err)),
+        DbError::Walled(err) => DbError::Walled(words(err)),
         DbError::Statement(err) => DbError::Statement(words(err)),
     })
 }

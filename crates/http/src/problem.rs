@@ -219,6 +219,12 @@ impl From<DbError> for Problem {
                 Self::new(StatusCode::CONFLICT, "busy", "another change of the same thing is under way")
                     .retry_after(Duration::from_secs(1))
             }
+            DbError::Walled(_) => {
+                // Another's, so absent; that a statement came so far is still a bug of ours, and logged.
+                let mut this = Self::not_found();
+                this.0.cause = Some(Arc::new(err));
+                this
+            }
             DbError::Statement(_) | DbError::Corrupt(_) => Self::internal(err),
         }
     }

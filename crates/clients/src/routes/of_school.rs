@@ -50,8 +50,8 @@ pub(super) struct SchoolSecretPath {
 }
 
 async fn owner(app: &Clients, member: &Member) -> Result<Owner, Problem> {
-    let facts = app.db.school_facts(member.school()).await?.ok_or_else(Problem::not_found)?;
-    Ok(Owner { territory: facts.territory, school: Some(member.school()) })
+    let facts = app.db.school_facts(member.asked()).await?.ok_or_else(Problem::not_found)?;
+    Ok(Owner { territory: facts.territory, school: Some(member.asked()) })
 }
 
 /// List the API clients that touch the school, the latest first.

@@ -106,7 +106,7 @@ pub(super) async fn create_read_approval(
     InSchool(member): InSchool,
     write: Keyed<NewReadApproval>,
 ) -> Result<Response, Problem> {
-    let facts = app.db.school_facts(member.school()).await?.ok_or_else(Problem::not_found)?;
+    let facts = app.db.school_facts(member.asked()).await?.ok_or_else(Problem::not_found)?;
     let mut tx = app.db.in_school(&member).await?;
     let answer = once(&mut tx, "create_read_approval", &write, app.clock.now(), async |tx| {
         let asked = app.ask_to_read(tx, facts.territory, write.person, &write.body).await?;

@@ -46,7 +46,7 @@ pub(super) async fn schools(
             Ok(Merged::Done) => report.schools.merged += 1,
             Ok(Merged::Refused(code)) => refuse(import, key, code, report).await?,
             // The school's own data broke a rule of the database: the others go on.
-            Err(Error::Db(DbError::Statement(_) | DbError::Corrupt(_))) => {
+            Err(Error::Db(DbError::Statement(_) | DbError::Walled(_) | DbError::Corrupt(_))) => {
                 refuse(import, key, "feed-school-refused", report).await?;
             }
             Err(err) => return Err(err),
