@@ -208,7 +208,8 @@ impl Clients {
             return Err(Error::Ended.into());
         }
         let schools = change.school_ids.as_deref().map_or_else(|| before.school_ids.clone(), unique);
-        let expires_on = change.expires_on.unwrap_or_else(|| (before.expires_at - TimeDelta::seconds(1)).date_naive());
+        let expires_on =
+            change.expires_on.unwrap_or_else(|| (before.expires_at - TimeDelta::seconds(1)).date_naive());
         let said = Described {
             name: change.name.as_deref().unwrap_or(&before.name),
             purpose: change.purpose.as_deref().unwrap_or(&before.purpose),

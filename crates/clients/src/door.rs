@@ -6,7 +6,10 @@ use chrono::{DurationRound, TimeDelta};
 use preau_db::DbError;
 use preau_kernel::{ClientId, ClientToken, SchoolId, ScopeSet};
 
-use crate::{Clients, queries, rules::{self, Secret}};
+use crate::{
+    Clients, queries,
+    rules::{self, Secret},
+};
 
 /// A token with what it holds.
 pub(crate) struct Issued {

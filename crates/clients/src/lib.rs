@@ -207,7 +207,8 @@ impl From<Error> for Problem {
             Error::NotFound => Self::not_found(),
             Error::NotYours => Self::forbidden(),
             Error::Invalid(errors) => {
-                Self::unprocessable("against-the-rules", "some fields are against the rules").with_errors(errors)
+                Self::unprocessable("against-the-rules", "some fields are against the rules")
+                    .with_errors(errors)
             }
             Error::TwoSecrets => Self::new(
                 StatusCode::CONFLICT,
@@ -217,9 +218,7 @@ impl From<Error> for Problem {
             Error::Ended => {
                 Self::new(StatusCode::CONFLICT, "client-ended", "the client was revoked or has expired")
             }
-            Error::Decided => {
-                Self::new(StatusCode::CONFLICT, "already-decided", "this was decided before")
-            }
+            Error::Decided => Self::new(StatusCode::CONFLICT, "already-decided", "this was decided before"),
             Error::SamePerson => Self::new(
                 StatusCode::FORBIDDEN,
                 "second-person-required",

@@ -233,7 +233,11 @@ pub(crate) async fn end_secrets(
 }
 
 /// A secret that is there, whether or not it is still in force.
-pub(crate) async fn has_secret(tx: &mut impl Tx, client: ClientId, secret: FamilyId) -> Result<bool, DbError> {
+pub(crate) async fn has_secret(
+    tx: &mut impl Tx,
+    client: ClientId,
+    secret: FamilyId,
+) -> Result<bool, DbError> {
     let found = sqlx::query_scalar!(
         "SELECT secret_id FROM api_client_secret WHERE client_id = $1 AND secret_id = $2",
         client.uuid(),

@@ -71,14 +71,19 @@ pub(crate) fn shown<'a>(live: &'a [Live], hash: &[u8; 32]) -> Option<&'a Live> {
     let mut found = usize::MAX;
     for (at, secret) in live.iter().enumerate() {
         let same = secret.hash.as_slice().ct_eq(hash.as_slice());
-        let (before, here) = (u64::try_from(found).unwrap_or(u64::MAX), u64::try_from(at).unwrap_or(u64::MAX));
+        let (before, here) =
+            (u64::try_from(found).unwrap_or(u64::MAX), u64::try_from(at).unwrap_or(u64::MAX));
         found = usize::try_from(u64::conditional_select(&before, &here, same)).unwrap_or(usize::MAX);
     }
     live.get(found)
 }
 
 /// When a token signed now ends: five minutes, and not after the client or the secret it was obtained with.
-pub(crate) fn token_ends_at(now: DateTime<Utc>, client: DateTime<Utc>, secret: DateTime<Utc>) -> DateTime<Utc> {
+pub(crate) fn token_ends_at(
+    now: DateTime<Utc>,
+    client: DateTime<Utc>,
+    secret: DateTime<Utc>,
+) -> DateTime<Utc> {
     (now + TimeDelta::seconds(ACCESS_SECONDS)).min(client).min(secret)
 }
 

@@ -4,7 +4,7 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use preau_db::{Db, journal};
 use preau_http::{AdminOf, Keyed, Policy, Problem, Routes, once};
 use preau_jobs::{Job, NewJob, enqueue, find};
-use preau_kernel::{Clock, Priority, SchoolId, TerritoryAdmin, TerritoryId, UploadId};
+use preau_kernel::{Clock, Priority, SchoolId, Scope, TerritoryAdmin, TerritoryId, UploadId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -20,7 +20,7 @@ struct FeedsState {
 
 /// The feeds' routes.
 pub fn routes(db: Db, clock: Clock) -> Routes {
-    let policy = Policy::territory_admin().priority(Priority::Background).keyed();
+    let policy = Policy::territory_admin().priority(Priority::Background).keyed().scope(Scope::ImportsWrite);
     Routes::new()
         .add(policy, routes!(create_directory_import))
         .add(policy, routes!(create_timetable_import))

@@ -9,7 +9,7 @@ use axum::{
 };
 use preau_db::Db;
 use preau_http::{AdminOf, Policy, Problem, Reply, Routes};
-use preau_kernel::{Clock, Priority, TerritoryId};
+use preau_kernel::{Clock, Priority, Scope, TerritoryId};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 use utoipa::{IntoParams, ToSchema};
@@ -38,8 +38,9 @@ impl FilesState {
 
 /// The files' routes, for administrators of the territory.
 pub fn routes(state: FilesState) -> Routes {
+    let policy = Policy::territory_admin().priority(Priority::Background).uploads().scope(Scope::ImportsWrite);
     Routes::new()
-        .add(Policy::territory_admin().priority(Priority::Background).uploads(), routes!(create_upload))
+        .add(policy, routes!(create_upload))
         .with_state(state)
 }
 

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use preau_kernel::{CursorKey, Identity, Limit, Member, Principal, TerritoryAdmin};
+use preau_kernel::{CursorKey, Identity, Limit, Member, PersonId, Principal, TerritoryAdmin};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{FieldError, Gate, Problem};
@@ -26,6 +26,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Me {
             Some(Identity::Known(principal, _)) => Ok(Self(principal.clone())),
             _ => Err(Problem::unauthorized()),
         }
+    }
+}
+
+/// Who acts on a route that people and clients share: the person, or the client under its own id. The policy has let a
+/// client through by its scope, or it would not be here.
+pub(crate) fn actor(parts: &Parts) -> Result<PersonId, Problem> {
+    match parts.extensions.get::<Identity>() {
+        Some(Identity::Known(principal, _)) => Ok(principal.person()),
+        Some(Identity::Client(client)) => Ok(client.actor()),
+        Some(Identity::Nobody | Identity::Refused) | None => Err(Problem::unauthorized()),
     }
 }
 
@@ -49,6 +59,9 @@ impl<S: Send + Sync> FromRequestParts<S> for AdminOf {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if let Some(admin) = parts.extensions.get::<TerritoryAdmin>() {
+            return Ok(Self(*admin));
+        }
         let Me(me) = Me::from_request_parts(parts, state).await?;
         me.territory_admin().map(Self).ok_or_else(Problem::not_found)
     }

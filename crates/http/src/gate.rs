@@ -6,6 +6,8 @@ use preau_db::{Db, DbError, KeyRing, Purpose, journal};
 use preau_kernel::{Clock, CursorKey, Member, PersonId, Principal, SchoolId};
 use tokio_util::task::TaskTracker;
 
+use crate::budget::Quotas;
+
 /// The gatekeeper's tools.
 pub struct Gate {
     /// For a school's territory, and the journal.
@@ -22,6 +24,7 @@ pub struct Gate {
     /// security stands alone.
     #[cfg(debug_assertions)]
     pub wall_off: bool,
+    pub(crate) quotas: Quotas,
     journaled: moka::sync::Cache<(PersonId, SchoolId), ()>,
 }
 
@@ -40,6 +43,7 @@ impl Gate {
             origin,
             #[cfg(debug_assertions)]
             wall_off: false,
+            quotas: Quotas::new(),
             journaled,
         }
     }

@@ -1,7 +1,7 @@
 //! Writes that count: the idempotency key, and the effect that happens once.
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{FromRequest, Request},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -15,8 +15,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Me, Problem,
-    extract::{json_bytes, parse},
+    Problem,
+    extract::{actor, json_bytes, parse},
 };
 
 /// A JSON body with its `Idempotency-Key` and who sent it.
@@ -33,16 +33,16 @@ pub struct Keyed<T> {
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Keyed<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let (mut parts, body) = request.into_parts();
-        let Me(me) = Me::from_request_parts(&mut parts, state).await?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let person = actor(&parts)?;
         let key = key_of(&parts.headers)?;
         let mut hash = Sha256::new();
         hash.update(parts.uri.path().as_bytes());
         hash.update([0]);
         let bytes = json_bytes(Request::from_parts(parts, body)).await?;
         hash.update(&bytes);
-        Ok(Self { body: parse(&bytes)?, person: me.person(), key, body_hash: hash.finalize().into() })
+        Ok(Self { body: parse(&bytes)?, person, key, body_hash: hash.finalize().into() })
     }
 }
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod budget;
 mod extract;
 mod gate;
 mod keyed;
@@ -9,6 +10,7 @@ mod request_log;
 mod routes;
 mod tagged;
 
+pub use budget::Budget;
 pub use extract::{AdminOf, Cursors, InSchool, ListQuery, Me, Reply, ValidJson, ValidPath, ValidQuery};
 pub use gate::Gate;
 pub use keyed::{Keyed, once};
@@ -16,4 +18,4 @@ pub use policy::{Policy, Who};
 pub use problem::{Cause, FieldError, Problem, ProblemBody};
 pub use request_log::request_log;
 pub use routes::{RouteRow, Routes, finish_openapi};
-pub use tagged::{IfNoneMatch, Tagged};
+pub use tagged::{IfMatch, IfNoneMatch, Tagged};

@@ -8,7 +8,10 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use preau_kernel::{Carrier, Identity, Member, Principal, Priority, Role, RoleSet, SchoolId, TerritoryId};
+use preau_kernel::{
+    Carrier, ClientPrincipal, Identity, Member, Power, Principal, Priority, Role, RoleSet, SchoolId, Scope,
+    TerritoryAdmin, TerritoryId,
+};
 
 use crate::{Gate, Problem, RouteRow};
 
@@ -36,6 +39,8 @@ pub struct Policy {
     pub(crate) keyed: bool,
     pub(crate) deadline: Duration,
     pub(crate) sudo: bool,
+    pub(crate) power: Option<Power>,
+    pub(crate) scope: Option<Scope>,
 }
 
 /// Nobody waits longer than a browser does.
@@ -45,7 +50,7 @@ const UPLOAD_DEADLINE: Duration = Duration::from_secs(600);
 
 impl Policy {
     const fn of(who: Who) -> Self {
-        Self { who, priority: Priority::Normal, keyed: false, deadline: DEADLINE, sudo: false }
+        Self { who, priority: Priority::Normal, keyed: false, deadline: DEADLINE, sudo: false, power: None, scope: None }
     }
 
     /// Open to all: a decision, reviewed as one.
@@ -99,6 +104,21 @@ impl Policy {
         self
     }
 
+    /// Open besides to members of the school who hold this power now, by a delegation or by their function.
+    #[must_use]
+    pub const fn or_power(mut self, power: Power) -> Self {
+        self.power = Some(power);
+        self
+    }
+
+    /// Open besides to API clients that were given this scope, in their schools or their territory. A route that names
+    /// none is closed to every client.
+    #[must_use]
+    pub const fn scope(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
     /// The route does what a thief of the session must not: whoever asks has proved again who they are within the last
     /// ten minutes (`POST /api/v1/sessions/current/proof`), or is told `proof-required`.
     #[must_use]
@@ -120,6 +140,10 @@ pub(crate) async fn enforce(
     };
     let identity = request.extensions().get::<Identity>().cloned().unwrap_or(Identity::Nobody);
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if matches!(identity, Identity::Client(_)) && matches!(row.who, Who::Anyone | Who::Browser) {
+        // Where anybody may come, a program comes as nobody: no page takes it for a person.
+        request.extensions_mut().insert(Identity::Nobody);
+    }
     let by_cookie = matches!(identity, Identity::Known(_, Carrier::Cookie));
     if changes && (by_cookie || row.who == Who::Browser) && !same_origin(&request, &gate) {
         return Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "the request comes from another site")
@@ -134,6 +158,9 @@ pub(crate) async fn enforce(
         Ok(Admitted::AsIs) => {}
         Ok(Admitted::Member(member)) => {
             request.extensions_mut().insert(member);
+        }
+        Ok(Admitted::Territory(admin)) => {
+            request.extensions_mut().insert(admin);
         }
         Err(problem) => return problem.into_response(),
     }
@@ -161,6 +188,7 @@ fn out_of_time() -> Problem {
 enum Admitted {
     AsIs,
     Member(Member),
+    Territory(TerritoryAdmin),
 }
 
 async fn admit(
@@ -171,6 +199,7 @@ async fn admit(
 ) -> Result<Admitted, Problem> {
     let principal = match (row.who, identity) {
         (Who::Anyone | Who::Browser, _) => return Ok(Admitted::AsIs),
+        (_, Identity::Client(client)) => return admit_client(row, gate, client, path).await,
         (_, Identity::Known(principal, _)) => principal,
         (_, Identity::Nobody | Identity::Refused) => return Err(Problem::unauthorized()),
     };
@@ -179,17 +208,76 @@ async fn admit(
         Who::InSchool(roles) => {
             let school = param::<SchoolId>(path, "school_id").ok_or_else(Problem::not_found)?;
             let member = member_of(gate, principal, school, roles).await?.ok_or_else(Problem::not_found)?;
-            if member.roles().meets(roles) { Ok(Admitted::Member(member)) } else { Err(Problem::forbidden()) }
+            if member.roles().meets(roles) {
+                return Ok(Admitted::Member(member));
+            }
+            match row.power {
+                Some(power) if gate.db.has_power(&member, power, gate.clock.now()).await? => {
+                    Ok(Admitted::Member(member.with_power(power)))
+                }
+                _ => Err(Problem::forbidden()),
+            }
         }
         Who::TerritoryAdmin => {
             let territory = param::<TerritoryId>(path, "territory_id").ok_or_else(Problem::not_found)?;
             match principal.territory_admin() {
-                Some(admin) if admin.territory() == territory => Ok(Admitted::AsIs),
+                Some(admin) if admin.territory() == territory => Ok(Admitted::Territory(admin)),
                 // One's own territory is known to everyone in it; another's is not.
                 None if principal.territory() == territory => Err(Problem::forbidden()),
                 _ => Err(Problem::not_found()),
             }
         }
+    }
+}
+
+/// A program: 404 before 403, as for people, and then its minute. What does not name a scope is closed to it, and so is
+/// what wants a proof that only a person can give again.
+async fn admit_client(
+    row: &RouteRow,
+    gate: &Gate,
+    client: &ClientPrincipal,
+    path: &RawPathParams,
+) -> Result<Admitted, Problem> {
+    let scope = row.scope.filter(|_| !row.sudo);
+    let admitted = match row.who {
+        Who::InSchool(roles) => {
+            let school = param::<SchoolId>(path, "school_id").ok_or_else(Problem::not_found)?;
+            if !client.reaches(school) {
+                return Err(Problem::not_found());
+            }
+            let part = part_of_client(roles);
+            scope.and_then(|scope| client.member_of(school, scope, part)).map(Admitted::Member)
+        }
+        Who::TerritoryAdmin => {
+            let territory = param::<TerritoryId>(path, "territory_id").ok_or_else(Problem::not_found)?;
+            if client.territory() != territory {
+                return Err(Problem::not_found());
+            }
+            scope.and_then(|scope| client.territory_admin(scope)).map(Admitted::Territory)
+        }
+        Who::Anyone | Who::Browser | Who::SignedIn => None,
+    };
+    let admitted = admitted.ok_or_else(|| insufficient_scope(row.scope))?;
+    gate.quotas.take(gate, client).await?;
+    Ok(admitted)
+}
+
+/// The part that a client plays on a route that its scope opens: the least of the roles that the route was made for, so
+/// that rules which ask for a role have their answer. It holds for that one request.
+fn part_of_client(roles: RoleSet) -> RoleSet {
+    let least = [Role::Staff, Role::SchoolAdmin].into_iter().find(|role| roles.has(*role));
+    least.map_or(RoleSet::NONE, |role| RoleSet::of(&[role]))
+}
+
+fn insufficient_scope(wanted: Option<Scope>) -> Problem {
+    let problem = Problem::new(
+        StatusCode::FORBIDDEN,
+        "insufficient-scope",
+        "this client was not given what this route asks for",
+    );
+    match wanted {
+        Some(scope) => problem.with("scope", scope.as_str().into()),
+        None => problem,
     }
 }
 

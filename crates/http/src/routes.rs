@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{Router, middleware::from_fn_with_state};
-use preau_kernel::Priority;
+use preau_kernel::{Power, Priority, Scope};
 use serde::Serialize;
 use utoipa::openapi::{
     Content, OpenApi, Ref, RefOr, ResponseBuilder,
@@ -30,6 +30,12 @@ pub struct RouteRow {
     pub keyed: bool,
     /// Whether it needs a recent proof of who asks.
     pub sudo: bool,
+    /// A power that opens it as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power: Option<Power>,
+    /// The scope that opens it to API clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
     #[serde(skip)]
     pub(crate) who: Who,
     #[serde(skip)]
@@ -74,6 +80,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
                     priority: policy.priority,
                     keyed: policy.keyed,
                     sudo: policy.sudo,
+                    power: policy.power,
+                    scope: policy.scope,
                     who: policy.who,
                     deadline: policy.deadline,
                 };
@@ -180,6 +188,10 @@ fn common_statuses(row: &RouteRow) -> Vec<(&'static str, &'static str)> {
             "403",
             "Visible, and not allowed; or a proof is required; or the request comes from another site",
         ));
+    }
+    if matches!(row.method.as_str(), "PATCH" | "PUT") {
+        all.push(("412", "Changed by somebody else since it was read"));
+        all.push(("428", "This change needs `If-Match`, with the `ETag` of what was read"));
     }
     if row.method != "GET" {
         all.push(("409", "Another change of the same thing is under way"));

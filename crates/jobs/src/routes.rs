@@ -3,7 +3,7 @@
 use axum::extract::State;
 use preau_db::Db;
 use preau_http::{AdminOf, Cursors, ListQuery, Policy, Problem, Reply, Routes, ValidPath, ValidQuery};
-use preau_kernel::{Clock, JobId, Page, Priority, TerritoryId};
+use preau_kernel::{Clock, JobId, Page, Priority, Scope, TerritoryId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::routes;
@@ -23,9 +23,9 @@ pub struct JobsState {
 pub fn routes(state: JobsState) -> Routes {
     let policy = Policy::territory_admin().priority(Priority::Background);
     Routes::new()
-        .add(policy, routes!(list_jobs))
-        .add(policy, routes!(get_job))
-        .add(policy, routes!(cancel_job))
+        .add(policy.scope(Scope::ImportsRead), routes!(list_jobs))
+        .add(policy.scope(Scope::ImportsRead), routes!(get_job))
+        .add(policy.scope(Scope::ImportsWrite), routes!(cancel_job))
         .with_state(state)
 }
 

@@ -60,4 +60,6 @@ id! {
     JobId,
     /// A file received for a feed.
     UploadId,
+    /// A program that speaks for a school or a territory.
+    ClientId,
 }

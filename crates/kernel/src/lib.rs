@@ -1,19 +1,25 @@
 #![doc = include_str!("../README.md")]
 
+mod client;
 mod clock;
 mod cursor;
 mod ids;
 mod page;
+mod powers;
 mod principal;
 mod roles;
+mod scope;
 mod text;
 
+pub use client::{ClientPrincipal, ClientToken};
 pub use clock::{Clock, ManualClock};
 pub use cursor::{BadCursor, CursorKey};
 pub use ids::*;
 pub use page::{Limit, Page};
+pub use powers::Power;
 pub use principal::{Carrier, Identity, Member, Membership, PROOF_LASTS, Principal, TerritoryAdmin, Token};
 pub use roles::{Role, RoleSet, UnknownRole};
+pub use scope::{Reach, Scope, ScopeSet, UnknownScope};
 pub use text::{fold, login_stem};
 
 /// What a request is worth when there is not enough for everybody (`reference/overload.md` §B.8): declared beside its

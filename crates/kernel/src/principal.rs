@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 use smallvec::SmallVec;
 
-use crate::{FamilyId, PersonId, Role, RoleSet, SchoolId, TerritoryId};
+use crate::{ClientId, ClientPrincipal, FamilyId, PersonId, Power, Role, RoleSet, SchoolId, TerritoryId};
 
 /// What a person is in one school.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -52,6 +52,8 @@ pub enum Identity {
     Refused,
     /// A person.
     Known(Principal, Carrier),
+    /// A program, by its bearer token. Only a route that names one of its scopes knows it.
+    Client(ClientPrincipal),
 }
 
 /// How the token came. A cookie is sent by the browser on its own, so a change that it authenticates must also show
@@ -108,7 +110,7 @@ impl Principal {
     /// The proof that this person belongs to `school`, if so.
     pub fn member_of(&self, school: SchoolId) -> Option<Member> {
         let roles = self.0.memberships.iter().find(|m| m.school == school)?.roles;
-        Some(Member { school, asked: school, person: self.0.person, roles })
+        Some(Member { school, asked: school, person: self.0.person, roles, power: None, is_client: false })
     }
 
     /// One proof a school, for the pages that gather them all.
@@ -119,6 +121,8 @@ impl Principal {
             asked: m.school,
             person,
             roles: m.roles,
+            power: None,
+            is_client: false,
         })
     }
 
@@ -138,6 +142,8 @@ pub struct Member {
     asked: SchoolId,
     person: PersonId,
     roles: RoleSet,
+    power: Option<Power>,
+    is_client: bool,
 }
 
 impl Member {
@@ -156,6 +162,16 @@ impl Member {
         self.person
     }
 
+    /// The client, when it is a program that asks; [`Self::person`] is then its id too, for journals.
+    pub fn client(&self) -> Option<ClientId> {
+        self.is_client.then(|| self.person.uuid().into())
+    }
+
+    /// A client's proof; see [`ClientPrincipal::member_of`].
+    pub(crate) fn of_client(school: SchoolId, client: ClientId, roles: RoleSet) -> Self {
+        Self { school, asked: school, person: client.uuid().into(), roles, power: None, is_client: true }
+    }
+
     /// Roles in this school.
     pub fn roles(&self) -> RoleSet {
         self.roles
@@ -164,6 +180,18 @@ impl Member {
     /// Whether the role is held here.
     pub fn is(&self, role: Role) -> bool {
         self.roles.has(role)
+    }
+
+    /// Whether the act of `power` is allowed here: to administrators, and to whom it was delegated on this very request.
+    pub fn may(&self, power: Power) -> bool {
+        self.is(Role::SchoolAdmin) || self.power == Some(power)
+    }
+
+    /// The same proof with a delegated power, which the caller has read in the school's delegations just now.
+    #[must_use]
+    pub fn with_power(mut self, power: Power) -> Self {
+        self.power = Some(power);
+        self
     }
 
     /// Asks for another school under this proof: the first wall taken away, so that a test can show that row-level
@@ -194,6 +222,11 @@ impl TerritoryAdmin {
         self.person
     }
 
+    /// A client's proof; see [`ClientPrincipal::territory_admin`].
+    pub(crate) fn of_client(territory: TerritoryId, client: ClientId) -> Self {
+        Self { territory, person: client.uuid().into() }
+    }
+
     /// A school administrator's proof in a school of this territory. The caller has read `territory_of_school` from
     /// the school's row, and journals the use.
     pub fn member_of(&self, school: SchoolId, territory_of_school: TerritoryId) -> Option<Member> {
@@ -202,6 +235,8 @@ impl TerritoryAdmin {
             asked: school,
             person: self.person,
             roles: RoleSet::of(&[Role::SchoolAdmin]),
+            power: None,
+            is_client: false,
         })
     }
 }

@@ -8,8 +8,8 @@ use preau_directory::{
     Audience, Contexts, access_pupil_day,
     rules::{Tie, may_see_day},
 };
-use preau_http::{IfNoneMatch, InSchool, Policy, Problem, Routes, Tagged, ValidQuery};
-use preau_kernel::{Clock, Member, PersonId, Priority, SchoolId};
+use preau_http::{Budget, IfNoneMatch, InSchool, Policy, Problem, Routes, Tagged, ValidQuery};
+use preau_kernel::{Clock, Member, PersonId, Priority, SchoolId, Scope};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
@@ -31,9 +31,8 @@ pub struct TimetableState {
 
 /// The timetable's routes.
 pub fn routes(state: TimetableState) -> Routes {
-    Routes::new()
-        .add(Policy::any_member().priority(Priority::Essential), routes!(get_timetable))
-        .with_state(state)
+    let seen = Policy::any_member().priority(Priority::Essential).scope(Scope::TimetableRead);
+    Routes::new().add(seen, routes!(get_timetable)).with_state(state)
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -92,11 +91,14 @@ struct TimetableDays {
 async fn get_timetable(
     State(app): State<TimetableState>,
     InSchool(member): InSchool,
+    budget: Budget,
     held: IfNoneMatch,
     ValidQuery(query): ValidQuery<TimetableQuery>,
 ) -> Result<Response, Problem> {
     let person = query.person_id.unwrap_or(member.person());
-    Ok(app.days_of(&member, person, query.from, query.days).await?.answer(&held))
+    let days = app.days_of(&member, person, query.from, query.days).await?;
+    budget.list(&member, 1).await?;
+    Ok(days.answer(&held))
 }
 
 impl TimetableState {

@@ -161,7 +161,9 @@ pub(super) async fn create_oauth_token(
         .into_response(),
         Err(Refused::Patience(wait)) => {
             let told = "too many wrong secrets of this client";
-            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", told).retry_after(wait));
+            return Err(
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", told).retry_after(wait)
+            );
         }
         Err(Refused::NoKey) => return Err(Problem::unavailable(Duration::from_secs(2))),
         Err(Refused::Db(db)) => return Err(db.into()),
@@ -275,7 +277,8 @@ mod tests {
     #[test]
     fn both_ways_of_saying_who_one_is_say_the_same() {
         let said = Asked { id: "a b".to_owned(), secret: "s:t".to_owned(), scope: Some("x y".to_owned()) };
-        let form = "grant_type=client_credentials&scope=x+y&client_id=a+b&client_secret=s%3At&audience=ignored";
+        let form =
+            "grant_type=client_credentials&scope=x+y&client_id=a+b&client_secret=s%3At&audience=ignored";
         assert_eq!(read(FORM, None, form).as_ref(), Ok(&said));
         let body = "grant_type=client_credentials&scope=x%20y";
         assert_eq!(read(FORM, Some("a+b:s%3At"), body).as_ref(), Ok(&said));
@@ -289,7 +292,12 @@ mod tests {
             ("application/json", Some("a:b"), "{}", "invalid_request"),
             (FORM, Some("a:b"), "", "invalid_request"),
             (FORM, Some("a:b"), "grant_type=password", "unsupported_grant_type"),
-            (FORM, Some("a:b"), "grant_type=client_credentials&grant_type=client_credentials", "invalid_request"),
+            (
+                FORM,
+                Some("a:b"),
+                "grant_type=client_credentials&grant_type=client_credentials",
+                "invalid_request",
+            ),
             (FORM, Some("a:b"), "grant_type=client_credentials&client_secret=b", "invalid_request"),
             (FORM, Some("a:b"), "grant_type=client_credentials&client_id=other", "invalid_request"),
             (FORM, Some("ab"), good, "invalid_client"),

@@ -6,8 +6,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use preau_http::{
-    Cursors, IfMatch, IfNoneMatch, InSchool, Keyed, ListQuery, Problem, Reply, ValidJson, ValidPath, ValidQuery,
-    once,
+    Cursors, IfMatch, IfNoneMatch, InSchool, Keyed, ListQuery, Problem, Reply, ValidJson, ValidPath,
+    ValidQuery, once,
 };
 use preau_kernel::{ClientId, FamilyId, Member, Page, SchoolId};
 use serde::Deserialize;

@@ -6,8 +6,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use preau_http::{
-    AdminOf, Cursors, IfMatch, IfNoneMatch, Keyed, ListQuery, Problem, Reply, ValidJson, ValidPath, ValidQuery,
-    once,
+    AdminOf, Cursors, IfMatch, IfNoneMatch, Keyed, ListQuery, Problem, Reply, ValidJson, ValidPath,
+    ValidQuery, once,
 };
 use preau_kernel::{ClientId, FamilyId, Page, TerritoryAdmin, TerritoryId};
 use serde::Deserialize;

@@ -1,9 +1,7 @@
 //! Approvals: a second person agrees to reading more.
 
 use axum::{extract::State, http::StatusCode, response::Response};
-use preau_http::{
-    AdminOf, Cursors, InSchool, Keyed, ListQuery, Problem, Reply, ValidPath, ValidQuery, once,
-};
+use preau_http::{AdminOf, Cursors, InSchool, Keyed, ListQuery, Problem, Reply, ValidPath, ValidQuery, once};
 use preau_kernel::{Page, SchoolId, TerritoryId};
 use serde::Deserialize;
 use utoipa::IntoParams;
