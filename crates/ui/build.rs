@@ -7,7 +7,7 @@ use base64::Engine as _;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-const STYLES: [&str; 4] = ["tokens", "base", "components", "print"];
+const STYLES: [&str; 5] = ["tokens", "base", "components", "pages", "print"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     for watched in ["build.rs", "i18n", "icons.json", "app/src/styles", "app/dist"] {

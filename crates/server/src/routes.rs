@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    http::{HeaderMap, StatusCode, Uri},
-};
+use axum::{Router, http::StatusCode, middleware::from_fn_with_state};
 use preau_directory::DirectoryState;
 use preau_files::FilesState;
 use preau_http::{Problem, RouteRow, Routes, finish_openapi};
 use preau_jobs::JobsState;
 use preau_timetable::TimetableState;
-use preau_ui::{Answers, UiState};
+use preau_ui::{Answers, Api, Gates, UiState};
 use utoipa::{
     OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -34,7 +31,8 @@ use crate::App;
 )]
 struct Document;
 
-fn all(app: &App, pages: &UiState) -> Routes {
+/// Every feature's routes under `/api`.
+fn features(app: &App) -> Routes {
     let (db, clock) = (&app.db, &app.clock);
     Routes::new()
         .merge(preau_identity::routes::routes(app.identity.clone()))
@@ -44,7 +42,10 @@ fn all(app: &App, pages: &UiState) -> Routes {
         .merge(preau_files::routes(FilesState::new(db.clone(), clock.clone(), app.config.files.upload_bytes)))
         .merge(preau_feeds::routes(db.clone(), clock.clone()))
         .merge(preau_jobs::routes(JobsState { db: db.clone(), clock: clock.clone() }))
-        .merge(preau_ui::routes(pages.clone()))
+}
+
+fn all(app: &App, pages: &UiState) -> Routes {
+    features(app).merge(preau_ui::routes(pages.clone()))
 }
 
 fn timetable(app: &App) -> TimetableState {
@@ -78,6 +79,8 @@ fn pages(app: &App) -> UiState {
         answers,
         db: app.db.clone(),
         assets: Arc::clone(&app.assets),
+        api: Api::new(features(app).into_parts().0),
+        gates: Gates::default(),
     }
 }
 
@@ -87,10 +90,10 @@ pub(crate) fn router(app: &App) -> (Router, Vec<RouteRow>) {
     let (router, paths, table) = all(app, &pages).into_parts();
     let docs =
         utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", document(paths, &table));
-    let lost = async move |uri: Uri, headers: HeaderMap| preau_ui::not_found(&pages, &uri, &headers);
     #[expect(clippy::disallowed_methods, reason = "the composition root owns the one fallback")]
-    let router = router.merge(docs).fallback(lost).method_not_allowed_fallback(not_allowed);
-    (router, table)
+    let router = router.merge(docs).fallback(preau_ui::not_found).method_not_allowed_fallback(not_allowed);
+    // Outside the policies, so that what they refuse is explained as well.
+    (router.layer(from_fn_with_state(pages, preau_ui::explain_to_people)), table)
 }
 
 /// A path that is there, asked in a way that it does not answer; axum adds `Allow`.

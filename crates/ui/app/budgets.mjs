@@ -11,7 +11,7 @@ const lazy = readdirSync('dist/assets')
   .filter((name) => name.endsWith('.js'))
   .map((name) => `/assets/${name}`)
   .filter((path) => !Object.values(entries).includes(path));
-const css = ['tokens', 'base', 'components', 'print'].map((name) => readFileSync(`src/styles/${name}.css`));
+const css = ['tokens', 'base', 'components', 'pages', 'print'].map((name) => readFileSync(`src/styles/${name}.css`));
 
 const lines = [
   ['app.js', sent(entries.app), 30 * KB],

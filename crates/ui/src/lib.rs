@@ -9,7 +9,7 @@ pub mod view;
 pub mod words;
 
 pub use assets::Assets;
-pub use routes::{Answer, Answers, UiState, not_found, routes};
+pub use routes::{Answer, Answers, Api, Gates, UiState, explain_to_people, not_found, routes};
 pub use words::Lang;
 
 /// The drawings, as paths in a square of 24.

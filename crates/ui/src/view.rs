@@ -100,6 +100,17 @@ pub struct Home {
     pub schools: Vec<School>,
     /// When this was gathered.
     pub generated_at: DateTime<Utc>,
+    /// Whether I administer my territory: what my session says, not the answer.
+    #[serde(skip)]
+    pub territory_admin: bool,
+}
+
+impl Home {
+    /// Whether this person administers a school. (A territory's administrator may have no school at all: see
+    /// [`Self::territory_admin`].)
+    pub fn administers(&self) -> bool {
+        self.territory_admin || self.schools.iter().any(|school| school.roles.iter().any(|role| role == "school_admin"))
+    }
 }
 
 /// One day of a timetable.

@@ -6,17 +6,17 @@ use super::{Frame, Page, Site};
 
 /// A field that was refused, by its id in the form.
 #[derive(Debug)]
-struct FieldText {
-    id: &'static str,
-    text: String,
+pub(super) struct FieldText {
+    pub(super) id: &'static str,
+    pub(super) text: String,
 }
 
 /// Why a form comes back.
 #[derive(Debug)]
 pub struct FormError {
-    title: &'static str,
-    text: String,
-    fields: Vec<FieldText>,
+    pub(super) title: &'static str,
+    pub(super) text: String,
+    pub(super) fields: Vec<FieldText>,
 }
 
 impl FormError {
@@ -37,7 +37,7 @@ impl FormError {
         !self.fields.is_empty()
     }
 
-    fn of(&self, id: &str) -> Option<&str> {
+    pub(super) fn of(&self, id: &str) -> Option<&str> {
         self.fields.iter().find(|field| field.id == id).map(|field| field.text.as_str())
     }
 }

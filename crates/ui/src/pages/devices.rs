@@ -60,7 +60,7 @@ pub fn devices(site: &Site<'_>, home: &Home, devices: &[Device], revoked: bool) 
             current: device.current,
         })
         .collect();
-    let mut frame = Frame::shell(site, w.page_devices, Screen::Devices, home);
+    let mut frame = Frame::shell(site, w.page_devices, Screen::Account, home);
     frame.script = None; // the program has no such screen: this page is Rust's alone
     Page::draw(&DevicesPage { frame, revoked, devices })
 }

@@ -1,8 +1,11 @@
 //! The pages, drawn by askama from plain values.
 
 mod access;
+mod account;
+mod admin;
 mod day;
 mod devices;
+mod form;
 mod lesson;
 mod status;
 mod week;
@@ -16,8 +19,16 @@ use axum::{
 use chrono::{DateTime, NaiveDate, Utc};
 
 pub use access::{ActivationForm, FormError, SignInForm, activation, sign_in, terms};
+pub use account::{
+    Account, Enrolment, Facts, Passkey, SecondFactors, SecurityEvent, account, new_passkey, passkeys, recovery_codes, totp,
+};
+pub use admin::{
+    AccountState, Class as AdminClass, Filters, Listed, Made, People, Person as AdminPerson, PersonExtra, Place, SchoolRow,
+    people, person, schools,
+};
 pub use day::day;
 pub use devices::{Device, devices};
+pub use form::{Field, FormPage, Kind, form};
 pub use status::{Health, error, status, wait};
 pub use week::{Chosen, week};
 
@@ -133,7 +144,8 @@ pub(crate) enum Screen {
     Other,
     Day,
     Week,
-    Devices,
+    Account,
+    Admin,
 }
 
 /// Who is signed in, for the top bar.
@@ -161,6 +173,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) user: Option<Badge>,
     pub(crate) screen: Screen,
     pub(crate) today: NaiveDate,
+    /// Whether the navigation leads to the administration.
+    pub(crate) admin: bool,
 }
 
 impl<'a> Frame<'a> {
@@ -175,6 +189,7 @@ impl<'a> Frame<'a> {
             user: None,
             screen: Screen::Other,
             today: site.now.date_naive(),
+            admin: false,
         }
     }
 
@@ -191,6 +206,7 @@ impl<'a> Frame<'a> {
             user: Some(Badge::of(&home.user.first_name, &home.user.last_name)),
             screen,
             today: crate::time::day_of(site.now, crate::time::zone(tz)),
+            admin: home.administers(),
             ..Self::gate(site, title)
         }
     }

@@ -59,20 +59,24 @@ struct ErrorPage<'a> {
     frame: Frame<'a>,
     wide: bool,
     text: &'a str,
-    reference: Option<String>,
 }
 
 /// A page for a status that nothing else explains.
-pub fn error(site: &Site<'_>, code: StatusCode, reference: Option<&str>) -> Page {
+///
+/// `problem` is the code of the API's problem, where one is known.
+pub fn error(site: &Site<'_>, code: StatusCode, problem: &str) -> Page {
     let w = site.lang.words();
-    let (title, text) = match code {
-        StatusCode::NOT_FOUND => (w.page_404_title, w.page_404),
-        code if code.is_client_error() => (w.page_400_title, w.page_400),
+    let (title, text) = match (code, problem) {
+        (StatusCode::NOT_FOUND, _) => (w.page_404_title, w.page_404),
+        (_, "foreign-origin") => (w.page_origin_title, w.page_origin),
+        (_, "method-not-allowed") => (w.page_404_title, w.page_404),
+        (StatusCode::FORBIDDEN, _) => (w.page_403_title, w.page_403),
+        (StatusCode::CONFLICT, _) => (w.page_409_title, w.page_409),
+        (code, _) if code.is_client_error() => (w.page_400_title, w.page_400),
         _ => (w.page_500_title, w.page_500),
     };
-    let reference = reference.map(|id| fill(w.page_reference, &[("id", id)]));
     let frame = Frame { script: None, ..Frame::gate(site, title) };
-    Page::draw(&ErrorPage { frame, wide: false, text, reference }).status(code)
+    Page::draw(&ErrorPage { frame, wide: false, text }).status(code)
 }
 
 /// A page for a busy or broken dependency: never without a time.
@@ -84,7 +88,7 @@ pub fn wait(site: &Site<'_>, code: StatusCode, seconds: u64) -> Page {
     };
     let text = fill(text, &[("wait", &site.lang.wait(seconds))]);
     let frame = Frame { script: None, ..Frame::gate(site, title) };
-    Page::draw(&ErrorPage { frame, wide: false, text: &text, reference: None })
+    Page::draw(&ErrorPage { frame, wide: false, text: &text })
         .status(code)
         .retry_after(seconds)
 }

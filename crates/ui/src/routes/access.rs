@@ -1,74 +1,96 @@
-//! Sign-in, sign-out, activation and the terms, as forms.
+//! The way in and out, as forms: sign-in and its second step, sign-out, activation, the terms.
 
 use axum::{
-    Extension, Form,
-    extract::{RawQuery, State},
-    http::{HeaderMap, StatusCode, header},
+    Form,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use preau_http::Problem;
-use preau_identity::{Activation, Error, Gate, Refusal, SignIn, SignedIn, TERMS_VERSION, device_label};
-use preau_kernel::Identity;
-use preau_overload::HashRefused;
-use preau_session::{Device, Why};
-use serde::Deserialize;
+use preau_identity::TERMS_VERSION;
+use preau_session::{Why, cookies};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{
-    Sent, UiState, onward, see_other,
-    visitor::{clear, give},
+    Sent,
+    api::{Call, Refused, Said},
+    browser::Browser,
+    onward, see_other,
+    visitor::{clear, device_cookie},
+    words::{Mended, mend, required},
 };
-use crate::{
-    pages::{self, ActivationForm, FormError},
-    words::fill,
-};
+use crate::pages::{self, ActivationForm, Field, FormPage, Kind, SignInForm as Shown};
 
 /// A form that does not hold what it must: a browser never sends one.
-fn incomplete() -> Problem {
-    Problem::bad_request("malformed-form", "the form is not complete")
+pub(super) fn incomplete() -> Refused {
+    Problem::bad_request("malformed-form", "the form is not complete").into()
 }
 
-fn device(headers: &HeaderMap, shared: bool) -> Device {
-    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Device { label: device_label(agent), trusted: !shared }
+/// What must be done first, in the order in which it is asked.
+const GATES: [(&str, &str); 4] = [
+    ("terms", "/conditions"),
+    ("new_password", "/compte/mot-de-passe"),
+    ("confirm_email", "/compte/courriel"),
+    ("second_factor_setup", "/compte/double-authentification"),
+];
+
+/// The part of a created session that a page needs.
+#[derive(Deserialize)]
+struct Entered {
+    #[serde(default)]
+    gates: Vec<String>,
 }
 
-/// In, and on to where one was going; or to the terms, if they changed.
-fn welcome(signed_in: &SignedIn, to: &str) -> Response {
-    let terms = signed_in.gates.contains(&Gate::Terms);
-    let mut response = see_other(if terms { "/conditions" } else { to });
-    give(response.headers_mut(), &signed_in.grant);
-    response
+/// In, and on to where one was going; or to what must be done first.
+pub(super) fn welcome(said: &Said, to: &str) -> Result<Response, Refused> {
+    let entered: Entered = said.read()?;
+    let first = GATES.iter().find(|(gate, _)| entered.gates.iter().any(|due| due == gate));
+    let mut response = see_other(first.map_or(to, |(_, page)| page));
+    take_cookies(&mut response, said);
+    Ok(response)
+}
+
+/// Passes on the cookies of a session that the API has opened or changed.
+pub(super) fn take_cookies(response: &mut Response, said: &Said) {
+    let headers = response.headers_mut();
+    for cookie in said.headers.get_all(header::SET_COOKIE) {
+        headers.append(header::SET_COOKIE, cookie.clone());
+        // A refresh token that outlives the window is a trusted device's.
+        let text = cookie.to_str().unwrap_or_default();
+        if text.strip_prefix(cookies::REFRESH).is_some_and(|rest| rest.starts_with('=')) {
+            device_cookie(headers, text.contains("Max-Age="));
+        }
+    }
 }
 
 /// The sign-in form.
 #[utoipa::path(get, path = "/connexion", operation_id = "show_sign_in", responses((status = OK)))]
-pub(super) async fn show_sign_in(
-    State(app): State<UiState>,
-    Extension(identity): Extension<Identity>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
-    if matches!(identity, Identity::Known(..)) {
+pub(super) async fn show_sign_in(browser: Browser) -> Response {
+    if browser.is_known() {
         return see_other("/");
     }
-    let site = app.site(&headers);
+    let site = browser.site();
     let w = site.lang.words();
     let query: SignInQuery =
-        serde_urlencoded::from_str(query.as_deref().unwrap_or_default()).unwrap_or_default();
+        serde_urlencoded::from_str(browser.uri.query().unwrap_or_default()).unwrap_or_default();
     let notice = match query {
         SignInQuery { sortie: Some(_), .. } => Some(w.page_signed_out),
         SignInQuery { fin: Some(_), .. } => Some(w.page_session_ended),
+        SignInQuery { nouveau: Some(_), .. } => Some(w.page_password_changed),
         _ => None,
     };
-    let form = pages::SignInForm { to: onward(query.vers.as_deref()), ..pages::SignInForm::default() };
+    let form = Shown { to: onward(query.vers.as_deref()), ..Shown::default() };
     pages::sign_in(&site, form, notice, None).into_response()
 }
 
-/// Why one is at the door (`sortie`: signed out; `fin`: the session ended), and where one was going.
+/// Why one is at the door (`sortie`: signed out; `fin`: the session ended; `nouveau`: the password is new), and where
+/// one was going.
 #[derive(Default, Deserialize)]
 struct SignInQuery {
     sortie: Option<String>,
     fin: Option<String>,
+    nouveau: Option<String>,
     vers: Option<String>,
 }
 
@@ -85,23 +107,18 @@ pub(super) struct SignInForm {
 /// Sign in by the form.
 #[utoipa::path(post, path = "/connexion", operation_id = "submit_sign_in", responses((status = SEE_OTHER)))]
 #[tracing::instrument(level = "debug", name = "ui.sign_in", skip_all)]
-pub(super) async fn submit_sign_in(
-    State(app): State<UiState>,
-    headers: HeaderMap,
-    form: Sent<SignInForm>,
-) -> Response {
-    let Ok(Form(form)) = form else { return app.explain(&headers, incomplete()) };
+pub(super) async fn submit_sign_in(browser: Browser, form: Sent<SignInForm>) -> Response {
+    let Ok(Form(form)) = form else { return browser.explain(incomplete()) };
     let shared = form.shared_device.is_some();
-    let site = app.site(&headers);
+    let site = browser.site();
     let w = site.lang.words();
-    let again = |status, error, wait: Option<u64>| {
-        let shown = pages::SignInForm { login: &form.login, shared, to: onward(form.vers.as_deref()) };
-        let page = pages::sign_in(&site, shown, None, Some(error)).status(status);
-        wait.into_iter().fold(page, pages::Page::retry_after).into_response()
+    let to = onward(form.vers.as_deref());
+    let again = |status, error, wait| {
+        let shown = Shown { login: &form.login, shared, to };
+        Mended::answer(status, wait, pages::sign_in(&site, shown, None, Some(error)))
     };
-
     let missing = required(
-        w.page_error_title,
+        site.lang,
         &[
             ("login", &form.login, w.page_login_missing),
             ("password", &form.password, w.page_password_missing),
@@ -110,84 +127,159 @@ pub(super) async fn submit_sign_in(
     if let Some(error) = missing {
         return again(StatusCode::UNPROCESSABLE_ENTITY, error, None);
     }
-    let with = SignIn {
-        login: form.login.clone(),
-        password: form.password.clone(),
-        device: device(&headers, shared),
-    };
-    match app.identity.sign_in(with).await {
-        Ok(signed_in) => welcome(&signed_in, onward(form.vers.as_deref())),
-        Err(err) => match refusal(&app, &headers, err) {
-            Ok((status, error, wait)) => again(status, error, wait),
-            Err(problem) => app.explain(&headers, problem),
+    let body = json!({ "login": form.login, "password": form.password, "trusted_device": !shared });
+    match browser.ask(Call::post("/api/v1/sessions").json(body)).await.and_then(|said| welcome(&said, to)) {
+        Ok(response) => response,
+        Err(refused) if refused.code == "second-factor-required" => second_step(refused, to),
+        Err(refused) => match mend(&site, refused) {
+            Ok(mended) => again(mended.status, mended.error, mended.wait),
+            Err(refused) => browser.explain(refused),
         },
     }
 }
 
-/// What the form says of an error that the person can do something about; the rest has a page of its own.
-fn refusal(
-    app: &UiState,
-    headers: &HeaderMap,
-    err: Error,
-) -> Result<(StatusCode, FormError, Option<u64>), Problem> {
-    let lang = app.site(headers).lang;
-    let w = lang.words();
-    let later = |title, text, wait: std::time::Duration| {
-        let seconds = wait.as_secs().max(1);
-        let said = fill(text, &[("wait", &lang.wait(seconds))]);
-        (StatusCode::TOO_MANY_REQUESTS, FormError::new(title, said), Some(seconds))
-    };
-    let now = |status, text| (status, FormError::new(w.page_error_title, text), None);
-    Ok(match err {
-        Error::BadCredentials => now(StatusCode::UNAUTHORIZED, w.page_bad_credentials),
-        Error::BadActivation => now(StatusCode::UNAUTHORIZED, w.page_bad_activation),
-        Error::Blocked => now(StatusCode::FORBIDDEN, w.page_blocked),
-        Error::TooManyAttempts(wait) => later(w.page_too_many_title, w.page_too_many, wait),
-        Error::Hash(HashRefused::Full(wait)) => later(w.page_busy_title, w.page_busy, wait),
-        Error::TermsNotAccepted => {
-            let error = FormError::new(w.page_error_title, "").field("terms", w.page_terms_missing);
-            (StatusCode::UNPROCESSABLE_ENTITY, error, None)
-        }
-        Error::PasswordRefused(why) => {
-            let error =
-                why.iter().fold(FormError::new(w.page_error_title, w.page_password_refused), |error, why| {
-                    error.field(
-                        "password",
-                        match why {
-                            Refusal::TooShort { least } => {
-                                fill(w.page_password_too_short, &[("n", &least.to_string())])
-                            }
-                            Refusal::TooLong => w.page_password_too_long.to_owned(),
-                            Refusal::TooCommon => w.page_password_common.to_owned(),
-                        },
-                    )
-                });
-            (StatusCode::UNPROCESSABLE_ENTITY, error, None)
-        }
-        other => return Err(other.into()),
-    })
+/// Carries a sign-in from the password to the second step. Only the API can read the challenge in it.
+const STEP: &str = "__Host-preau-step";
+
+/// What the second step needs to know of the first.
+#[derive(Deserialize, Serialize)]
+struct Step {
+    challenge: String,
+    #[serde(default)]
+    kinds: Vec<String>,
+    #[serde(default)]
+    passkey_options: Option<Value>,
+    #[serde(default)]
+    to: String,
 }
 
-/// The fields left empty, if any.
-fn required(title: &'static str, fields: &[(&'static str, &str, &'static str)]) -> Option<FormError> {
-    let empty: Vec<_> = fields.iter().filter(|(_, value, _)| value.trim().is_empty()).collect();
-    (!empty.is_empty()).then(|| {
-        empty.into_iter().fold(FormError::new(title, ""), |error, (id, _, text)| error.field(id, *text))
-    })
+fn second_step(mut refused: Refused, to: &str) -> Response {
+    let take = |extra: &mut serde_json::Map<String, Value>, name: &str| extra.remove(name).unwrap_or_default();
+    let step = Step {
+        challenge: take(&mut refused.extra, "challenge").as_str().unwrap_or_default().to_owned(),
+        kinds: serde_json::from_value(take(&mut refused.extra, "kinds")).unwrap_or_default(),
+        passkey_options: refused.extra.remove("passkey_options"),
+        to: to.to_owned(),
+    };
+    let mut response = see_other("/connexion/code");
+    let carried = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&step).unwrap_or_default());
+    step_cookie(&mut response, &carried, 600);
+    response
+}
+
+fn step_cookie(response: &mut Response, value: &str, seconds: u32) {
+    let cookie = format!("{STEP}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={seconds}");
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
+fn step_of(headers: &HeaderMap) -> Option<Step> {
+    let bytes = URL_SAFE_NO_PAD.decode(cookies::read(headers, STEP)?).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+fn code_page<'a>(w: &'a crate::words::Words, step: &Step) -> FormPage<'a> {
+    let has = |kind: &str| step.kinds.iter().any(|one| one == kind);
+    let typed = has("totp") || has("recovery") || step.kinds.is_empty();
+    FormPage {
+        title: w.page_second_step,
+        lead: if has("totp") { w.page_second_step_lead } else { w.page_second_step_recovery },
+        action: "/connexion/code",
+        fields: if typed {
+            vec![Field::new("code", w.page_second_code, Kind::Code).hint(w.page_second_code_hint)]
+        } else {
+            Vec::new()
+        },
+        submit: if typed { w.page_enter } else { "" },
+        links: vec![("/connexion", w.page_start_again)],
+        passkey: step.passkey_options.as_ref().filter(|_| has("passkey")).map(Value::to_string),
+        ..FormPage::default()
+    }
+}
+
+/// The second step of a sign-in.
+#[utoipa::path(get, path = "/connexion/code", operation_id = "show_second_step", responses((status = OK)))]
+pub(super) async fn show_second_step(browser: Browser) -> Response {
+    let Some(step) = step_of(browser.headers()) else { return see_other("/connexion") };
+    let site = browser.site();
+    pages::form(&site, code_page(site.lang.words(), &step)).into_response()
+}
+
+#[derive(Deserialize)]
+pub(super) struct CodeForm {
+    #[serde(default)]
+    code: String,
+    /// A passkey's answer, as JSON, from the small script.
+    assertion: Option<String>,
+}
+
+/// A figure alone is an authenticator's; a recovery code has letters or more figures.
+pub(super) fn kind_of(code: &str) -> &'static str {
+    let figures = code.chars().filter(char::is_ascii_digit).count();
+    let others = code.chars().filter(|c| c.is_alphanumeric() && !c.is_ascii_digit()).count();
+    if figures == 6 && others == 0 { "totp" } else { "recovery" }
+}
+
+/// The second factor as the API takes it.
+pub(super) fn factor(code: &str, assertion: Option<&str>) -> Value {
+    match assertion.and_then(|text| serde_json::from_str::<Value>(text).ok()) {
+        Some(assertion) => json!({ "kind": "passkey", "assertion": assertion }),
+        None => {
+            let kind = kind_of(code);
+            let code: String = if kind == "totp" {
+                code.chars().filter(char::is_ascii_digit).collect()
+            } else {
+                code.trim().to_owned()
+            };
+            json!({ "kind": kind, "code": code })
+        }
+    }
+}
+
+/// Finish a sign-in with the second factor.
+#[utoipa::path(post, path = "/connexion/code", operation_id = "submit_second_step", responses((status = SEE_OTHER)))]
+#[tracing::instrument(level = "debug", name = "ui.second_step", skip_all)]
+pub(super) async fn submit_second_step(browser: Browser, form: Sent<CodeForm>) -> Response {
+    let Ok(Form(form)) = form else { return browser.explain(incomplete()) };
+    let Some(step) = step_of(browser.headers()) else { return see_other("/connexion?fin") };
+    let site = browser.site();
+    let w = site.lang.words();
+    let again = |status, error, wait| {
+        let page = FormPage { error: Some(error), ..code_page(w, &step) };
+        Mended::answer(status, wait, pages::form(&site, page))
+    };
+    if form.assertion.is_none()
+        && let Some(error) = required(site.lang, &[("code", &form.code, w.page_code_missing)])
+    {
+        return again(StatusCode::UNPROCESSABLE_ENTITY, error, None);
+    }
+    let factor = factor(&form.code, form.assertion.as_deref());
+    let body = json!({ "challenge": step.challenge, "second_factor": factor });
+    let asked = browser.ask(Call::post("/api/v1/sessions").json(body)).await;
+    match asked.and_then(|said| welcome(&said, onward(Some(&step.to)))) {
+        Ok(mut response) => {
+            step_cookie(&mut response, "", 0);
+            response
+        }
+        // A challenge that is over: the password again.
+        Err(refused) if refused.code == "challenge-ended" => see_other("/connexion?fin"),
+        Err(refused) => match mend(&site, refused) {
+            Ok(mended) => again(mended.status, mended.error, mended.wait),
+            Err(refused) => browser.explain(refused),
+        },
+    }
 }
 
 /// Sign out of this device.
 #[utoipa::path(post, path = "/deconnexion", operation_id = "submit_sign_out", responses((status = SEE_OTHER)))]
 #[tracing::instrument(level = "debug", name = "ui.sign_out", skip_all)]
-pub(super) async fn submit_sign_out(
-    State(app): State<UiState>,
-    Extension(identity): Extension<Identity>,
-    headers: HeaderMap,
-) -> Response {
-    let closed = match app.visitor(&identity, &headers).await {
+pub(super) async fn submit_sign_out(browser: Browser) -> Response {
+    let closed = match browser.visitor().await {
         Ok(Some(visitor)) => {
             let (person, family) = (visitor.me.person(), visitor.me.family());
-            app.identity.sessions().close(person, family, Why::SignOut).await.map(drop).map_err(Problem::from)
+            let sessions = browser.app.identity.sessions();
+            sessions.close(person, family, Why::SignOut).await.map(drop).map_err(Problem::from)
         }
         Ok(None) => Ok(()),
         Err(problem) => Err(problem),
@@ -198,15 +290,15 @@ pub(super) async fn submit_sign_out(
             clear(response.headers_mut());
             response
         }
-        Err(problem) => app.explain(&headers, problem),
+        Err(problem) => browser.explain(problem.into()),
     }
 }
 
 /// The activation form.
 #[utoipa::path(get, path = "/activation", operation_id = "show_activation", responses((status = OK)))]
-pub(super) async fn show_activation(State(app): State<UiState>, headers: HeaderMap) -> Response {
+pub(super) async fn show_activation(browser: Browser) -> Response {
     let form = ActivationForm { terms_version: TERMS_VERSION, ..ActivationForm::default() };
-    pages::activation(&app.site(&headers), form, None).into_response()
+    pages::activation(&browser.site(), form, None).into_response()
 }
 
 #[derive(Deserialize)]
@@ -226,24 +318,19 @@ pub(super) struct ActivationFields {
 /// Activate an account by the form.
 #[utoipa::path(post, path = "/activation", operation_id = "submit_activation", responses((status = SEE_OTHER)))]
 #[tracing::instrument(level = "debug", name = "ui.activation", skip_all)]
-pub(super) async fn submit_activation(
-    State(app): State<UiState>,
-    headers: HeaderMap,
-    form: Sent<ActivationFields>,
-) -> Response {
-    let Ok(Form(form)) = form else { return app.explain(&headers, incomplete()) };
+pub(super) async fn submit_activation(browser: Browser, form: Sent<ActivationFields>) -> Response {
+    let Ok(Form(form)) = form else { return browser.explain(incomplete()) };
     let shared = form.shared_device.is_some();
-    let site = app.site(&headers);
+    let site = browser.site();
     let w = site.lang.words();
-    let again = |status, error, wait: Option<u64>| {
+    let again = |status, error, wait| {
         let shown =
             ActivationForm { login: &form.login, code: &form.code, shared, terms_version: TERMS_VERSION };
-        let page = pages::activation(&site, shown, Some(error)).status(status);
-        wait.into_iter().fold(page, pages::Page::retry_after).into_response()
+        Mended::answer(status, wait, pages::activation(&site, shown, Some(error)))
     };
     let accepted = form.accept_terms.as_deref().unwrap_or_default();
     let missing = required(
-        w.page_error_title,
+        site.lang,
         &[
             ("login", &form.login, w.page_login_missing),
             ("code", &form.code, w.page_code_missing),
@@ -254,36 +341,25 @@ pub(super) async fn submit_activation(
     if let Some(error) = missing {
         return again(StatusCode::UNPROCESSABLE_ENTITY, error, None);
     }
-    let with = Activation {
-        login: form.login.clone(),
-        code: form.code.clone(),
-        password: form.password.clone(),
-        terms_version: form.terms_version.clone(),
-        device: device(&headers, shared),
-    };
-    match app.identity.activate(with).await {
-        Ok(signed_in) => welcome(&signed_in, "/"),
-        Err(err) => match refusal(&app, &headers, err) {
-            Ok((status, error, wait)) => again(status, error, wait),
-            Err(problem) => app.explain(&headers, problem),
+    let body = json!({
+        "login": form.login, "code": form.code, "password": form.password, "accept_terms": true,
+        "terms_version": form.terms_version, "trusted_device": !shared,
+    });
+    match browser.ask(Call::post("/api/v1/activations").json(body)).await.and_then(|said| welcome(&said, "/")) {
+        Ok(response) => response,
+        Err(refused) => match mend(&site, refused) {
+            Ok(mended) => again(mended.status, mended.error, mended.wait),
+            Err(refused) => browser.explain(refused),
         },
     }
 }
 
 /// The terms, for someone who accepted earlier ones.
 #[utoipa::path(get, path = "/conditions", operation_id = "show_terms", responses((status = OK)))]
-pub(super) async fn show_terms(
-    State(app): State<UiState>,
-    Extension(identity): Extension<Identity>,
-    headers: HeaderMap,
-) -> Response {
-    match app.visitor(&identity, &headers).await {
-        Ok(Some(visitor)) => {
-            visitor.take(pages::terms(&app.site(&headers), TERMS_VERSION, None).into_response())
-        }
-        Ok(None) => see_other("/connexion?fin"),
-        Err(problem) => app.explain(&headers, problem),
-    }
+pub(super) async fn show_terms(browser: Browser) -> Response {
+    browser
+        .at_gate(async |_| Ok(pages::terms(&browser.site(), TERMS_VERSION, None).into_response()))
+        .await
 }
 
 #[derive(Deserialize)]
@@ -296,30 +372,45 @@ pub(super) struct TermsForm {
 /// Accept the terms.
 #[utoipa::path(post, path = "/conditions", operation_id = "submit_terms", responses((status = SEE_OTHER)))]
 #[tracing::instrument(level = "debug", name = "ui.terms", skip_all)]
-pub(super) async fn submit_terms(
-    State(app): State<UiState>,
-    Extension(identity): Extension<Identity>,
-    headers: HeaderMap,
-    form: Sent<TermsForm>,
-) -> Response {
-    let Ok(Form(form)) = form else { return app.explain(&headers, incomplete()) };
-    let visitor = match app.visitor(&identity, &headers).await {
-        Ok(Some(visitor)) => visitor,
-        Ok(None) => return see_other("/connexion?fin"),
-        Err(problem) => return app.explain(&headers, problem),
-    };
-    let accepted = match form.accept_terms {
-        Some(_) => app.identity.accept_terms(visitor.me.person(), &form.terms_version).await,
-        None => Err(Error::TermsNotAccepted),
-    };
-    let response = match accepted {
-        Ok(()) => see_other("/"),
-        Err(err) => match refusal(&app, &headers, err) {
-            Ok((status, error, _)) => {
-                pages::terms(&app.site(&headers), TERMS_VERSION, Some(error)).status(status).into_response()
+pub(super) async fn submit_terms(browser: Browser, form: Sent<TermsForm>) -> Response {
+    let Ok(Form(form)) = form else { return browser.explain(incomplete()) };
+    browser
+        .at_gate(async |visitor| {
+            let site = browser.site();
+            let accepted = match form.accept_terms {
+                Some(_) => browser
+                    .app
+                    .identity
+                    .accept_terms(visitor.me.person(), &form.terms_version)
+                    .await
+                    .map_err(|err| Refused::from(Problem::from(err))),
+                None => Err(Problem::unprocessable("terms-not-accepted", "the terms were not accepted").into()),
+            };
+            match accepted {
+                Ok(()) => Ok(see_other("/")),
+                Err(refused) => {
+                    let mended = mend(&site, refused)?;
+                    let page = pages::terms(&site, TERMS_VERSION, Some(mended.error));
+                    Ok(Mended::answer(mended.status, None, page))
+                }
             }
-            Err(problem) => app.explain(&headers, problem),
-        },
-    };
-    visitor.take(response)
+        })
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn six_figures_are_an_authenticators() {
+        for totp in ["123456", "123 456", " 123456 "] {
+            assert_eq!(kind_of(totp), "totp", "{totp}");
+            assert_eq!(factor(totp, None)["code"], "123456");
+        }
+        for recovery in ["12345678", "ABCD-2345", "abc123456", ""] {
+            assert_eq!(kind_of(recovery), "recovery", "{recovery}");
+        }
+        assert_eq!(factor("", Some("{\"id\":\"a\"}"))["kind"], "passkey");
+    }
 }

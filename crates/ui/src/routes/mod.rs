@@ -2,16 +2,22 @@
 //! of each route refuses a form that another site sends.
 
 mod access;
+mod account;
+mod admin;
+mod api;
+mod browser;
 mod files;
 mod screens;
 mod visitor;
+mod words;
 
 use std::{pin::Pin, sync::Arc};
 
 use axum::{
     Form,
-    extract::rejection::FormRejection,
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    extract::{Request, State, rejection::FormRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use chrono::NaiveDate;
@@ -21,7 +27,12 @@ use preau_identity::Identity;
 use preau_kernel::{Clock, PersonId, Principal, Priority, SchoolId};
 use utoipa_axum::routes;
 
-use crate::{Assets, Lang, pages, pages::Site};
+use crate::{Assets, Lang, pages::Site};
+
+pub use api::Api;
+use api::Refused;
+pub use browser::Gates;
+use browser::reads_html;
 
 /// An answer of the API, as its clients get it.
 pub type Answer = Pin<Box<dyn Future<Output = Result<Tagged, Problem>> + Send>>;
@@ -49,6 +60,10 @@ pub struct UiState {
     pub db: Db,
     /// The browser program's files.
     pub assets: Arc<Assets>,
+    /// The API, for every page that shows or changes more than the day.
+    pub api: Api,
+    /// Who has nothing to do before going on.
+    pub gates: Gates,
 }
 
 /// The pages, the forms and the files.
@@ -62,10 +77,33 @@ pub fn routes(state: UiState) -> Routes {
         .add(essential(Policy::browser()), routes!(access::show_sign_in))
         .add(essential(Policy::browser()), routes!(access::submit_sign_in))
         .add(essential(Policy::browser()), routes!(access::submit_sign_out))
+        .add(essential(Policy::browser()), routes!(access::show_second_step))
+        .add(essential(Policy::browser()), routes!(access::submit_second_step))
         .add(Policy::browser(), routes!(access::show_activation))
         .add(Policy::browser(), routes!(access::submit_activation))
         .add(Policy::browser(), routes!(access::show_terms))
         .add(Policy::browser(), routes!(access::submit_terms))
+        .add(Policy::browser(), routes!(account::show_account))
+        .add(Policy::browser(), routes!(account::show_password))
+        .add(Policy::browser(), routes!(account::submit_password))
+        .add(Policy::browser(), routes!(account::show_second_factor))
+        .add(Policy::browser(), routes!(account::submit_second_factor))
+        .add(Policy::browser(), routes!(account::submit_first_code))
+        .add(Policy::browser(), routes!(account::submit_recovery_codes))
+        .add(Policy::browser(), routes!(account::show_second_factor_end))
+        .add(Policy::browser(), routes!(account::submit_second_factor_end))
+        .add(Policy::browser(), routes!(account::show_passkeys))
+        .add(Policy::browser(), routes!(account::submit_new_passkey))
+        .add(Policy::browser(), routes!(account::submit_passkey))
+        .add(Policy::browser(), routes!(account::submit_passkey_end))
+        .add(Policy::browser(), routes!(account::show_proof))
+        .add(Policy::browser(), routes!(account::submit_proof))
+        .add(Policy::browser(), routes!(admin::show_administration))
+        .add(Policy::browser(), routes!(admin::show_people))
+        .add(Policy::browser(), routes!(admin::show_person))
+        .add(Policy::browser(), routes!(admin::submit_code))
+        .add(Policy::browser(), routes!(admin::submit_block))
+        .add(Policy::browser(), routes!(admin::submit_unblock))
         .add(Policy::anyone(), routes!(files::show_status))
         .add(Policy::anyone(), routes!(files::get_shell))
         .add(Policy::anyone(), routes!(files::get_asset))
@@ -74,14 +112,28 @@ pub fn routes(state: UiState) -> Routes {
         .with_state(state)
 }
 
-/// What an address that leads nowhere answers: a page to a browser, a problem to a program.
-pub fn not_found(state: &UiState, uri: &Uri, headers: &HeaderMap) -> Response {
-    let reads_html =
-        headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"));
-    if uri.path().starts_with("/api/") || !reads_html {
-        return Problem::not_found().into_response();
-    }
-    pages::error(&state.site(headers), StatusCode::NOT_FOUND, None).into_response()
+/// What an address that leads nowhere answers.
+pub async fn not_found() -> Problem {
+    Problem::not_found()
+}
+
+/// Draws a page in place of a problem that a person would read as JSON: a form from another site, an address that leads
+/// nowhere, a page that did not come in time. Programs, and all of `/api`, get the problem itself.
+pub async fn explain_to_people(State(state): State<UiState>, request: Request, next: Next) -> Response {
+    let person = !request.uri().path().starts_with("/api/") && reads_html(request.headers());
+    let headers = person.then(|| request.headers().clone());
+    let response = next.run(request).await;
+    let problem = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|media| media.as_bytes().starts_with(b"application/problem+json"));
+    let Some(headers) = headers.filter(|_| problem) else { return response };
+    let (mut parts, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 16).await.unwrap_or_default();
+    let mut refused: Refused = serde_json::from_slice(&body).unwrap_or_else(|_| Problem::not_found().into());
+    refused.status = parts.status;
+    refused.cause = parts.extensions.remove::<Cause>();
+    browser::explain(&state.site(&headers), refused)
 }
 
 impl UiState {
@@ -94,36 +146,26 @@ impl UiState {
             access: self.assets.entry("access"),
         }
     }
-
-    /// The page for a problem. Its cause stays on the response, for the request log.
-    fn explain(&self, headers: &HeaderMap, problem: Problem) -> Response {
-        let site = self.site(headers);
-        let status = problem.status();
-        let page = match (status, problem.wait()) {
-            (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, wait) => {
-                pages::wait(&site, status, wait.map_or(5, |wait| wait.as_secs().max(1)))
-            }
-            _ => pages::error(&site, status, None),
-        };
-        let mut silent = problem.into_response();
-        let cause = silent.extensions_mut().remove::<Cause>();
-        let mut response = page.into_response();
-        if let Some(cause) = cause {
-            response.extensions_mut().insert(cause);
-        }
-        response
-    }
 }
 
 /// A form as it came: what cannot be read is explained in a page, like the rest.
 type Sent<T> = Result<Form<T>, FormRejection>;
+
+/// How the addresses of a person's own screens begin.
+const OURS: [&str; 5] = ["/semaine/", "/compte", "/administration", "/fiches", "/profils"];
+
+/// An id from a form or an address, as one segment of a path of the API.
+fn segment(id: &str) -> Result<&str, Problem> {
+    let plain = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:".contains(&byte));
+    if plain { Ok(id) } else { Err(Problem::not_found()) }
+}
 
 /// Where a person was going when the way in was shown: one of our own screens, or the day. Nothing else that an address
 /// may name is believed.
 fn onward(wanted: Option<&str>) -> &str {
     let ours = |to: &&str| {
         let plain = to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-        plain && (to.starts_with("/semaine/") || *to == "/appareils")
+        plain && (OURS.iter().any(|start| to.starts_with(start)) || *to == "/appareils")
     };
     wanted.filter(ours).unwrap_or("/")
 }

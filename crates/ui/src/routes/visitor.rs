@@ -34,7 +34,12 @@ impl Visitor {
 /// Sets the cookies of a session.
 pub(super) fn give(headers: &mut HeaderMap, grant: &Grant) {
     cookies::grant(headers, grant);
-    let device = if grant.trusted { "trusted; Max-Age=2592000" } else { "shared" };
+    device_cookie(headers, grant.trusted);
+}
+
+/// Says whether data may stay on the device.
+pub(super) fn device_cookie(headers: &mut HeaderMap, trusted: bool) {
+    let device = if trusted { "trusted; Max-Age=2592000" } else { "shared" };
     push(headers, &format!("{DEVICE}={device}; Path=/; Secure; SameSite=Lax"));
 }
 

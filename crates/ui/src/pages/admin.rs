@@ -1,0 +1,372 @@
+//! The essential acts of an administrator, without JavaScript: find a person, make a code, block and unblock. The rest
+//! of the administration is the browser program's, which takes these pages over.
+
+use askama::Template;
+use serde::Deserialize;
+
+use super::{FormError, Frame, Page, Screen, Site};
+use crate::{view::Home, words::Words};
+
+/// A person of a list.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Listed {
+    /// The person's id.
+    pub id: String,
+    /// Given name.
+    pub first_name: String,
+    /// Family name.
+    pub last_name: String,
+    /// What the person is in the school.
+    #[serde(default)]
+    pub roles: Vec<String>,
+}
+
+/// A class.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Class {
+    /// Its id.
+    pub id: String,
+    /// `3e B`.
+    pub name: String,
+}
+
+/// A relative.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Relative {
+    /// The person's id.
+    pub id: String,
+    /// Given name.
+    pub first_name: String,
+    /// Family name.
+    pub last_name: String,
+}
+
+/// A person as the directory shows one.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Person {
+    /// The person's id.
+    pub id: String,
+    /// Given name.
+    pub first_name: String,
+    /// Family name.
+    pub last_name: String,
+    /// What the person is in the school.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// Classes, as a pupil.
+    #[serde(default)]
+    pub pupil_of: Vec<Class>,
+    /// Classes, as a teacher.
+    #[serde(default)]
+    pub teaches: Vec<Class>,
+    /// Guardians, where they may be known.
+    #[serde(default)]
+    pub guardians: Option<Vec<Relative>>,
+    /// Children, where they may be known.
+    #[serde(default)]
+    pub children: Option<Vec<Relative>>,
+}
+
+/// The state of an account, for those who look after it.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct AccountState {
+    /// The login.
+    #[serde(default)]
+    pub login: String,
+    /// `imported`, `active`, `pre-deleted`, `deleted`, `merged`.
+    #[serde(default)]
+    pub state: String,
+    /// Whether it is blocked now.
+    #[serde(default)]
+    pub blocked: bool,
+    /// Why.
+    #[serde(default)]
+    pub block_reason: String,
+}
+
+/// A code that has just been made.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Made {
+    /// The login that it goes with.
+    #[serde(default)]
+    pub login: String,
+    /// The code.
+    pub code: String,
+}
+
+/// Where an administrator is.
+#[derive(Clone, Debug)]
+pub struct Place<'a> {
+    /// The school's id.
+    pub school: &'a str,
+    /// The school's name, where it is known.
+    pub name: &'a str,
+}
+
+/// What is asked of the list.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Filters {
+    /// How the name begins.
+    #[serde(default)]
+    pub q: String,
+    /// Only this role.
+    #[serde(default)]
+    pub role: String,
+    /// Only this class.
+    #[serde(default)]
+    pub classe: String,
+    /// Where the page before ended.
+    #[serde(default)]
+    pub suite: String,
+}
+
+impl Filters {
+    /// The same list, as an address.
+    fn address(&self, suite: &str) -> String {
+        let all =
+            [("q", self.q.as_str()), ("role", &self.role), ("classe", &self.classe), ("suite", suite)];
+        let said: Vec<_> = all.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        serde_urlencoded::to_string(said).unwrap_or_default()
+    }
+}
+
+/// The roles that one filters by, in the order of the list.
+const ROLES: [&str; 5] = ["pupil", "guardian", "teacher", "staff", "school_admin"];
+
+/// A role in words.
+fn role_name(w: &Words, role: &str) -> &'static str {
+    let known = w.page_roles.iter().find_map(|line| line.strip_prefix(role)?.strip_prefix('='));
+    known.unwrap_or_default()
+}
+
+fn roles_text(w: &Words, roles: &[String]) -> String {
+    let names: Vec<_> = roles.iter().map(|role| role_name(w, role)).filter(|name| !name.is_empty()).collect();
+    names.join(", ")
+}
+
+struct Tab {
+    href: String,
+    words: &'static str,
+    current: bool,
+}
+
+fn tabs(w: &'static Words, at: &Place<'_>, current: &str) -> Vec<Tab> {
+    let of = |path: &str, words| Tab {
+        href: format!("/administration/ecoles/{}{path}", at.school),
+        words,
+        current: path == current,
+    };
+    vec![
+        of("", w.page_admin_people),
+        of("/classes", w.page_admin_classes),
+        Tab {
+            href: format!("/fiches?ecole={}", at.school),
+            words: w.page_admin_sheets,
+            current: false,
+        },
+        of("/regles", w.page_admin_rules),
+        of("/delegations", w.page_admin_delegations),
+        of("/journal", w.page_admin_journal),
+    ]
+}
+
+struct PersonRow {
+    id: String,
+    name: String,
+    roles: String,
+}
+
+struct Choice<'a> {
+    value: &'a str,
+    words: &'a str,
+    chosen: bool,
+}
+
+#[derive(Template)]
+#[template(path = "admin_people.html")]
+struct PeoplePage<'a> {
+    frame: Frame<'a>,
+    at: &'a Place<'a>,
+    tabs: Vec<Tab>,
+    filters: &'a Filters,
+    roles: Vec<Choice<'a>>,
+    classes: Vec<Choice<'a>>,
+    people: Vec<PersonRow>,
+    next: Option<String>,
+    data: String,
+}
+
+/// What the list shows.
+#[derive(Debug)]
+pub struct People<'a> {
+    /// The people of this page.
+    pub items: &'a [Listed],
+    /// Where the next page begins.
+    pub next: Option<&'a str>,
+    /// The school's classes, to choose from.
+    pub classes: &'a [Class],
+}
+
+/// The people of a school.
+pub fn people(site: &Site<'_>, home: &Home, at: &Place<'_>, filters: &Filters, list: &People<'_>) -> Page {
+    let w = site.lang.words();
+    let frame = admin_frame(site, home, w.page_admin_people, at);
+    let choice = |value, words, wanted: &str| Choice { value, words, chosen: value == wanted };
+    Page::draw(&PeoplePage {
+        frame,
+        at,
+        tabs: tabs(w, at, ""),
+        filters,
+        roles: ROLES.iter().map(|role| choice(role, role_name(w, role), &filters.role)).collect(),
+        classes: list
+            .classes
+            .iter()
+            .map(|class| choice(class.id.as_str(), class.name.as_str(), &filters.classe))
+            .collect(),
+        people: list
+            .items
+            .iter()
+            .map(|person| PersonRow {
+                id: person.id.clone(),
+                name: format!("{} {}", person.last_name, person.first_name),
+                roles: roles_text(w, &person.roles),
+            })
+            .collect(),
+        next: list.next.map(|next| filters.address(next)),
+        data: String::new(),
+    })
+}
+
+fn admin_frame<'a>(site: &Site<'a>, home: &'a Home, title: &'a str, at: &Place<'a>) -> Frame<'a> {
+    let mut frame = Frame::shell(site, title, Screen::Admin, home);
+    if !at.name.is_empty() {
+        frame.school = at.name;
+    }
+    frame.script = None;
+    frame
+}
+
+#[derive(Template)]
+#[template(path = "admin_person.html")]
+struct PersonPage<'a> {
+    frame: Frame<'a>,
+    at: &'a Place<'a>,
+    tabs: Vec<Tab>,
+    summary: Option<FormError>,
+    notice: Option<&'a str>,
+    person: &'a Person,
+    name: String,
+    roles: String,
+    classes: String,
+    account: &'a AccountState,
+    state: &'static str,
+    made: Option<&'a Made>,
+    key: String,
+}
+
+/// What a person's page shows besides the person.
+#[derive(Debug, Default)]
+pub struct PersonExtra<'a> {
+    /// The account.
+    pub account: AccountState,
+    /// What has just been done.
+    pub notice: Option<&'a str>,
+    /// What was refused.
+    pub error: Option<FormError>,
+    /// A code that has just been made: it is shown once.
+    pub made: Option<Made>,
+    /// The key of the forms.
+    pub key: String,
+}
+
+/// A person of a school, with the account's acts.
+pub fn person(site: &Site<'_>, home: &Home, at: &Place<'_>, person: &Person, extra: PersonExtra<'_>) -> Page {
+    let w = site.lang.words();
+    let name = format!("{} {}", person.first_name, person.last_name);
+    let frame = admin_frame(site, home, &name, at);
+    let classes: Vec<_> =
+        person.pupil_of.iter().chain(&person.teaches).map(|class| class.name.as_str()).collect();
+    Page::draw(&PersonPage {
+        tabs: tabs(w, at, "/personnes"),
+        frame,
+        at,
+        summary: extra.error,
+        notice: extra.notice,
+        person,
+        name: name.clone(),
+        roles: roles_text(w, &person.roles),
+        classes: classes.join(", "),
+        state: state_name(w, &extra.account),
+        account: &extra.account,
+        made: extra.made.as_ref(),
+        key: extra.key,
+    })
+}
+
+fn state_name(w: &Words, account: &AccountState) -> &'static str {
+    if account.blocked {
+        return w.page_state_blocked;
+    }
+    match account.state.as_str() {
+        "imported" => w.page_state_imported,
+        "active" => w.page_state_active,
+        "pre-deleted" => w.page_state_leaving,
+        "" => w.page_state_unknown,
+        _ => w.page_state_gone,
+    }
+}
+
+/// A school that one may administer.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SchoolRow {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its code.
+    #[serde(default)]
+    pub uai: String,
+}
+
+#[derive(Template)]
+#[template(path = "admin_schools.html")]
+struct SchoolsPage<'a> {
+    frame: Frame<'a>,
+    schools: &'a [SchoolRow],
+    next: Option<&'a str>,
+    q: &'a str,
+    territory: bool,
+    data: String,
+}
+
+/// The schools that one administers, to choose from.
+pub fn schools(
+    site: &Site<'_>,
+    home: &Home,
+    schools: &[SchoolRow],
+    next: Option<&str>,
+    q: &str,
+) -> Page {
+    let w = site.lang.words();
+    let at = Place { school: "", name: "" };
+    let frame = admin_frame(site, home, w.page_admin_schools, &at);
+    Page::draw(&SchoolsPage { frame, schools, next, q, territory: home.territory_admin, data: String::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::FRENCH;
+
+    #[test]
+    fn every_role_has_its_name() {
+        assert!(ROLES.iter().all(|role| !role_name(&FRENCH, role).is_empty()));
+        assert_eq!(role_name(&FRENCH, "from-next-year"), "");
+    }
+
+    #[test]
+    fn the_next_page_keeps_what_was_asked() {
+        let filters = Filters { q: "dé".into(), role: "pupil".into(), ..Filters::default() };
+        assert_eq!(filters.address("abc"), "q=d%C3%A9&role=pupil&suite=abc");
+    }
+}
