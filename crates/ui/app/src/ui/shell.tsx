@@ -11,6 +11,11 @@ function schoolName(home: Home | undefined): string {
   return home?.schools.length === 1 ? (home.schools[0]?.name ?? '') : '';
 }
 
+/** Whether the navigation leads to the administration. A territory's administrator may have no school: the page says so. */
+export function administers(home: Home): boolean {
+  return document.body.dataset.admin === 'yes' || home.schools.some((school) => school.roles.includes('school_admin'));
+}
+
 /** Why what is on screen may be old; nothing when all is well. */
 export function banner(state: State): string | null {
   if (!state.online) return t('offline_banner');
@@ -29,7 +34,7 @@ export function Shell(props: {
   const home = state.home?.data;
   const said = banner(state);
   const tz = home?.schools[0]?.tz ?? 'Europe/Paris';
-  const entry = (name: 'home' | 'week' | 'devices', href: string, label: string, current: boolean) => (
+  const entry = (name: 'home' | 'week' | 'gear' | 'user', href: string, label: string, current: boolean) => (
     <li>
       <a href={href} aria-current={current ? 'page' : undefined}>
         <Icon name={name} />
@@ -69,6 +74,10 @@ export function Shell(props: {
                   {home.user.first_name} {home.user.last_name}
                 </strong>
               </p>
+              <a href="/compte">
+                <Icon name="user" />
+                {t('my_account')}
+              </a>
               <a href="/appareils">
                 <Icon name="devices" />
                 {t('my_devices')}
@@ -96,7 +105,8 @@ export function Shell(props: {
         <ul>
           {entry('home', '/', t('nav_home'), screen === 'day')}
           {entry('week', weekUrl(dayOf(state.now, tz)), t('nav_week'), screen === 'week')}
-          {entry('devices', '/appareils', t('nav_devices'), false)}
+          {home && administers(home) && entry('gear', '/administration', t('nav_admin'), false)}
+          {entry('user', '/compte', t('nav_account'), false)}
         </ul>
       </nav>
     </div>
