@@ -53,6 +53,23 @@ fn live_threads(pid: u32) -> Duration {
     Duration::from_nanos(nanos)
 }
 
+/// CPU time of the live threads of `pid` whose names begin with `prefix`.
+///
+/// # Errors
+/// There is no such process.
+pub fn of_threads(pid: u32, prefix: &str) -> anyhow::Result<Duration> {
+    let tasks =
+        fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("no process {pid} to look into"))?;
+    let nanos = tasks
+        .flatten()
+        .map(|task| task.path())
+        .filter(|task| fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with(prefix)))
+        .filter_map(|task| fs::read_to_string(task.join("schedstat")).ok())
+        .filter_map(|text| text.split_ascii_whitespace().next()?.parse::<u64>().ok())
+        .sum();
+    Ok(Duration::from_nanos(nanos))
+}
+
 /// CPU time of `pid` since it started, without its children.
 ///
 /// # Errors
@@ -164,6 +181,8 @@ pub struct Watch {
     groups: Vec<(String, Vec<u32>)>,
     /// Read without their children, which are in other groups.
     alone: Vec<(String, u32)>,
+    /// Threads by the beginning of their names: a part of a group, told beside it.
+    parts: Vec<(String, u32, String)>,
 }
 
 impl Watch {
@@ -178,6 +197,11 @@ impl Watch {
     /// Adds one process without its children: this one, whose children may be the server that it measures.
     pub fn add_alone(&mut self, name: &str, pid: u32) {
         self.alone.push((name.to_owned(), pid));
+    }
+
+    /// Adds the threads of a watched process whose names begin with `prefix` to the part `name`.
+    pub fn add_part(&mut self, name: &str, pid: u32, prefix: &str) {
+        self.parts.push((name.to_owned(), pid, prefix.to_owned()));
     }
 
     /// Reads `NAME=PID[,PID…]` or `NAME=:PORT[,:PORT…]` (whoever listens there).
@@ -214,8 +238,12 @@ impl Watch {
         for (name, pid) in &self.alone {
             times.push((name.clone(), of_process(*pid)?));
         }
+        let mut parts = Vec::with_capacity(self.parts.len());
+        for (name, pid, prefix) in &self.parts {
+            parts.push((name.clone(), of_threads(*pid, prefix)?));
+        }
         let (busy, stolen) = of_machine()?;
-        Ok(Reading { times, busy, stolen })
+        Ok(Reading { times, parts, busy, stolen })
     }
 }
 
@@ -223,6 +251,7 @@ impl Watch {
 #[derive(Clone, Debug)]
 pub struct Reading {
     times: Vec<(String, Duration)>,
+    parts: Vec<(String, Duration)>,
     busy: Duration,
     stolen: Duration,
 }
@@ -231,15 +260,15 @@ impl Reading {
     /// What was spent between `earlier` and this reading of the same watch.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Spent {
-        let times: Vec<_> = self
-            .times
-            .iter()
-            .zip(&earlier.times)
-            .map(|((name, now), (_, then))| (name.clone(), now.saturating_sub(*then)))
-            .collect();
+        let between = |now: &[(String, Duration)], then: &[(String, Duration)]| -> Vec<_> {
+            let pairs = now.iter().zip(then);
+            pairs.map(|((name, now), (_, then))| (name.clone(), now.saturating_sub(*then))).collect()
+        };
+        let times = between(&self.times, &earlier.times);
         let ours = times.iter().map(|(_, time)| *time).sum();
         Spent {
             times,
+            parts: between(&self.parts, &earlier.parts),
             foreign: self.busy.saturating_sub(earlier.busy).saturating_sub(ours),
             stolen: self.stolen.saturating_sub(earlier.stolen),
         }
@@ -250,6 +279,7 @@ impl Reading {
 #[derive(Clone, Debug)]
 pub struct Spent {
     times: Vec<(String, Duration)>,
+    parts: Vec<(String, Duration)>,
     /// Busy time of the machine that no watched process accounts for: other people's work.
     pub foreign: Duration,
     /// Time that the hypervisor took away.
@@ -261,6 +291,12 @@ impl Spent {
     #[must_use]
     pub fn of(&self, name: &str) -> Duration {
         self.times.iter().find(|(known, _)| known == name).map_or(Duration::ZERO, |(_, time)| *time)
+    }
+
+    /// The time of the threads of one part, all processes together.
+    #[must_use]
+    pub fn of_part(&self, name: &str) -> Duration {
+        self.parts.iter().filter(|(known, _)| known == name).map(|(_, time)| *time).sum()
     }
 
     /// Every group with its time.
@@ -313,6 +349,33 @@ mod tests {
         let spent = watch.read().unwrap().since(&before);
         assert!(spent.of("me") > Duration::from_millis(5), "{spent:?}");
         assert_eq!(spent.of("nobody"), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_work_of_named_threads_is_told_apart() {
+        let mut watch = Watch::default();
+        watch.add_part("busy", std::process::id(), "toiling");
+        watch.add_part("idle", std::process::id(), "no thread");
+        let before = watch.read().unwrap();
+        let (done, end) = std::sync::mpsc::channel::<()>();
+        let worker = std::thread::Builder::new().name("toiling-0".to_owned());
+        let worker = worker.spawn(move || {
+            let began = Instant::now();
+            let mut sum = 0_u64;
+            while began.elapsed() < Duration::from_millis(60) {
+                sum = std::hint::black_box(sum.wrapping_add(1));
+            }
+            // Only live threads can be read.
+            end.recv().unwrap();
+        });
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while watch.read().unwrap().since(&before).of_part("busy") < Duration::from_millis(5) {
+            assert!(Instant::now() < deadline, "its work was never seen");
+            std::thread::yield_now();
+        }
+        assert_eq!(watch.read().unwrap().since(&before).of_part("idle"), Duration::ZERO);
+        done.send(()).unwrap();
+        worker.unwrap().join().unwrap();
     }
 
     #[test]

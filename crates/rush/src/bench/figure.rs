@@ -44,6 +44,7 @@ pub(crate) const TABLE: &[(Group, &str, &str, Goal)] = &[
     (Group::SignIn, "sign_in_extra_postgres_us", "us", Goal::Printed),
     (Group::SignIn, "sign_in_extra_redis_us", "us", Goal::Printed),
     (Group::SignIn, "bare_hash_us", "us", Goal::Printed),
+    (Group::SignIn, "hash_in_place_us", "us", Goal::Printed),
     (Group::SignIn, "sign_in_wal_bytes", "bytes", Goal::Printed),
     (Group::SignIn, "sign_in_redis_ops", "ops", Goal::Printed),
     (Group::Resume, "resume_cpu_us", "us", Goal::AtMost(150.0)),

@@ -497,6 +497,9 @@ impl Lab {
     pub(crate) fn watch(&self, nodes: &[Node], proxy: Option<&Proxy>) -> Watch {
         let mut watch = Watch::default();
         watch.add("node", nodes.iter().map(Node::pid));
+        for node in nodes {
+            watch.add_part("hash", node.pid(), "hash-");
+        }
         watch.add("postgres", [self.postmaster]);
         if let Some(redis) = &self.redis {
             watch.add("redis", [redis.pid]);

@@ -89,6 +89,11 @@ impl Measured {
     pub(crate) fn each_us(&self, group: &str) -> f64 {
         self.spent.of(group).as_secs_f64() * 1e6 / float(self.counts.right.max(1))
     }
+
+    /// The same of the threads of a part.
+    pub(crate) fn each_us_of_part(&self, part: &str) -> f64 {
+        self.spent.of_part(part).as_secs_f64() * 1e6 / float(self.counts.right.max(1))
+    }
 }
 
 /// Runs one loop a asker for `window`, with the CPU time of `watch` around it. Requests under way at the end are
