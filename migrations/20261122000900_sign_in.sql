@@ -11,13 +11,14 @@ SET LOCAL lock_timeout = '2s';
 -- the person. An account is told as 'blocked' while it is, or while every profile its person has is shut out of its school.
 CREATE FUNCTION profile_of(who uuid)
 RETURNS TABLE (territory_id uuid, state text, terms_version text, permission_version integer, territory_admin boolean,
-               schools uuid[], roles text[])
+               schools uuid[], roles text[], second_factor boolean)
 LANGUAGE sql STABLE
 AS $$
     SELECT a.territory_id,
            CASE WHEN a.state = 'active' AND (a.blocked_at IS NOT NULL OR (m.shut_out AND m.schools IS NULL AND NOT t.admin))
                 THEN 'blocked' ELSE a.state END,
-           a.terms_version, a.permission_version, t.admin, coalesce(m.schools, '{}'), coalesce(m.roles, '{}')
+           a.terms_version, a.permission_version, t.admin, coalesce(m.schools, '{}'), coalesce(m.roles, '{}'),
+           a.second_factor
       FROM account a
       CROSS JOIN LATERAL (
            SELECT EXISTS (SELECT 1 FROM territory_admin d
@@ -37,7 +38,7 @@ $$;
 CREATE FUNCTION sign_in_facts(name text, identifier bytea, moment timestamptz)
 RETURNS TABLE (failures integer, locked_until timestamptz, person_id uuid, territory_id uuid, state text,
                terms_version text, permission_version integer, territory_admin boolean, schools uuid[], roles text[],
-               first_name text, last_name text, password text, code_hash bytea)
+               second_factor boolean, first_name text, last_name text, password text, code_hash bytea)
 LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
@@ -53,7 +54,7 @@ BEGIN
     PERFORM set_config('app.person_id', coalesce(who, '00000000-0000-0000-0000-000000000000')::text, true);
     RETURN QUERY
         SELECT coalesce(failed, 0), locked, who, p.territory_id, p.state, p.terms_version, p.permission_version,
-               p.territory_admin, p.schools, p.roles, n.first_name, n.last_name, c.secret, k.code_hash
+               p.territory_admin, p.schools, p.roles, p.second_factor, n.first_name, n.last_name, c.secret, k.code_hash
           FROM (SELECT 1) always
           LEFT JOIN profile_of(who) p ON true
           LEFT JOIN person n ON n.person_id = who
@@ -64,16 +65,25 @@ END
 $$;
 
 -- Opens a session family, and forgets the failures of the identifier that has just shown its secret (null: it has none).
--- The same family twice is one family.
+-- The same family twice is one family. A device that has not shown that it is `known`, and whose name stands on none of
+-- the person's devices of before, is told to the person; the first of all is no news. True when it was told.
 CREATE FUNCTION open_session_family(who uuid, family uuid, hash bytea, moment timestamptz, expires timestamptz,
-                                    trusted boolean, device text, identifier bytea)
-RETURNS void
+                                    trusted boolean, device text, identifier bytea, known boolean)
+RETURNS boolean
 LANGUAGE plpgsql
 AS $$
 DECLARE
     before text := coalesce(current_setting('app.person_id', true), '');
+    told boolean := false;
 BEGIN
     PERFORM set_config('app.person_id', who::text, true);
+    IF NOT known AND EXISTS (SELECT 1 FROM session_family f WHERE f.person_id = who)
+       AND NOT EXISTS (SELECT 1 FROM session_family f WHERE f.person_id = who AND f.device = open_session_family.device) THEN
+        INSERT INTO security_event (person_id, event_id, kind, device, at)
+        VALUES (who, family, 'new-device', open_session_family.device, moment)
+        ON CONFLICT (person_id, event_id) DO NOTHING;
+        told := FOUND;
+    END IF;
     INSERT INTO session_family
            (person_id, family_id, current_hash, rotated_at, created_at, expires_at, trusted, device)
     VALUES (who, family, hash, moment, moment, expires, trusted, device)
@@ -84,5 +94,6 @@ BEGIN
         DELETE FROM sign_in_failure WHERE identifier_hash = identifier;
         PERFORM set_config('app.lookup', '', true);
     END IF;
+    RETURN told;
 END
 $$;

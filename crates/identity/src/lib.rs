@@ -1,10 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+pub mod accounts;
 mod backoff;
 mod code;
+pub mod federation;
 mod queries;
 pub mod routes;
 pub mod rules;
+pub mod second_factor;
 mod service;
 
 use std::time::Duration;
@@ -16,9 +19,12 @@ use preau_kernel::{PersonId, SchoolId};
 use preau_overload::HashRefused;
 use preau_session::{Grant, RefreshError};
 
+use second_factor::Asked;
+
 pub use backoff::Backoff;
 pub use code::ActivationCode;
 pub use rules::{Refusal, device_label};
+pub use second_factor::{FactorConfig, Factors, TotpSecret};
 pub use service::{Activation, Identity, MadeCode, SignIn};
 
 /// The version of the terms of use in force. Changing it holds everybody at the gate once.
@@ -47,6 +53,8 @@ pub struct SignedIn {
 pub enum Gate {
     /// The terms changed and must be accepted.
     Terms,
+    /// A second factor must be set up: until then nothing passes that asks for a proof.
+    SecondFactorSetup,
 }
 
 /// What can go wrong at the door.
@@ -79,6 +87,36 @@ pub enum Error {
     /// The session has ended.
     #[error("session has ended")]
     SessionEnded,
+    /// The password is right, and a second factor must be shown.
+    #[error("a second factor is required")]
+    SecondFactorRequired(Box<Asked>),
+    /// Wrong or used code, wrong passkey: never told apart.
+    #[error("bad second factor")]
+    BadSecondFactor,
+    /// The challenge is too old, was answered rightly or too often, or was never ours: begin again.
+    #[error("challenge has ended")]
+    ChallengeEnded,
+    /// What was to be added did not confirm itself.
+    #[error("second factor not confirmed")]
+    FactorNotConfirmed,
+    /// Whoever asks must prove again who they are.
+    #[error("a proof is required")]
+    ProofRequired,
+    /// Whoever asks must set a second factor up first.
+    #[error("a second factor must be set up")]
+    SecondFactorSetup,
+    /// There is no second factor to recover.
+    #[error("no second factor")]
+    NoSecondFactor,
+    /// This site has no domain name, so it can have no passkeys.
+    #[error("no passkeys here")]
+    NoPasskeys,
+    /// Nobody needs as many.
+    #[error("too many passkeys")]
+    TooManyPasskeys,
+    /// A name is empty, too long, or holds what cannot be shown.
+    #[error("bad name")]
+    BadName,
     /// Hashing has no room, or the stored hash is not acceptable.
     #[error(transparent)]
     Hash(#[from] HashRefused),
@@ -127,6 +165,37 @@ impl From<Error> for Problem {
             }
             Error::NotFound => Self::not_found(),
             Error::SessionEnded => Self::new(UNAUTHORIZED, "session-ended", "sign in again"),
+            Error::SecondFactorRequired(asked) => {
+                let Asked { challenge, kinds, passkey_options } = *asked;
+                let this = Self::new(UNAUTHORIZED, "second-factor-required", "show a second factor")
+                    .with("challenge", challenge.into())
+                    .with("kinds", serde_json::json!(kinds));
+                match passkey_options {
+                    Some(options) => this.with("passkey_options", options),
+                    None => this,
+                }
+            }
+            Error::BadSecondFactor => {
+                Self::new(UNAUTHORIZED, "bad-second-factor", "this is not a second factor, or it was used")
+            }
+            Error::ChallengeEnded => Self::new(UNAUTHORIZED, "challenge-ended", "begin again"),
+            Error::FactorNotConfirmed => {
+                Self::unprocessable("factor-not-confirmed", "the code or the passkey is not the right one")
+            }
+            Error::ProofRequired => Self::proof_required(),
+            Error::SecondFactorSetup => {
+                Self::new(StatusCode::FORBIDDEN, "second-factor-setup", "set a second factor up first")
+            }
+            Error::NoSecondFactor => {
+                Self::new(StatusCode::CONFLICT, "no-second-factor", "there is no second factor to recover")
+            }
+            Error::NoPasskeys => {
+                Self::new(StatusCode::CONFLICT, "no-passkeys", "this site has no domain name")
+            }
+            Error::TooManyPasskeys => {
+                Self::new(StatusCode::CONFLICT, "too-many-passkeys", "remove a passkey first")
+            }
+            Error::BadName => Self::unprocessable("bad-name", "a name has 1 to 60 characters"),
             Error::Hash(HashRefused::Full(wait)) => Self::overloaded(wait.max(Duration::from_secs(1))),
             Error::Hash(HashRefused::Closed) | Error::NoKey => Self::unavailable(Duration::from_secs(2)),
             Error::Hash(refused @ HashRefused::Unacceptable) => Self::internal(refused),

@@ -49,8 +49,8 @@ impl Alone for FactsOf<'_> {
         sqlx::query_as!(
             FactsRow,
             r#"SELECT failures AS "failures!", locked_until, person_id AS "person_id: PersonId", territory_id, state,
-                      terms_version, permission_version, territory_admin, schools, roles, first_name, last_name,
-                      password, code_hash
+                      terms_version, permission_version, territory_admin, schools, roles, second_factor, first_name,
+                      last_name, password, code_hash
                  FROM sign_in_facts($1, $2, $3)"#,
             self.name,
             self.identifier,
@@ -72,6 +72,7 @@ pub(crate) struct FactsRow {
     territory_admin: Option<bool>,
     schools: Option<Vec<Uuid>>,
     roles: Option<Vec<String>>,
+    second_factor: Option<bool>,
     first_name: Option<String>,
     last_name: Option<String>,
     password: Option<String>,
@@ -94,6 +95,7 @@ impl TryFrom<FactsRow> for Facts {
             territory_admin: row.territory_admin.unwrap_or_default(),
             schools: row.schools.unwrap_or_default(),
             roles: row.roles.unwrap_or_default(),
+            second_factor: row.second_factor.unwrap_or_default(),
         };
         facts.known = Some(Known {
             person,
@@ -177,13 +179,27 @@ pub(crate) async fn activate(tx: &mut PersonTx, terms: &str, now: DateTime<Utc>)
     )
     .execute(tx.conn())
     .await?;
-    Ok(())
+    note_terms(tx, terms, now).await
 }
 
 pub(crate) async fn accept_terms(tx: &mut PersonTx, terms: &str, now: DateTime<Utc>) -> Result<(), DbError> {
     let person = tx.person();
     sqlx::query!(
         "UPDATE account SET terms_version = $2, updated_at = $3 WHERE person_id = $1",
+        person.uuid(),
+        terms,
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    note_terms(tx, terms, now).await
+}
+
+/// Keeps which version was accepted, and when.
+async fn note_terms(tx: &mut PersonTx, terms: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+    let person = tx.person();
+    sqlx::query!(
+        "INSERT INTO terms_acceptance (person_id, version, accepted_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
         person.uuid(),
         terms,
         now,
@@ -239,10 +255,11 @@ pub(crate) async fn put_code(
 ) -> Result<(), DbError> {
     let person = tx.person();
     sqlx::query!(
-        "INSERT INTO activation_code (person_id, code_hash, made_by, expires_at) VALUES ($1, $2, $3, $4)
+        "INSERT INTO activation_code (person_id, code_hash, made_by, expires_at, territory_id)
+         SELECT $1, $2, $3, $4, a.territory_id FROM account a WHERE a.person_id = $1
          ON CONFLICT (person_id) DO UPDATE
             SET code_hash = excluded.code_hash, made_by = excluded.made_by, expires_at = excluded.expires_at,
-                used_at = NULL",
+                territory_id = excluded.territory_id, used_at = NULL",
         person.uuid(),
         code_hash,
         made_by.map(PersonId::uuid),

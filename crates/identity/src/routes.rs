@@ -14,7 +14,10 @@ use preau_session::{Device, Grant, Why, cookies};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 
-use crate::{Activation, Error, Gate, Identity, SignIn, SignedIn, device_label};
+use crate::{
+    Activation, Error, Gate, Identity, SignIn, SignedIn, device_label,
+    second_factor::{self, SecondFactor},
+};
 
 /// The routes of identity.
 pub fn routes(identity: Identity) -> Routes {
@@ -29,19 +32,24 @@ pub fn routes(identity: Identity) -> Routes {
         .add(Policy::in_school(&[Role::Teacher, Role::SchoolAdmin]), routes!(create_activation_code))
         .add(Policy::signed_in(), routes!(update_password))
         .add(Policy::signed_in(), routes!(accept_terms))
-        .with_state(identity)
+        .with_state(identity.clone())
+        .merge(second_factor::routes::routes(identity))
 }
 
-/// What a person shows at the door.
+/// What a person shows at the door: a login and a password, or a second factor with the challenge that it answers.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateSession {
     /// Login name.
     #[schema(max_length = 80)]
-    login: String,
+    login: Option<String>,
     /// Password.
     #[schema(max_length = 128)]
-    password: String,
+    password: Option<String>,
+    /// As `second-factor-required` or `POST /api/v1/sessions/passkey-challenge` gave it.
+    #[schema(max_length = 8192)]
+    challenge: Option<String>,
+    second_factor: Option<SecondFactor>,
     /// Whether the device is the person's own.
     #[serde(default)]
     trusted_device: bool,
@@ -52,7 +60,7 @@ struct CreateSession {
 
 /// A person who has come in.
 #[derive(Serialize, utoipa::ToSchema)]
-struct SessionCreated {
+pub(crate) struct SessionCreated {
     person: SessionPerson,
     memberships: Vec<SessionMembership>,
     /// What must be done before anything else.
@@ -81,13 +89,13 @@ struct SessionMembership {
     roles: Vec<Role>,
 }
 
-/// Sign in with a login and a password.
+/// Sign in: with a login and a password, then with a second factor where one is required; or with a passkey alone.
 #[utoipa::path(
     post, path = "/api/v1/sessions", tag = "identity", operation_id = "create_session",
     request_body = CreateSession,
     responses(
         (status = CREATED, body = SessionCreated),
-        (status = UNAUTHORIZED, description = "`bad-credentials`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
+        (status = UNAUTHORIZED, description = "`bad-credentials`; `second-factor-required` with `challenge`, `kinds` and, for passkeys, `passkey_options`; `bad-second-factor`; `challenge-ended`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
         (status = FORBIDDEN, description = "`account-blocked`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
     ),
 )]
@@ -98,7 +106,18 @@ async fn create_session(
     ValidJson(body): ValidJson<CreateSession>,
 ) -> Result<Response, Problem> {
     let device = device(&headers, body.trusted_device);
-    let signed_in = identity.sign_in(SignIn { login: body.login, password: body.password, device }).await?;
+    let signed_in = match (body.login, body.password, body.challenge, body.second_factor) {
+        (Some(login), Some(password), None, None) => {
+            identity.sign_in(SignIn { login, password, device }).await?
+        }
+        (None, None, Some(challenge), Some(answer)) => {
+            identity.finish_sign_in(&challenge, &answer, device).await?
+        }
+        _ => {
+            let why = "either a login and a password, or a challenge and a second factor";
+            return Err(Problem::unprocessable("sign-in-incomplete", why));
+        }
+    };
     Ok(created(signed_in, body.tokens))
 }
 
@@ -387,12 +406,14 @@ async fn accept_terms(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn device(headers: &HeaderMap, trusted: bool) -> Device {
+/// The device behind a request.
+pub fn device(headers: &HeaderMap, trusted: bool) -> Device {
     let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Device { label: device_label(agent), trusted }
+    let cookie = cookies::read(headers, cookies::DEVICE).map(str::to_owned);
+    Device { label: device_label(agent), trusted, cookie, known: false }
 }
 
-fn created(signed_in: SignedIn, tokens: bool) -> Response {
+pub(crate) fn created(signed_in: SignedIn, tokens: bool) -> Response {
     let SignedIn { person, first_name, last_name, memberships, gates, grant } = signed_in;
     let body = SessionCreated {
         person: SessionPerson { id: person, first_name, last_name },
@@ -413,7 +434,7 @@ fn created(signed_in: SignedIn, tokens: bool) -> Response {
 }
 
 /// A client that takes its tokens from the body gets no cookie.
-fn with_cookies(mut response: Response, grant: &Grant, tokens: bool) -> Response {
+pub(crate) fn with_cookies(mut response: Response, grant: &Grant, tokens: bool) -> Response {
     if !tokens {
         cookies::grant(response.headers_mut(), grant);
     }

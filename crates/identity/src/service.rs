@@ -4,12 +4,15 @@ use chrono::{DateTime, Duration, Utc};
 use preau_db::{Db, DbError, journal};
 use preau_kernel::{Clock, Member, PersonId, Role, RoleSet};
 use preau_overload::HashPool;
-use preau_session::{Device, Profile, Sessions, Why, load_profile};
+use preau_session::{Device, Opened, Profile, Sessions, Why, load_profile};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    ActivationCode, Backoff, Error, Gate, SignedIn, TERMS_VERSION, queries,
+    ActivationCode, Backoff, Error, Gate, SignedIn,
+    accounts::Terms,
+    queries,
     rules::{least_length, login_name, password},
+    second_factor::{self, Duty, Factors, Happened},
 };
 
 /// A code on paper is good for this long (the national notice's three months).
@@ -18,11 +21,13 @@ const CODE_DAYS: i64 = 90;
 /// Sign-in, activation, codes. Cheap to clone.
 #[derive(Clone)]
 pub struct Identity {
-    db: Db,
-    clock: Clock,
+    pub(crate) db: Db,
+    pub(crate) clock: Clock,
     hashes: HashPool,
-    sessions: Sessions,
+    pub(crate) sessions: Sessions,
     backoff: Backoff,
+    pub(crate) factors: Factors,
+    terms: Terms,
 }
 
 /// What a person shows at the door.
@@ -64,8 +69,16 @@ pub struct MadeCode {
 
 impl Identity {
     /// The service over these parts.
-    pub fn new(db: Db, clock: Clock, hashes: HashPool, sessions: Sessions, backoff: Backoff) -> Self {
-        Self { db, clock, hashes, sessions, backoff }
+    pub fn new(
+        db: Db,
+        clock: Clock,
+        hashes: HashPool,
+        sessions: Sessions,
+        backoff: Backoff,
+        factors: Factors,
+        terms: Terms,
+    ) -> Self {
+        Self { db, clock, hashes, sessions, backoff, factors, terms }
     }
 
     /// The sessions behind it.
@@ -73,11 +86,16 @@ impl Identity {
         &self.sessions
     }
 
+    /// The second factors behind it.
+    pub fn factors(&self) -> &Factors {
+        &self.factors
+    }
+
     /// Lets a person in by login and password.
     ///
     /// # Errors
     /// [`Error::BadCredentials`] whatever is wrong; [`Error::TooManyAttempts`]; [`Error::Blocked`] once the password
-    /// is right; [`Error::Hash`] when hashing has no room; any database error.
+    /// is right, or [`Error::SecondFactorRequired`]; [`Error::Hash`] when hashing has no room; any database error.
     pub async fn sign_in(&self, with: SignIn) -> Result<SignedIn, Error> {
         let name = login_name(&with.login).unwrap_or_default();
         let identifier = self.backoff.hash(&name);
@@ -110,8 +128,18 @@ impl Identity {
             self.backoff.forget(&identifier).await;
             return Err(Error::Blocked);
         }
-        let opened = self.sessions.open_alone(known.person, &known.profile, &with.device, past).await?;
-        self.enter(known, opened).await
+        if known.profile.second_factor {
+            let asked = self.factors.ask_to_sign_in(known.person, &known.profile, &with.device).await?;
+            if let Some(asked) = asked {
+                self.backoff.forget(&identifier).await;
+                return Err(Error::SecondFactorRequired(Box::new(asked)));
+            }
+        }
+        let known_here = self.factors.knows(&with.device, known.person);
+        let device = Device { known: known_here, ..with.device };
+        let opened = self.sessions.open_alone(known.person, &known.profile, &device, past).await?;
+        let names = (known.first_name, known.last_name);
+        self.welcome(known.person, known.profile, names, opened, &device, false).await
     }
 
     /// Activates an account: the code, the terms, the person's own password, and in.
@@ -122,10 +150,8 @@ impl Identity {
     pub async fn activate(&self, with: Activation) -> Result<SignedIn, Error> {
         let name = login_name(&with.login).unwrap_or_default();
         let identifier = self.backoff.hash(&format!("activation:{name}"));
-        let _turn = self.backoff.turn(&identifier).await?;
-        self.backoff.begin(&identifier).await?;
-        let facts = self.facts(&name, &identifier).await;
-        let known = self.or_take_back(&identifier, facts).await?.known;
+        let facts = self.facts(&name, &identifier).await?;
+        let (has_failed, known) = (facts.failures > 0, facts.known);
         let given = ActivationCode::parse(&with.code).map(|code| code.hash());
         let kept = known.as_ref().and_then(|known| known.code_hash.as_deref());
         let right = match (given, kept) {
@@ -133,10 +159,16 @@ impl Identity {
             _ => false,
         };
         let (Some(code_hash), Some(mut known), true) = (given, known, right) else {
+            // 65 random bits need no waiting to be safe, and a right code is never made to wait: whoever sits behind the
+            // same address and guesses at everybody's name keeps nobody out. Wrong ones are slowed down all the same.
+            self.backoff.begin(&identifier).await?;
             return Err(Error::BadActivation);
         };
-        self.backoff.forget(&identifier).await;
-        if with.terms_version != TERMS_VERSION {
+        if has_failed {
+            self.backoff.forget(&identifier).await;
+        }
+        let terms = self.terms.in_force().await?.version;
+        if with.terms_version != terms {
             return Err(Error::TermsNotAccepted);
         }
         check_password(&with.password, &known.profile, &[&name, &known.first_name, &known.last_name])?;
@@ -148,11 +180,11 @@ impl Identity {
             return Err(Error::BadActivation);
         }
         queries::set_password(&mut tx, &phc, now).await?;
-        queries::activate(&mut tx, TERMS_VERSION, now).await?;
+        queries::activate(&mut tx, &terms, now).await?;
         let opened = self.sessions.open(&mut tx, &known.profile, &with.device).await?;
         tx.commit().await?;
         known.profile.active = true;
-        TERMS_VERSION.clone_into(&mut known.profile.terms_version);
+        known.profile.terms_version = terms;
         self.enter(known, opened).await
     }
 
@@ -218,18 +250,12 @@ impl Identity {
         let secrets = queries::secrets(&mut tx).await?.ok_or(Error::NotFound)?;
         let profile = load_profile(&mut tx).await?.ok_or(Error::NotFound)?;
         tx.commit().await?;
-        let identifier = self.backoff.hash(&secrets.login);
-        let _turn = self.backoff.turn(&identifier).await?;
-        self.backoff.begin(&identifier).await?;
-        let verified = self.hashes.verify(present, secrets.password.as_deref()).await;
-        if !self.or_take_back(&identifier, verified).await? {
-            return Err(Error::BadCredentials);
-        }
-        self.backoff.forget(&identifier).await;
+        self.check_secret(&secrets, present).await?;
         check_password(new, &profile, &[&secrets.login, &secrets.first_name, &secrets.last_name])?;
         let phc = self.hashes.hash(new).await?;
         let mut tx = self.db.as_person(person).await?;
         queries::set_password(&mut tx, &phc, self.clock.now()).await?;
+        second_factor::note(&mut tx, &self.clock, Happened::PasswordChanged, "").await?;
         let closed = self.sessions.close_in(&mut tx, None, Some(me.family()), Why::PasswordChanged).await?;
         tx.commit().await?;
         self.sessions.spread(person, &closed).await;
@@ -241,7 +267,7 @@ impl Identity {
     /// # Errors
     /// [`Error::TermsNotAccepted`] for any other version.
     pub async fn accept_terms(&self, person: PersonId, version: &str) -> Result<(), Error> {
-        if version != TERMS_VERSION {
+        if version != self.terms.in_force().await?.version {
             return Err(Error::TermsNotAccepted);
         }
         let mut tx = self.db.as_person(person).await?;
@@ -251,6 +277,29 @@ impl Identity {
 
     async fn facts(&self, name: &str, identifier: &[u8; 32]) -> Result<queries::Facts, DbError> {
         self.db.alone(&queries::FactsOf { name, identifier, now: self.clock.now() }).await?.try_into()
+    }
+
+    /// Whether that is the person's present password, counted as an attempt like those at the door.
+    ///
+    /// # Errors
+    /// [`Error::BadCredentials`]; [`Error::TooManyAttempts`]; [`Error::Hash`]; any database error.
+    pub(crate) async fn check_present(&self, person: PersonId, present: &str) -> Result<(), Error> {
+        let mut tx = self.db.as_person(person).await?;
+        let secrets = queries::secrets(&mut tx).await?.ok_or(Error::NotFound)?;
+        tx.commit().await?;
+        self.check_secret(&secrets, present).await
+    }
+
+    async fn check_secret(&self, secrets: &queries::Secrets, present: &str) -> Result<(), Error> {
+        let identifier = self.backoff.hash(&secrets.login);
+        let _turn = self.backoff.turn(&identifier).await?;
+        self.backoff.begin(&identifier).await?;
+        let verified = self.hashes.verify(present, secrets.password.as_deref()).await;
+        if !self.or_take_back(&identifier, verified).await? {
+            return Err(Error::BadCredentials);
+        }
+        self.backoff.forget(&identifier).await;
+        Ok(())
     }
 
     /// An attempt whose secret could not be checked was none.
@@ -265,23 +314,42 @@ impl Identity {
         outcome.map_err(Into::into)
     }
 
-    pub(crate) async fn enter(&self, known: queries::Known, opened: preau_session::Opened) -> Result<SignedIn, Error> {
-        let grant = self.sessions.grant(opened).await?;
-        let queries::Known { person, profile, first_name, last_name, .. } = known;
+    /// Gives the tokens of a family that is committed.
+    pub(crate) async fn enter(&self, known: queries::Known, opened: Opened) -> Result<SignedIn, Error> {
+        let names = (known.first_name, known.last_name);
+        self.welcome(known.person, known.profile, names, opened, &Device::default(), false).await
+    }
+
+    /// The same, on a device that remembers it; `proven` by a second factor.
+    pub(crate) async fn welcome(
+        &self,
+        person: PersonId,
+        profile: Profile,
+        (first_name, last_name): (String, String),
+        opened: Opened,
+        device: &Device,
+        proven: bool,
+    ) -> Result<SignedIn, Error> {
+        let mut grant = self.sessions.grant(opened).await?;
+        grant.device = self.factors.remember(device, person, proven)?;
         let mut memberships = Vec::with_capacity(profile.memberships.len());
         for membership in &profile.memberships {
             let facts = self.db.school_facts(membership.school).await?;
             let name = facts.map(|facts| facts.name.to_string()).unwrap_or_default();
             memberships.push((membership.school, name, membership.roles));
         }
-        let gates = if profile.terms_version == TERMS_VERSION { Vec::new() } else { vec![Gate::Terms] };
+        let terms = self.terms.in_force().await?.version;
+        let mut gates = if profile.terms_version == terms { Vec::new() } else { vec![Gate::Terms] };
+        if !profile.second_factor && self.factors.duty(&profile).await? == Duty::Mandatory {
+            gates.push(Gate::SecondFactorSetup);
+        }
         metrics::counter!("preau_sign_ins_total").increment(1);
         Ok(SignedIn { person, first_name, last_name, memberships, gates, grant })
     }
 }
 
 /// `own` are the words that somebody who knows the person would try first.
-fn check_password(new: &str, profile: &Profile, own: &[&str]) -> Result<(), Error> {
+pub(crate) fn check_password(new: &str, profile: &Profile, own: &[&str]) -> Result<(), Error> {
     let roles: RoleSet = profile.memberships.iter().flat_map(|membership| membership.roles.iter()).collect();
     let least = least_length(roles, profile.territory_admin);
     let context = [own, &["preau", "ecole", "college", "lycee"]].concat();

@@ -11,9 +11,13 @@ use preau_db::{Db, KeyRing, MasterKey};
 use preau_directory::{Contexts, Generations};
 use preau_home::Home;
 use preau_http::{Gate, RouteRow};
-use preau_identity::{Backoff, Identity};
+use preau_identity::{
+    Backoff, Factors, Identity,
+    accounts::{self, Accounts, Terms},
+};
 use preau_kernel::Clock;
 use preau_overload::{HashPool, HashPoolConfig};
+use preau_post::Post;
 use preau_session::{AccessTokens, ClientTokens, RevocationSet, SessionLayerState, Sessions};
 use preau_timetable::Timetable;
 use preau_ui::Assets;
@@ -48,6 +52,10 @@ pub struct App {
     pub client_tokens: ClientTokens,
     /// The door.
     pub identity: Identity,
+    /// Accounts beside the door.
+    pub accounts: Accounts,
+    /// What leaves by mail.
+    pub post: Post,
     /// API clients.
     pub clients: Clients,
     /// What people are in schools.
@@ -95,7 +103,35 @@ impl App {
             master.derive("refresh chain"),
         );
         let backoff = Backoff::new(db.clone(), clock.clone(), master.derive("identifier hash"));
-        let identity = Identity::new(db.clone(), clock.clone(), hashes.clone(), sessions, backoff);
+        let terms = Terms::new(db.clone(), clock.clone());
+        let post = Post::new(
+            db.clone(),
+            clock.clone(),
+            master.derive("post"),
+            master.derive("post budgets"),
+            &config.post,
+        )?;
+        let accounts = Accounts::new(accounts::Parts {
+            db: db.clone(),
+            clock: clock.clone(),
+            hashes: hashes.clone(),
+            sessions: sessions.clone(),
+            backoff: backoff.clone(),
+            post: post.clone(),
+            terms: terms.clone(),
+            key: master.derive("short secrets"),
+            public_url: config.http.public_url.clone(),
+        });
+        let factors = Factors::new(
+            db.clone(),
+            clock.clone(),
+            &master,
+            &config.http.public_url,
+            config.second_factor.clone(),
+        )
+        .map_err(|why| anyhow::anyhow!("http.public_url or second_factor.passkey_origins: {why}"))?;
+        let identity =
+            Identity::new(db.clone(), clock.clone(), hashes.clone(), sessions, backoff, factors, terms);
         let clients = Clients::new(
             db.clone(),
             cache.clone(),
@@ -118,6 +154,8 @@ impl App {
             tokens,
             client_tokens,
             identity,
+            accounts,
+            post,
             clients,
             contexts,
             timetable,

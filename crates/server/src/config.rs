@@ -23,6 +23,8 @@ pub struct Config {
     pub secrets: Secrets,
     pub hashing: Hashing,
     pub files: Files,
+    pub post: preau_post::PostConfig,
+    pub second_factor: preau_identity::FactorConfig,
     pub log: Log,
 }
 

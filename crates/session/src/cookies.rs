@@ -1,4 +1,4 @@
-//! The two cookies of a browser.
+//! The cookies of a browser.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
@@ -8,6 +8,12 @@ use crate::{ACCESS_SECONDS, Grant, sessions::TRUSTED_DAYS};
 pub const ACCESS: &str = "__Host-preau";
 /// The refresh token.
 pub const REFRESH: &str = "__Host-preau-refresh";
+
+/// What a device remembers of itself, sealed: who signed in on it. It opens nothing.
+pub const DEVICE: &str = "__Host-preau-device";
+
+/// A device that nobody signs in on for so long is a new one.
+const DEVICE_DAYS: i64 = 180;
 
 const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
 
@@ -29,9 +35,12 @@ pub fn grant(headers: &mut HeaderMap, grant: &Grant) {
         let kept = if grant.trusted { format!("; Max-Age={}", TRUSTED_DAYS * 86_400) } else { String::new() };
         push(headers, &format!("{REFRESH}={refresh}; {ATTRIBUTES}{kept}"));
     }
+    if let Some(device) = &grant.device {
+        push(headers, &format!("{DEVICE}={device}; {ATTRIBUTES}; Max-Age={}", DEVICE_DAYS * 86_400));
+    }
 }
 
-/// Takes both cookies back.
+/// Takes the tokens' cookies back. The device's own stays: signing out does not make it another one.
 pub fn clear(headers: &mut HeaderMap) {
     for name in [ACCESS, REFRESH] {
         push(headers, &format!("{name}=; {ATTRIBUTES}; Max-Age=0"));

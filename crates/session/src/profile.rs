@@ -22,6 +22,8 @@ pub struct Profile {
     pub active: bool,
     /// The version of the terms that the person accepted.
     pub terms_version: String,
+    /// Whether the person has a second factor.
+    pub second_factor: bool,
 }
 
 /// A profile as the SQL function `profile_of` tells it.
@@ -41,6 +43,8 @@ pub struct ProfileRow {
     pub schools: Vec<Uuid>,
     /// The role in each.
     pub roles: Vec<String>,
+    /// Whether the person has a second factor.
+    pub second_factor: bool,
 }
 
 impl TryFrom<ProfileRow> for Profile {
@@ -63,6 +67,7 @@ impl TryFrom<ProfileRow> for Profile {
             permission_version: row.permission_version,
             active: row.state == "active",
             terms_version: row.terms_version,
+            second_factor: row.second_factor,
         })
     }
 }

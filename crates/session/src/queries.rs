@@ -15,7 +15,7 @@ pub(crate) async fn profile(tx: &mut PersonTx) -> Result<Option<ProfileRow>, DbE
         ProfileRow,
         r#"SELECT territory_id AS "territory_id!", state AS "state!", terms_version AS "terms_version!",
                   permission_version AS "permission_version!", territory_admin AS "territory_admin!",
-                  schools AS "schools!", roles AS "roles!"
+                  schools AS "schools!", roles AS "roles!", second_factor AS "second_factor!"
              FROM profile_of($1)"#,
         person.uuid(),
     )
@@ -30,13 +30,14 @@ pub(crate) struct FamilyRow {
     pub(crate) expires_at: DateTime<Utc>,
     pub(crate) trusted: bool,
     pub(crate) revoked_at: Option<DateTime<Utc>>,
+    pub(crate) strong_at: Option<DateTime<Utc>>,
 }
 
 pub(crate) async fn family(tx: &mut PersonTx, family: FamilyId) -> Result<Option<FamilyRow>, DbError> {
     let person = tx.person();
     Ok(sqlx::query_as!(
         FamilyRow,
-        "SELECT current_hash, previous_hash, rotated_at, expires_at, trusted, revoked_at
+        "SELECT current_hash, previous_hash, rotated_at, expires_at, trusted, revoked_at, strong_at
            FROM session_family WHERE person_id = $1 AND family_id = $2",
         person.uuid(),
         family.uuid(),
@@ -53,21 +54,23 @@ pub(crate) struct NewFamily<'a> {
     pub(crate) expires_at: DateTime<Utc>,
     pub(crate) trusted: bool,
     pub(crate) device: &'a str,
+    pub(crate) known: bool,
 }
 
 /// Writes a family, and forgets the failures of the identifier given. Names its own scope: in a transaction or alone.
+/// Answers whether the person was told of a new device.
 pub(crate) struct OpenFamily<'a> {
     pub(crate) new: NewFamily<'a>,
     pub(crate) identifier: Option<&'a [u8]>,
 }
 
 impl Alone for OpenFamily<'_> {
-    type Answer = ();
+    type Answer = bool;
 
-    async fn run(&self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    async fn run(&self, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
         let new = &self.new;
-        sqlx::query!(
-            r#"SELECT open_session_family($1, $2, $3, $4, $5, $6, $7, $8) AS "done: ()""#,
+        sqlx::query_scalar!(
+            r#"SELECT open_session_family($1, $2, $3, $4, $5, $6, $7, $8, $9) AS "told!""#,
             new.person.uuid(),
             new.family.uuid(),
             new.hash,
@@ -76,10 +79,10 @@ impl Alone for OpenFamily<'_> {
             new.trusted,
             new.device,
             self.identifier,
+            new.known,
         )
         .fetch_one(conn)
-        .await?;
-        Ok(())
+        .await
     }
 }
 
@@ -99,6 +102,52 @@ pub(crate) async fn rotate(
         family.uuid(),
         old,
         new,
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Says that the holder of a family has proved again who they are, and moves its secret on when `to` names the next.
+pub(crate) async fn mark_strong(
+    tx: &mut PersonTx,
+    family: FamilyId,
+    to: Option<&[u8]>,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let person = tx.person();
+    sqlx::query!(
+        "UPDATE session_family
+            SET strong_at = $4,
+                previous_hash = CASE WHEN $3::bytea IS NULL THEN previous_hash ELSE current_hash END,
+                current_hash = coalesce($3, current_hash),
+                rotated_at = CASE WHEN $3::bytea IS NULL THEN rotated_at ELSE $4 END
+          WHERE person_id = $1 AND family_id = $2 AND revoked_at IS NULL",
+        person.uuid(),
+        family.uuid(),
+        to,
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Gives an open family another secret, and forgets both of those before.
+pub(crate) async fn replace(
+    tx: &mut PersonTx,
+    family: FamilyId,
+    hash: &[u8],
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let person = tx.person();
+    let done = sqlx::query!(
+        "UPDATE session_family SET current_hash = $3, previous_hash = NULL, rotated_at = $4
+          WHERE person_id = $1 AND family_id = $2 AND revoked_at IS NULL",
+        person.uuid(),
+        family.uuid(),
+        hash,
         now,
     )
     .execute(tx.conn())

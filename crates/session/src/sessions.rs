@@ -6,6 +6,7 @@ use preau_db::{Alone as _, Db, DbError, PersonTx};
 use preau_kernel::{Clock, FamilyId, Limit, Membership, PersonId, TerritoryId, Token};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
+use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::{
@@ -32,12 +33,16 @@ pub struct Sessions {
 }
 
 /// The device that signs in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Device {
     /// What the person will recognise it by, such as "Chrome, Android".
     pub label: String,
     /// Whether it is the person's own.
     pub trusted: bool,
+    /// What it says of itself, sealed by us: its cookie [`crate::cookies::DEVICE`].
+    pub cookie: Option<String>,
+    /// Whether it has shown that the person signed in on it before: then nobody is told of a new device.
+    pub known: bool,
 }
 
 /// What a client is given.
@@ -53,6 +58,8 @@ pub struct Grant {
     pub trusted: bool,
     /// What the access token says.
     pub token: Token,
+    /// What the device is to remember of itself, sealed.
+    pub device: Option<String>,
 }
 
 /// A family written in a transaction that is not committed yet.
@@ -60,17 +67,26 @@ pub struct Grant {
 pub struct Opened {
     refresh: RefreshToken,
     copy: WorkingCopy,
+    told: bool,
+}
+
+impl Opened {
+    /// Whether the person was told of a new device with it.
+    pub fn is_new_device(&self) -> bool {
+        self.told
+    }
 }
 
 /// A family that is to be written.
 struct NewFamily {
     opened: Opened,
     label: String,
+    known: bool,
 }
 
 impl NewFamily {
     fn row(&self) -> queries::NewFamily<'_> {
-        let Opened { refresh, copy } = &self.opened;
+        let Opened { refresh, copy, .. } = &self.opened;
         queries::NewFamily {
             person: refresh.person,
             family: refresh.family,
@@ -79,6 +95,7 @@ impl NewFamily {
             expires_at: copy.expires_at,
             trusted: copy.trusted,
             device: &self.label,
+            known: self.known,
         }
     }
 }
@@ -126,6 +143,8 @@ struct WorkingCopy {
     expires_at: DateTime<Utc>,
     trusted: bool,
     read_at: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    strong_at: Option<DateTime<Utc>>,
 }
 
 impl WorkingCopy {
@@ -165,8 +184,8 @@ impl Sessions {
         profile: &Profile,
         device: &Device,
     ) -> Result<Opened, DbError> {
-        let new = self.family_of(tx.person(), profile, device)?;
-        queries::OpenFamily { new: new.row(), identifier: None }.run(tx.conn()).await?;
+        let mut new = self.family_of(tx.person(), profile, device)?;
+        new.opened.told = queries::OpenFamily { new: new.row(), identifier: None }.run(tx.conn()).await?;
         Ok(new.opened)
     }
 
@@ -182,8 +201,8 @@ impl Sessions {
         device: &Device,
         identifier: Option<&[u8]>,
     ) -> Result<Opened, DbError> {
-        let new = self.family_of(person, profile, device)?;
-        self.db.alone(&queries::OpenFamily { new: new.row(), identifier }).await?;
+        let mut new = self.family_of(person, profile, device)?;
+        new.opened.told = self.db.alone(&queries::OpenFamily { new: new.row(), identifier }).await?;
         Ok(new.opened)
     }
 
@@ -195,7 +214,55 @@ impl Sessions {
         let lives = if device.trusted { Duration::days(TRUSTED_DAYS) } else { Duration::hours(SHARED_HOURS) };
         let copy = copy_of(profile, refresh.hash(), None, now, now + lives, device.trusted, now);
         let label = device.label.chars().take(80).collect();
-        Ok(NewFamily { opened: Opened { refresh, copy }, label })
+        Ok(NewFamily { opened: Opened { refresh, copy, told: false }, label, known: device.known })
+    }
+
+    /// Says, in the transaction that writes a family, that its holder has just shown more than a password.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn strengthen(&self, tx: &mut PersonTx, opened: &mut Opened) -> Result<(), DbError> {
+        let now = self.clock.now();
+        queries::mark_strong(tx, opened.refresh.family, None, now).await?;
+        opened.copy.strong_at = Some(now);
+        Ok(())
+    }
+
+    /// Says that the holder of a family has proved again who they are, commits, and gives tokens that say so. Where the
+    /// secret in force is presented it moves on: a copy of it is worth nothing from here on.
+    ///
+    /// # Errors
+    /// [`RefreshError::Ended`] when the family has; any [`DbError`].
+    pub async fn prove(
+        &self,
+        mut tx: PersonTx,
+        family: FamilyId,
+        presented: Option<&str>,
+    ) -> Result<Grant, RefreshError> {
+        let (person, now) = (tx.person(), self.clock.now());
+        let row = queries::family(&mut tx, family).await?.ok_or(RefreshError::Ended)?;
+        let state = state_of(&row)?;
+        let profile =
+            load_profile(&mut tx).await?.filter(|profile| profile.active).ok_or(RefreshError::Ended)?;
+        if state.revoked || state.expires_at <= now {
+            return Err(RefreshError::Ended);
+        }
+        let presented = presented.and_then(RefreshToken::parse);
+        let in_force = presented.filter(|token| {
+            token.person == person && token.family == family && bool::from(token.hash().ct_eq(&state.current))
+        });
+        let next = in_force.map(|token| token.successor(&self.chain_key));
+        let hash = next.as_ref().map(RefreshToken::hash);
+        queries::mark_strong(&mut tx, family, hash.as_ref().map(<[u8; 32]>::as_slice), now).await?;
+        tx.commit().await?;
+        let (current, previous, rotated_at) = match hash {
+            Some(hash) => (hash, Some(state.current), now),
+            None => (state.current, state.previous, state.rotated_at),
+        };
+        let mut copy = copy_of(&profile, current, previous, rotated_at, row.expires_at, row.trusted, now);
+        copy.strong_at = Some(now);
+        self.remember(person, family, &copy).await;
+        self.give_to(person, family, &copy, next.map(|token| token.reveal()))
     }
 
     /// Gives the tokens of a family that is committed.
@@ -254,7 +321,8 @@ impl Sessions {
         let profile =
             load_profile(&mut tx).await?.filter(|profile| profile.active).ok_or(RefreshError::Ended)?;
         let copy = |current, previous, rotated_at| {
-            copy_of(&profile, current, previous, rotated_at, row.expires_at, row.trusted, now)
+            let copy = copy_of(&profile, current, previous, rotated_at, row.expires_at, row.trusted, now);
+            WorkingCopy { strong_at: row.strong_at, ..copy }
         };
         match decide(&state, hash, now) {
             Decision::Ended => Err(RefreshError::Ended),
@@ -366,19 +434,28 @@ impl Sessions {
     }
 
     fn give(&self, refresh: &RefreshToken, copy: &WorkingCopy, is_new: bool) -> Result<Grant, RefreshError> {
+        self.give_to(refresh.person, refresh.family, copy, is_new.then(|| refresh.reveal()))
+    }
+
+    fn give_to(
+        &self,
+        person: PersonId,
+        family: FamilyId,
+        copy: &WorkingCopy,
+        refresh: Option<String>,
+    ) -> Result<Grant, RefreshError> {
         let token = Token {
-            family: refresh.family,
-            person: refresh.person,
+            family,
+            person,
             territory: copy.territory,
             territory_admin: copy.admin,
             memberships: copy.memberships.clone(),
             permission_version: copy.version,
             issued_at: self.clock.now(),
-            strong_at: None,
+            strong_at: copy.strong_at,
         };
         let access = self.tokens.sign(&token).ok_or(RefreshError::NoKey)?;
-        let refresh = is_new.then(|| refresh.reveal());
-        Ok(Grant { access, refresh, expires_in: ACCESS_SECONDS, trusted: copy.trusted, token })
+        Ok(Grant { access, refresh, expires_in: ACCESS_SECONDS, trusted: copy.trusted, token, device: None })
     }
 
     async fn recall(&self, person: PersonId, family: FamilyId, now: DateTime<Utc>) -> Option<WorkingCopy> {
@@ -395,6 +472,50 @@ impl Sessions {
         let life = BELIEVED.to_std().unwrap_or_default();
         // Best effort: without its copy a family refreshes from PostgreSQL.
         drop(self.cache.hash_set(&key, &family.to_string(), &text, life).await);
+    }
+}
+
+impl Sessions {
+    /// Whether a family of the transaction's person is open.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn is_open(&self, tx: &mut PersonTx, family: FamilyId) -> Result<bool, DbError> {
+        let row = queries::family(tx, family).await?;
+        Ok(row.is_some_and(|row| row.revoked_at.is_none() && row.expires_at > self.clock.now()))
+    }
+
+    /// Whether a family of the transaction's person is open, on a device that is the person's own.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn is_trusted(&self, tx: &mut PersonTx, family: FamilyId) -> Result<bool, DbError> {
+        let row = queries::family(tx, family).await?;
+        Ok(row
+            .is_some_and(|row| row.trusted && row.revoked_at.is_none() && row.expires_at > self.clock.now()))
+    }
+
+    /// Gives an open family a fresh secret, for somebody who has come back to its device another way than by the secret
+    /// before, which is void. The caller commits, and then calls [`Self::grant`]. `None` when the family has ended.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn renew(
+        &self,
+        tx: &mut PersonTx,
+        profile: &Profile,
+        family: FamilyId,
+    ) -> Result<Option<Opened>, DbError> {
+        let now = self.clock.now();
+        let Some(row) = queries::family(tx, family).await? else { return Ok(None) };
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(|_| DbError::Corrupt("the system has no randomness to give"))?;
+        let refresh = RefreshToken::new(tx.person(), family, secret);
+        if row.expires_at <= now || !queries::replace(tx, family, &refresh.hash(), now).await? {
+            return Ok(None);
+        }
+        let copy = copy_of(profile, refresh.hash(), None, now, row.expires_at, row.trusted, now);
+        Ok(Some(Opened { refresh, copy, told: false }))
     }
 }
 
@@ -419,6 +540,7 @@ fn copy_of(
         expires_at,
         trusted,
         read_at,
+        strong_at: None,
     }
 }
 
