@@ -117,6 +117,7 @@ mod tests {
             permission_version: 1,
             active: true,
             terms_version: String::new(),
+            second_factor: false,
         }
     }
 
