@@ -74,13 +74,14 @@ CREATE POLICY federation_session_sweep ON federation_session FOR DELETE
 -- "Who is this join key?" is asked by the lookup scope too, one key at a time and tenant first.
 CREATE POLICY join_key_lookup ON join_key FOR SELECT USING (current_setting('app.lookup', true) = 'on');
 
--- Whom an assertion means, in one round trip: it is used up; then the people behind its join keys, or else behind its
--- academic address, each with its profile. One row at least; `fresh` is false, and nothing else is told, when it was used
+-- Whom an assertion means, in one round trip: it is used up; then the people behind its join keys, or behind its academic
+-- address, or the one that was chosen among them, each with its profile. One row at least; `fresh` is false, and nothing else is told, when it was used
 -- before. Rights and scopes as in `sign_in_facts`. An address that its owner typed proves nothing: feeds' only.
-CREATE FUNCTION federated_facts(territory uuid, academies text[], keys text[], address text, used bytea, until timestamptz)
+CREATE FUNCTION federated_facts(territory uuid, academies text[], keys text[], address text, chosen uuid, used bytea,
+                                until timestamptz)
 RETURNS TABLE (fresh boolean, person_id uuid, territory_id uuid, state text, terms_version text,
                permission_version integer, territory_admin boolean, schools uuid[], roles text[],
-               first_name text, last_name text)
+               second_factor boolean, first_name text, last_name text)
 LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
@@ -95,7 +96,7 @@ BEGIN
     IF done = 0 THEN
         PERFORM set_config('app.lookup', '', true);
         RETURN QUERY SELECT false, NULL::uuid, NULL::uuid, NULL::text, NULL::text, NULL::integer, NULL::boolean,
-                            NULL::uuid[], NULL::text[], NULL::text, NULL::text;
+                            NULL::uuid[], NULL::text[], NULL::boolean, NULL::text, NULL::text;
         RETURN;
     END IF;
     SELECT array_agg(DISTINCT j.person_id) INTO everybody
@@ -107,20 +108,39 @@ BEGIN
           FROM person p WHERE p.territory_id = territory AND lower(p.email) = lower(address) AND p.email_origin = 'feed';
         PERFORM set_config('app.email', '', true);
     END IF;
+    IF chosen IS NOT NULL THEN
+        everybody := ARRAY[chosen];
+    END IF;
     PERFORM set_config('app.lookup', '', true);
     IF everybody IS NULL THEN
         RETURN QUERY SELECT true, NULL::uuid, NULL::uuid, NULL::text, NULL::text, NULL::integer, NULL::boolean,
-                            NULL::uuid[], NULL::text[], NULL::text, NULL::text;
+                            NULL::uuid[], NULL::text[], NULL::boolean, NULL::text, NULL::text;
         RETURN;
     END IF;
     FOREACH who IN ARRAY everybody LOOP
         PERFORM set_config('app.person_id', who::text, true);
         RETURN QUERY
             SELECT true, who, p.territory_id, p.state, p.terms_version, p.permission_version, p.territory_admin,
-                   p.schools, p.roles, n.first_name, n.last_name
+                   p.schools, p.roles, p.second_factor, n.first_name, n.last_name
               FROM profile_of(who) p JOIN person n ON n.person_id = who;
     END LOOP;
     PERFORM set_config('app.person_id', '', true);
     RETURN;
+END
+$$;
+
+-- Writes down which desk a session came by. The same twice is one.
+CREATE FUNCTION put_federation_session(who uuid, family uuid, provider uuid, named bytea, name jsonb, index_said text,
+                                       moment timestamptz, until timestamptz)
+RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM set_config('app.person_id', who::text, true);
+    INSERT INTO federation_session
+           (person_id, family_id, provider_id, name_hash, name_id, session_index, created_at, expires_at)
+    VALUES (who, family, provider, named, name, index_said, moment, until)
+    ON CONFLICT (person_id, family_id) DO NOTHING;
+    PERFORM set_config('app.person_id', '', true);
 END
 $$;
