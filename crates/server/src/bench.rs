@@ -30,7 +30,11 @@ pub async fn stack(config: Config) -> anyhow::Result<()> {
     app.warm().await?;
     background::start(&app);
     let (routes, _, _): (Router, _, _) = Routes::new().add(Policy::signed_in(), routes!(empty)).into_parts();
-    let session = SessionLayerState { tokens: app.tokens.clone(), revoked: app.revoked.clone() };
+    let session = SessionLayerState {
+        tokens: app.tokens.clone(),
+        clients: app.client_tokens.clone(),
+        revoked: app.revoked.clone(),
+    };
     let http = &app.config.http;
     let router = protect(routes, http, session, app.gate().shared());
     let listener = tokio::net::TcpListener::bind(http.listen).await?;
@@ -98,12 +102,12 @@ pub async fn transactions(config: Config, n: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-fn own_cpu_us() -> anyhow::Result<f64> {
+pub(crate) fn own_cpu_us() -> anyhow::Result<f64> {
     cpu_us_of("/proc/self/stat")
 }
 
