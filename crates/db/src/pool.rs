@@ -134,6 +134,17 @@ impl Db {
         Ok(LookupTx { inner, noted: self.news.noted() })
     }
 
+    /// A look-up transaction that also sees the people behind one e-mail address, and no other person.
+    ///
+    /// # Errors
+    /// Any [`DbError`] of opening a transaction.
+    pub async fn lookup_email(&self, email: &str) -> Result<LookupTx, DbError> {
+        // Hexadecimal: `SET LOCAL` takes no parameter, and an address may hold a quote.
+        let named = hex::encode(email.as_bytes());
+        let begin = format!("BEGIN; SET LOCAL app.lookup = 'on'; SET LOCAL app.email = '{named}'");
+        Ok(LookupTx { inner: open(&self.pool, &begin).await?, noted: self.news.noted() })
+    }
+
     /// A transaction in the territory that the proof administers.
     ///
     /// # Errors
