@@ -25,7 +25,7 @@ pub use backoff::Backoff;
 pub use code::ActivationCode;
 pub use rules::{Refusal, device_label};
 pub use second_factor::{FactorConfig, Factors, TotpSecret};
-pub use service::{Activation, Identity, MadeCode, SignIn};
+pub use service::{Activation, Identity, MadeCode, Namesake, SignIn};
 
 /// The version of the terms of use in force. Changing it holds everybody at the gate once.
 pub const TERMS_VERSION: &str = "2026-09";
@@ -69,6 +69,9 @@ pub enum Error {
     /// The password is right and the account is blocked.
     #[error("account is blocked")]
     Blocked,
+    /// The password is right for several of the people behind the address.
+    #[error("several people have this address and password")]
+    ChoosePerson(Vec<Namesake>),
     /// Too many failures of this identifier.
     #[error("too many attempts, wait {0:?}")]
     TooManyAttempts(Duration),
@@ -147,6 +150,10 @@ impl From<Error> for Problem {
                 Self::new(UNAUTHORIZED, "bad-activation", "login or code is wrong, or was used")
             }
             Error::Blocked => Self::new(StatusCode::FORBIDDEN, "account-blocked", "this account is blocked"),
+            Error::ChoosePerson(people) => {
+                Self::new(StatusCode::CONFLICT, "choose-person", "come again with one of these login names")
+                    .with("people", serde_json::json!(people))
+            }
             Error::TooManyAttempts(wait) => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "too-many-attempts",

@@ -9,11 +9,16 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     ActivationCode, Backoff, Error, Gate, SignedIn,
-    accounts::Terms,
+    accounts::{self, Terms, behind},
     queries,
     rules::{least_length, login_name, password},
     second_factor::{self, Duty, Factors, Happened},
 };
+
+/// People behind one address whose passwords are tried: more share one by mistake, and use their login names.
+const MOST_BEHIND: i64 = 4;
+/// As many are tried for an address that nobody has: nobody learns whether an address is one person's, a couple's or no one's.
+const LEAST_BEHIND: usize = 2;
 
 /// A code on paper is good for this long (the national notice's three months).
 const CODE_DAYS: i64 = 90;
@@ -56,6 +61,17 @@ pub struct Activation {
     pub device: Device,
 }
 
+/// One of several people whose address and password are the same.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Namesake {
+    /// The login name to come again with.
+    pub login: String,
+    /// First name.
+    pub first_name: String,
+    /// Last name.
+    pub last_name: String,
+}
+
 /// A code that was just made. It is shown once.
 #[derive(Clone, Debug)]
 pub struct MadeCode {
@@ -91,12 +107,15 @@ impl Identity {
         &self.factors
     }
 
-    /// Lets a person in by login and password.
+    /// Lets a person in by login (or e-mail address) and password.
     ///
     /// # Errors
     /// [`Error::BadCredentials`] whatever is wrong; [`Error::TooManyAttempts`]; [`Error::Blocked`] once the password
     /// is right, or [`Error::SecondFactorRequired`]; [`Error::Hash`] when hashing has no room; any database error.
     pub async fn sign_in(&self, with: SignIn) -> Result<SignedIn, Error> {
+        if let Some(email) = accounts::email(&with.login) {
+            return self.sign_in_by_email(&email, with).await;
+        }
         let name = login_name(&with.login).unwrap_or_default();
         let identifier = self.backoff.hash(&name);
         let _turn = self.backoff.turn(&identifier).await?;
@@ -123,23 +142,124 @@ impl Identity {
             }
         }
         let known = facts.known.ok_or(Error::BadCredentials)?;
-        let past = has_failed.then_some(identifier.as_slice());
-        if known.state == "blocked" {
-            self.backoff.forget(&identifier).await;
-            return Err(Error::Blocked);
+        self.pass(known, with.device, has_failed.then_some(identifier)).await
+    }
+
+    /// Lets somebody on whose password is right: to the second factor if there is one, or in. `past` is the identifier
+    /// whose failures are forgotten.
+    async fn pass(
+        &self,
+        known: queries::Known,
+        device: Device,
+        past: Option<[u8; 32]>,
+    ) -> Result<SignedIn, Error> {
+        let refused = match known.state.as_str() {
+            "active" => None,
+            "blocked" => Some(Error::Blocked),
+            // Leaving, gone, or merged into somebody else: the password has outlived the account.
+            _ => Some(Error::BadCredentials),
+        };
+        if let Some(refused) = refused {
+            if let Some(past) = &past {
+                self.backoff.forget(past).await;
+            }
+            return Err(refused);
         }
         if known.profile.second_factor {
-            let asked = self.factors.ask_to_sign_in(known.person, &known.profile, &with.device).await?;
+            let asked = self.factors.ask_to_sign_in(known.person, &known.profile, &device).await?;
             if let Some(asked) = asked {
-                self.backoff.forget(&identifier).await;
+                if let Some(past) = &past {
+                    self.backoff.forget(past).await;
+                }
                 return Err(Error::SecondFactorRequired(Box::new(asked)));
             }
         }
-        let known_here = self.factors.knows(&with.device, known.person);
-        let device = Device { known: known_here, ..with.device };
+        let known_here = self.factors.knows(&device, known.person);
+        let device = Device { known: known_here, ..device };
+        let past = past.as_ref().map(<[u8; 32]>::as_slice);
         let opened = self.sessions.open_alone(known.person, &known.profile, &device, past).await?;
         let names = (known.first_name, known.last_name);
         self.welcome(known.person, known.profile, names, opened, &device, false).await
+    }
+
+    /// Lets a person in by e-mail and password. People share addresses, so the password says who it is; whoever knows one
+    /// that several of them have is told who they are, and comes again with a login name.
+    ///
+    /// An attempt counts for the address and for each login name behind it, so an address is no second set of guesses. As
+    /// many secrets are verified for an address that nobody has as for one of two people.
+    async fn sign_in_by_email(&self, email: &str, with: SignIn) -> Result<SignedIn, Error> {
+        let address = self.backoff.hash(&format!("email:{email}"));
+        let _turn = self.backoff.turn(&address).await?;
+        self.backoff.begin(&address).await?;
+        let mut tx = self.db.lookup_email(email).await?;
+        let mut behind = behind(&mut tx, email, MOST_BEHIND).await?;
+        tx.commit().await?;
+        while behind.len() < LEAST_BEHIND {
+            behind.push(PersonId::from(uuid::Uuid::nil()));
+        }
+        let mut matching = Vec::new();
+        let mut waiting = None;
+        let mut counted = Vec::with_capacity(behind.len());
+        for (place, person) in behind.into_iter().enumerate() {
+            let mut tx = self.db.as_person(person).await?;
+            let login = queries::account(&mut tx).await?.map(|account| account.login);
+            tx.commit().await?;
+            let name = login.unwrap_or_default();
+            let identifier = match name.is_empty() {
+                true => self.backoff.hash(&format!("email:{email}:{place}")),
+                false => self.backoff.hash(&name),
+            };
+            let known = match self.backoff.begin(&identifier).await {
+                Ok(()) => {
+                    counted.push(identifier);
+                    self.facts(&name, &identifier).await?.known
+                }
+                Err(Error::TooManyAttempts(left)) => {
+                    waiting = Some(waiting.map_or(left, |other: std::time::Duration| other.min(left)));
+                    None
+                }
+                Err(other) => return Err(other),
+            };
+            let stored = known.as_ref().and_then(|known| known.password.as_deref());
+            match self.hashes.verify(&with.password, stored).await {
+                Ok(true) => matching.extend(known.map(|known| (known, name, identifier))),
+                Ok(false) => {}
+                Err(refused) => {
+                    for identifier in counted.iter().chain([&address]) {
+                        self.backoff.take_back(identifier).await;
+                    }
+                    return Err(refused.into());
+                }
+            }
+        }
+        if matching.is_empty() {
+            return match waiting {
+                Some(left) if counted.is_empty() => Err(Error::TooManyAttempts(left)),
+                _ => Err(Error::BadCredentials),
+            };
+        }
+        // Somebody came with a right password: it was no failure of anybody's.
+        self.backoff.forget(&address).await;
+        for identifier in &counted {
+            match matching.iter().any(|(_, _, right)| right == identifier) {
+                true => self.backoff.forget(identifier).await,
+                false => self.backoff.take_back(identifier).await,
+            }
+        }
+        match matching.pop() {
+            Some((known, ..)) if matching.is_empty() => self.pass(known, with.device, None).await,
+            last => Err(Error::ChoosePerson(
+                matching
+                    .into_iter()
+                    .chain(last)
+                    .map(|(known, login, _)| Namesake {
+                        login,
+                        first_name: known.first_name,
+                        last_name: known.last_name,
+                    })
+                    .collect(),
+            )),
+        }
     }
 
     /// Activates an account: the code, the terms, the person's own password, and in.
@@ -338,13 +458,19 @@ impl Identity {
             let name = facts.map(|facts| facts.name.to_string()).unwrap_or_default();
             memberships.push((membership.school, name, membership.roles));
         }
-        let terms = self.terms.in_force().await?.version;
-        let mut gates = if profile.terms_version == terms { Vec::new() } else { vec![Gate::Terms] };
-        if !profile.second_factor && self.factors.duty(&profile).await? == Duty::Mandatory {
-            gates.push(Gate::SecondFactorSetup);
-        }
+        let gates = self.gates(&profile).await?;
         metrics::counter!("preau_sign_ins_total").increment(1);
         Ok(SignedIn { person, first_name, last_name, memberships, gates, grant })
+    }
+
+    /// What holds somebody at the door.
+    pub(crate) async fn gates(&self, profile: &Profile) -> Result<Vec<Gate>, Error> {
+        let terms = self.terms.in_force().await?.version;
+        let mut gates = if profile.terms_version == terms { Vec::new() } else { vec![Gate::Terms] };
+        if !profile.second_factor && self.factors.duty(profile).await? == Duty::Mandatory {
+            gates.push(Gate::SecondFactorSetup);
+        }
+        Ok(gates)
     }
 }
 

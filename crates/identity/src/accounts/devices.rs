@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use chrono::{DateTime, Utc};
 use preau_db::{DbError, LookupTx};
 use preau_kernel::{FamilyId, PersonId, Principal};
-use preau_session::{Why, cookies, load_profile};
+use preau_session::{Device, Why, cookies, load_profile};
 use subtle::ConstantTimeEq;
 
 use super::{Accounts, Error, rules, secret::DeviceSecret};
@@ -146,22 +146,10 @@ impl Accounts {
         let mut tx = self.db.lookup().await?;
         right(&mut tx, &hash, person).await?;
         tx.commit().await?;
-        let grant = self.sessions.grant(opened).await.map_err(crate::Error::from)?;
-        let terms = self.terms.in_force().await?;
-        let mut memberships = Vec::with_capacity(profile.memberships.len());
-        for membership in &profile.memberships {
-            let facts = self.db.school_facts(membership.school).await?;
-            let name = facts.map(|facts| facts.name.to_string()).unwrap_or_default();
-            memberships.push((membership.school, name, membership.roles));
-        }
-        Ok(SignedIn {
-            person,
-            first_name: secrets.first_name,
-            last_name: secrets.last_name,
-            memberships,
-            gates: if profile.terms_version == terms.version { Vec::new() } else { vec![crate::Gate::Terms] },
-            grant,
-        })
+        let here = cookies::read(headers, cookies::DEVICE).map(str::to_owned);
+        let device = Device { trusted: true, cookie: here, known: true, ..Device::default() };
+        let names = (secrets.first_name, secrets.last_name);
+        Ok(self.identity.welcome(person, profile, names, opened, &device, false).await?)
     }
 
     /// Takes a profile off this device, and closes its session there. Whoever holds the device may.

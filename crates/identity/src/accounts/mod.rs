@@ -22,13 +22,15 @@ use preau_overload::HashPool;
 use preau_post::Post;
 use preau_session::Sessions;
 
-use crate::Backoff;
+use crate::{Backoff, Identity};
 
 pub use blocking::{Block, ProfileBlock};
 pub use contact::Kind as ContactKind;
 pub use devices::{PROFILES_COOKIE, DeviceProfile};
 pub use passphrase::{passphrase, young_passphrase};
+pub(crate) use reset::behind;
 pub use reset::{Channel, Proof};
+pub(crate) use rules::email;
 pub use sheets::{AccountRule, Audience, Card, Sheet, Sheets, csv};
 pub use standing::Standing;
 pub use terms::{Terms, TermsVersion};
@@ -43,6 +45,7 @@ pub struct Accounts {
     backoff: Backoff,
     post: Post,
     terms: Terms,
+    identity: Identity,
     keys: secret::Keys,
     /// Scheme and host of every link in a message. From the configuration: no header of a request is believed.
     public_url: Arc<str>,
@@ -64,6 +67,8 @@ pub struct Parts {
     pub post: Post,
     /// Versions of the terms.
     pub terms: Terms,
+    /// The door.
+    pub identity: Identity,
     /// Derived from the master key, for this use alone: short codes and PINs are kept under it.
     pub key: [u8; 32],
     /// Scheme and host under which people know us.
@@ -157,10 +162,10 @@ impl From<Error> for Problem {
 impl Accounts {
     /// The service over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { db, clock, hashes, sessions, backoff, post, terms, key, public_url } = parts;
+        let Parts { db, clock, hashes, sessions, backoff, post, terms, identity, key, public_url } = parts;
         let public_url = public_url.trim_end_matches('/').into();
         let keys = secret::Keys::new(key);
-        Self { db, clock, hashes, sessions, backoff, post, terms, keys, public_url }
+        Self { db, clock, hashes, sessions, backoff, post, terms, identity, keys, public_url }
     }
 
     /// The versions of the terms.

@@ -18,7 +18,7 @@ pub(super) fn may_touch(member: &Member, target: &Profile) -> bool {
 }
 
 /// An e-mail address as it is kept: trimmed, in lower case. `None` for what is not one.
-pub(super) fn email(typed: &str) -> Option<String> {
+pub(crate) fn email(typed: &str) -> Option<String> {
     let address = typed.trim().to_lowercase();
     let plain = address.is_ascii() && !address.bytes().any(|byte| byte.is_ascii_control() || byte == b' ');
     (plain && preau_post::Post::is_address(&address) && address.contains('.')).then_some(address)
@@ -50,17 +50,6 @@ pub(super) fn mobile(typed: &str) -> Option<String> {
         _ => "33",
     };
     Some(format!("+{code}{national}"))
-}
-
-/// An address as it may be shown to whoever asks: `c…@example.org`.
-pub(super) fn hint(address: &str) -> String {
-    match address.split_once('@') {
-        Some((name, domain)) => format!("{}…@{domain}", name.chars().next().unwrap_or('…')),
-        None => {
-            let last: String = address.chars().skip(address.chars().count().saturating_sub(2)).collect();
-            format!("…{last}")
-        }
-    }
 }
 
 /// A PIN is 4 to 6 digits, and neither one digit over and over nor a run of them.
@@ -161,7 +150,6 @@ mod tests {
         for bad in ["", "01 42 00 00 00", "06 12 34", "+33 6 12 34 56 78 90 12 34", "06123456ab"] {
             assert!(mobile(bad).is_none(), "{bad}");
         }
-        assert_eq!((hint("claire@x.fr").as_str(), hint("+33612345678").as_str()), ("c…@x.fr", "…78"));
     }
 
     #[test]

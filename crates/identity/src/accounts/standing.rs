@@ -73,7 +73,6 @@ impl Accounts {
     /// # Errors
     /// [`Error::NotFound`]; any database error.
     pub async fn standing(&self, person: PersonId) -> Result<Standing, Error> {
-        let terms = self.terms.in_force().await?;
         let mut tx = self.db.as_person(person).await?;
         let profile = load_profile(&mut tx).await?.ok_or(Error::NotFound)?;
         let row = sqlx::query_as!(
@@ -98,7 +97,7 @@ impl Accounts {
         .map_err(preau_db::DbError::from)?
         .ok_or(Error::NotFound)?;
         tx.commit().await?;
-        let gates = if profile.terms_version == terms.version { Vec::new() } else { vec![Gate::Terms] };
+        let gates = self.identity.gates(&profile).await?;
         Ok(Standing {
             login: row.login,
             first_name: row.first_name,
