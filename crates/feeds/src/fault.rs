@@ -48,6 +48,18 @@ pub enum Code {
     SwappedPair,
     /// Parts of one delivery come from different academies.
     MixedAcademies,
+    /// Files of two formats in one delivery.
+    MixedFormats,
+    /// A *complet* and a delta in one delivery.
+    MixedModes,
+    /// A delta of an academy whose directory is not here.
+    OtherAcademy,
+    /// A table whose headers say nothing that is known here.
+    UnknownColumns,
+    /// A mapping document that does not hold together.
+    BadMapping,
+    /// Nothing says which school the file is about.
+    NoSchool,
     /// The two files belong to different schools, or not to this one.
     OtherSchool,
     /// A recurrence rule that cannot be read.
@@ -84,6 +96,12 @@ impl Code {
             Self::ZipBomb => "feed-zip-bomb",
             Self::SwappedPair => "feed-swapped-pair",
             Self::MixedAcademies => "feed-mixed-academies",
+            Self::MixedFormats => "feed-mixed-formats",
+            Self::MixedModes => "feed-mixed-modes",
+            Self::OtherAcademy => "feed-other-academy",
+            Self::UnknownColumns => "feed-unknown-columns",
+            Self::BadMapping => "feed-bad-mapping",
+            Self::NoSchool => "feed-no-school",
             Self::OtherSchool => "feed-other-school",
             Self::BadRule => "feed-bad-rule",
             Self::RuleTooDense => "feed-rule-too-dense",

@@ -16,6 +16,13 @@ pub struct Limits {
     pub depth: usize,
     /// Records in one file.
     pub records: u64,
+    /// Bytes of one row of a table. Real ones are under 2,000.
+    pub csv_row_bytes: usize,
+    /// Columns of one table.
+    pub csv_columns: usize,
+    /// Rows in all tables of one delivery, whose children are kept in memory to find them by name. The largest school has
+    /// some 15,000.
+    pub csv_rows: usize,
     /// Entries in one archive. Real deliveries have some hundreds of parts.
     pub entries: usize,
     /// Unpacked bytes of one archive.
@@ -44,6 +51,9 @@ impl Default for Limits {
             record_bytes: 1 << 20,
             depth: 32,
             records: 5_000_000,
+            csv_row_bytes: 64 << 10,
+            csv_columns: 512,
+            csv_rows: 50_000,
             entries: 2_000,
             unpacked_bytes: 32 << 30,
             ratio: 150,

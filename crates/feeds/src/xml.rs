@@ -9,6 +9,7 @@ use quick_xml::reader::Reader;
 use crate::decode::{Stop, Utf8};
 use crate::fault::{Code, Fault, Place};
 use crate::limits::Limits;
+use crate::report::Report;
 
 /// One step through a document. An empty element is an `Open` followed by a `Close`.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,7 +38,9 @@ pub(crate) struct Xml<R> {
     pub(crate) text: String,
     /// The last comment.
     pub(crate) comment: String,
+    /// Names and values, of which the first `filled` are those of the element last opened: their room is used again.
     attributes: Vec<(String, String)>,
+    filled: usize,
     depth: usize,
     rooted: bool,
     limits: Limits,
@@ -56,6 +59,7 @@ impl<R: Read> Xml<R> {
             text: String::new(),
             comment: String::new(),
             attributes: Vec::new(),
+            filled: 0,
             depth: 0,
             rooted: false,
             limits: limits.clone(),
@@ -74,7 +78,17 @@ impl<R: Read> Xml<R> {
 
     /// Where the last step ended.
     pub(crate) fn place(&self) -> Place {
-        Place::line(&self.file, self.reader.get_ref().line())
+        Place::line(&self.file, self.line())
+    }
+
+    /// The line where the last step ended.
+    pub(crate) fn line(&self) -> u64 {
+        self.reader.get_ref().line()
+    }
+
+    /// Notes in `report` what was odd about the encoding.
+    pub(crate) fn tell(&self, report: &mut Report) {
+        self.reader.get_ref().tell(&self.file, report);
     }
 
     /// A refusal at the present place.
@@ -84,7 +98,7 @@ impl<R: Read> Xml<R> {
 
     /// An attribute of the element last opened.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.attributes.iter().take(self.filled).find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Reads one step.
@@ -118,13 +132,22 @@ impl<R: Read> Xml<R> {
                     }
                     self.name.clear();
                     self.name.push_str(tag.name().as_ref());
-                    self.attributes.clear();
+                    self.filled = 0;
                     for attribute in tag.attributes() {
                         let bad =
                             || Fault::new(Code::Malformed, here(&self.reader), "a malformed XML attribute");
                         let attribute = attribute.map_err(|_| bad())?;
                         let value = quick_xml::escape::unescape(&attribute.value).map_err(|_| bad())?;
-                        self.attributes.push((attribute.key.as_ref().to_owned(), value.into_owned()));
+                        if self.filled == self.attributes.len() {
+                            self.attributes.push((String::new(), String::new()));
+                        }
+                        if let Some((known, text)) = self.attributes.get_mut(self.filled) {
+                            known.clear();
+                            known.push_str(attribute.key.as_ref());
+                            text.clear();
+                            text.push_str(&value);
+                            self.filled += 1;
+                        }
                     }
                     return Ok(Node::Open);
                 }
@@ -136,12 +159,12 @@ impl<R: Read> Xml<R> {
                 }
                 Event::Text(text) => {
                     let text = text.xml10_content();
-                    bad_letter = text.chars().any(forbidden);
+                    bad_letter = any_forbidden(&text);
                     self.text.push_str(&text);
                 }
                 Event::CData(text) => {
                     let text = text.xml10_content();
-                    bad_letter = text.chars().any(forbidden);
+                    bad_letter = any_forbidden(&text);
                     self.text.push_str(&text);
                 }
                 Event::GeneralRef(reference) => match resolve(&reference) {
@@ -262,6 +285,12 @@ fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Option<char> {
         "quot" => Some('"'),
         _ => None,
     }
+}
+
+/// [`forbidden`] over a text, byte by byte: what is forbidden beyond ASCII begins with one byte that French never has.
+fn any_forbidden(text: &str) -> bool {
+    text.bytes().any(|byte| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r'))
+        || memchr::memchr(0xef, text.as_bytes()).is_some() && text.chars().any(forbidden)
 }
 
 /// XML 1.0 forbids these in any form, references included.

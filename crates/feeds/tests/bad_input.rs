@@ -5,15 +5,18 @@ use std::fs;
 use std::io::{Cursor, Read, Write};
 use std::time::Duration;
 
-use preau_feeds::aaf::{Delivery, Reader};
+use preau_feeds::aaf::Reader;
 use preau_feeds::fault::Fault;
 use preau_feeds::ical::{self, Window};
+use preau_feeds::intake::{self, Delivery, Intake};
 use preau_feeds::limits::Limits;
 use preau_feeds::report::Report;
 
 const HUGE: u64 = 2 << 30;
 const TIME: Duration = Duration::from_secs(2);
 const MEMORY_KB: u64 = 64 << 10;
+/// Pieces of eight bytes that make more than any cap of a file allows.
+const MANY: usize = 1 << 19;
 
 /// Reads a part to its end, or to its refusal.
 fn aaf(source: impl Read) -> Option<Fault> {
@@ -24,6 +27,33 @@ fn aaf(source: impl Read) -> Option<Fault> {
         Ok(())
     };
     read().err()
+}
+
+/// Reads a file of any format to its end, or to its refusal.
+fn any(write: impl Fn(&mut dyn Write) -> std::io::Result<()>) -> Option<Fault> {
+    let file = tempfile::NamedTempFile::new().ok()?;
+    let mut out = std::io::BufWriter::new(file.as_file());
+    write(&mut out).ok()?;
+    out.flush().ok()?;
+    drop(out);
+    let name = Some("x.csv".to_owned());
+    let intake = Intake { school: Some("0750001A".to_owned()), name, ..Intake::of(file.path()) };
+    intake::read::<Fault>(&intake, &Limits::default(), &mut Report::default(), &mut |_, _, _| Ok(())).err()
+}
+
+/// The same, of a file that is there.
+fn there(path: &std::path::Path) -> Option<Fault> {
+    let intake = Intake { school: Some("0750001A".to_owned()), ..Intake::of(path) };
+    intake::read::<Fault>(&intake, &Limits::default(), &mut Report::default(), &mut |_, _, _| Ok(())).err()
+}
+
+/// A head, then one piece so many times.
+fn again(head: &str, piece: &'static [u8], times: usize) -> impl Fn(&mut dyn Write) -> std::io::Result<()> {
+    let head = head.to_owned();
+    move |out| {
+        out.write_all(head.as_bytes())?;
+        (0..times).try_for_each(|_| out.write_all(piece))
+    }
 }
 
 fn ics(source: impl Read) -> Option<Fault> {
@@ -68,12 +98,13 @@ fn forget_peak() {
     let _ = fs::write("/proc/self/clear_refs", "5");
 }
 
-fn archive(entries: usize, size: usize) -> Option<tempfile::TempPath> {
+fn archive(names: &[&str], head: &str, size: usize) -> Option<tempfile::TempPath> {
     let mut file = tempfile::Builder::new().suffix(".zip").tempfile().ok()?;
     let mut zip = zip::ZipWriter::new(file.as_file_mut());
     let blanks = vec![b' '; 1 << 20];
-    for number in 0..entries {
-        zip.start_file(format!("x_Eleve_{number:04}.xml"), zip::write::SimpleFileOptions::default()).ok()?;
+    for name in names {
+        zip.start_file(*name, zip::write::SimpleFileOptions::default()).ok()?;
+        zip.write_all(head.as_bytes()).ok()?;
         for _ in 0..size >> 20 {
             zip.write_all(&blanks).ok()?;
         }
@@ -98,9 +129,22 @@ fn hostile_files_cost_next_to_nothing() {
     let event = never.trim_start_matches("BEGIN:VCALENDAR\r\n").repeat(20_000);
     let never = format!("{never}{event}END:VCALENDAR\r\n");
     let daily = never.replace(";BYMONTH=2;BYMONTHDAY=30", "");
-    let Some(bomb) = archive(2, 32 << 20) else { panic!("an archive could not be written") };
+    let pack = |names: &[&str], head| {
+        archive(names, head, 32 << 20).unwrap_or_else(|| panic!("no archive was written"))
+    };
+    let bomb = pack(&["x_Eleve_0000.xml", "x_Eleve_0001.xml"], "");
+    let (siecle_bomb, table_bomb) =
+        (pack(&["e.xml"], "<BEE_ELEVES>"), pack(&["e.csv"], "Nom;Prénom;Classe\r\n"));
     let zip = |path: &std::path::Path| Delivery::open(path, &Limits::default(), &mut Report::default()).err();
     let not_text = [b"<ficAlimMENESR>\n<a>".as_slice(), &[0xe9, 0x80], b"</a></ficAlimMENESR>"].concat();
+    let siecle_laughs =
+        "<!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;&a;\">]><BEE_ELEVES>&b;</BEE_ELEVES>";
+    let siecle = |inside: &str| {
+        format!(
+            "<BEE_ELEVES><PARAMETRES><UAJ>0750001A</UAJ></PARAMETRES><DONNEES><ELEVES><ELEVE ELEVE_ID='1'>{inside}"
+        )
+    };
+    let table = "Nom;Prénom;Classe\r\n";
     type Case<'a> = (&'a str, &'a str, Box<dyn Fn() -> Option<Fault> + 'a>);
     let cases: Vec<Case<'_>> = vec![
         ("billion laughs", "feed-doctype-internal-subset", Box::new(|| aaf(laughs.as_bytes()))),
@@ -150,6 +194,46 @@ fn hostile_files_cost_next_to_nothing() {
         ("not the declared text", "feed-bad-encoding", Box::new(|| aaf(&not_text[..]))),
         ("cut short", "feed-truncated", Box::new(|| aaf(&b"<ficAlimMENESR><addRequest>"[..]))),
         ("zip bomb", "feed-zip-bomb", Box::new(|| zip(&bomb))),
+        ("SIECLE, laughs", "feed-doctype-internal-subset", Box::new(|| any(again(siecle_laughs, b"", 0)))),
+        (
+            "SIECLE, long value",
+            "feed-value-too-long",
+            Box::new(|| any(again(&siecle("<PRENOM>"), b"xxxxxxxx", MANY))),
+        ),
+        (
+            "SIECLE, long attribute",
+            "feed-value-too-long",
+            Box::new(|| any(again("<BEE_ELEVES a=\"", b"xxxxxxxx", MANY))),
+        ),
+        (
+            "SIECLE, many values",
+            "feed-too-many-values",
+            Box::new(|| any(again(&siecle(""), b"<PRENOM>x</PRENOM>", MANY))),
+        ),
+        ("SIECLE, deep", "feed-too-deep", Box::new(|| any(again("<BEE_ELEVES>", b"<a>", MANY)))),
+        ("SIECLE, cut", "feed-truncated", Box::new(|| any(again(&siecle("<PRENOM>"), b"", 0)))),
+        (
+            "SIECLE, not the declared text",
+            "feed-bad-encoding",
+            Box::new(|| any(again(&siecle("<PRENOM>"), b"\xe9\x80", 2))),
+        ),
+        ("SIECLE, bomb", "feed-zip-bomb", Box::new(|| there(&siecle_bomb))),
+        (
+            "table, open quote",
+            "feed-value-too-long",
+            Box::new(|| any(again(&format!("{table}\""), b"x;y;z\r\n ", MANY))),
+        ),
+        ("table, one long row", "feed-value-too-long", Box::new(|| any(again(table, b"xxxxxxxx", MANY)))),
+        (
+            "table, long header",
+            "feed-value-too-long",
+            Box::new(|| any(again("Nom;Classe;", b"xxxxxxxx", MANY))),
+        ),
+        ("table, many columns", "feed-too-many-values", Box::new(|| any(again(table, b";;;;;;;;", 4_000)))),
+        ("table, many rows", "feed-too-many", Box::new(|| any(again(table, b"A;B;C\r\n ", MANY)))),
+        ("table, two encodings", "feed-bad-encoding", Box::new(|| any(again(table, b"A;B;\xe9\r\n", 2)))),
+        ("table, bomb", "feed-zip-bomb", Box::new(|| there(&table_bomb))),
+        ("table, NUL", "feed-bad-character", Box::new(|| any(again(table, b"A;\0;C\r\n", 2)))),
         (
             "rule to the year 9999, each second",
             "feed-rule-too-dense",

@@ -4,7 +4,7 @@
 
 use chrono::NaiveDate;
 
-use super::record::{Function, InClass, InSchool, Relation};
+use crate::record::{Function, InClass, InSchool, Relation};
 
 /// `struct$NAME`: a class or group of a school. Names keep their blanks, dots and dashes.
 pub fn in_school(value: &str) -> Option<InSchool> {
@@ -14,6 +14,15 @@ pub fn in_school(value: &str) -> Option<InSchool> {
         return None;
     }
     Some(InSchool { school: key(school)?, name: key(name)? })
+}
+
+/// A class or group of a primary school: `struct$…$…$code$NAME`, or `struct$NAME`.
+pub fn in_primary_school(value: &str) -> Option<InSchool> {
+    let parts: Vec<&str> = value.split('$').collect();
+    match parts.as_slice() {
+        [school, name] | [school, _, _, _, name] => Some(InSchool { school: key(school)?, name: key(name)? }),
+        _ => None,
+    }
 }
 
 /// `struct$class$subject`, or `struct$class` when the subject is not given.
@@ -89,6 +98,13 @@ mod tests {
         for bad in ["3000", "3000$", "$3A", "3000$3A$x", ""] {
             assert_eq!(in_school(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn classes_of_primary_schools_have_five_parts() {
+        assert_eq!(in_primary_school("10$a$b$77$CP A").unwrap().name, "CP A");
+        assert_eq!(in_primary_school("10$CP A").unwrap().school, "10");
+        assert_eq!(in_primary_school("10$a$CP A"), None);
     }
 
     #[test]

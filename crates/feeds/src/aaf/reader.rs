@@ -2,11 +2,11 @@
 
 use std::io::Read;
 
-use super::known::{self, Use};
-use super::record::{Category, Operation, Record};
+use super::known::{self, Attr, Use};
 use super::typed;
 use crate::fault::{Code, Fault, Place};
 use crate::limits::Limits;
+use crate::record::{Category, Item, Operation};
 use crate::report::{FileFacts, Report};
 use crate::xml::{Node, Xml};
 
@@ -14,24 +14,72 @@ const ROOT: &str = "ficAlimMENESR";
 /// Facts kept from comments; real headers hold six.
 const FACTS: usize = 20;
 
-/// A record as written: its operation, its kind, and the values of the attributes we read.
+/// A record as written: its operation, its kind, and the values of the attributes we read. One is used for all records of a
+/// part, so that reading half a million of them allocates next to nothing.
+#[derive(Debug)]
 pub(crate) struct Raw {
+    pub(crate) file: String,
+    pub(crate) line: u64,
     pub(crate) operation: Operation,
     pub(crate) category: Option<Category>,
     pub(crate) id: String,
-    pub(crate) attributes: Vec<(&'static str, Vec<String>)>,
-    pub(crate) place: Place,
+    /// All values one behind the other.
+    text: String,
+    /// Which attribute has the bytes from where to where; blank values are not here.
+    values: Vec<(Attr, usize, usize)>,
+    /// The attributes that were named, with values or without.
+    named: Vec<Attr>,
 }
 
 impl Raw {
+    fn new(file: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: 0,
+            operation: Operation::Add,
+            category: None,
+            id: String::new(),
+            text: String::with_capacity(4 << 10),
+            values: Vec::with_capacity(64),
+            named: Vec::with_capacity(64),
+        }
+    }
+
+    fn begin(&mut self, operation: Operation, line: u64) {
+        self.operation = operation;
+        self.line = line;
+        self.category = None;
+        self.id.clear();
+        self.text.clear();
+        self.values.clear();
+        self.named.clear();
+    }
+
+    fn push(&mut self, attr: Attr, value: &str) {
+        let start = self.text.len();
+        self.text.push_str(value);
+        self.values.push((attr, start, self.text.len()));
+    }
+
     /// All values of an attribute that are not blank.
-    pub(crate) fn all(&self, name: &str) -> &[String] {
-        self.attributes.iter().find(|(attribute, _)| *attribute == name).map_or(&[], |(_, values)| values)
+    pub(crate) fn all(&self, attr: Attr) -> impl Iterator<Item = &str> {
+        let of = self.values.iter().filter(move |(known, _, _)| *known == attr);
+        of.map(|(_, start, end)| self.text.get(*start..*end).unwrap_or_default())
     }
 
     /// The first value of an attribute that is not blank.
-    pub(crate) fn one(&self, name: &str) -> Option<&str> {
-        self.all(name).first().map(String::as_str)
+    pub(crate) fn one(&self, attr: Attr) -> Option<&str> {
+        self.all(attr).next()
+    }
+
+    /// Whether the attribute was named, be it without a value.
+    pub(crate) fn has(&self, attr: Attr) -> bool {
+        self.named.contains(&attr)
+    }
+
+    /// Where the record begins.
+    pub(crate) fn place(&self) -> Place {
+        Place::line(&self.file, self.line)
     }
 }
 
@@ -40,6 +88,9 @@ pub struct Reader<R> {
     xml: Xml<R>,
     limits: Limits,
     facts: FileFacts,
+    raw: Raw,
+    one_degree: bool,
+    people: bool,
 }
 
 /// What the element being read belongs to.
@@ -57,16 +108,15 @@ impl<R: Read> Reader<R> {
     /// An unreadable source, or an encoding that the prolog names and nobody knows.
     pub fn new(source: R, file: &str, limits: &Limits) -> Result<Self, Fault> {
         let xml = Xml::new(source, file, limits)?;
-        let facts =
-            FileFacts { name: file.to_owned(), encoding: xml.encoding().to_owned(), ..FileFacts::default() };
-        Ok(Self { xml, limits: limits.clone(), facts })
+        let facts = FileFacts { name: file.to_owned(), ..FileFacts::default() };
+        Ok(Self { xml, limits: limits.clone(), facts, raw: Raw::new(file), one_degree: false, people: false })
     }
 
     /// The next record, or `None` after the last. What is odd but usable is noted in `report`.
     ///
     /// # Errors
     /// The file is refused from here: truncated, mis-encoded, not AAF, or larger than any real one.
-    pub fn next(&mut self, report: &mut Report) -> Result<Option<Record>, Fault> {
+    pub fn next(&mut self, report: &mut Report) -> Result<Option<Item>, Fault> {
         loop {
             match self.xml.step()? {
                 Node::Open if self.xml.depth() == 1 => {
@@ -88,31 +138,56 @@ impl<R: Read> Reader<R> {
                             continue;
                         }
                     };
-                    let raw = self.record(operation, report)?;
+                    self.record(operation, report)?;
                     self.facts.records += 1;
+                    self.people |= matches!(
+                        self.raw.category,
+                        Some(Category::Pupil | Category::Relative | Category::Staff)
+                    );
                     if self.facts.records > self.limits.records {
                         return Err(self.xml.fault(Code::TooMany, "more records than one file may hold"));
                     }
-                    if let Some(record) = typed::record(&raw, report) {
-                        return Ok(Some(record));
+                    if let Some(item) = typed::item(&self.raw, report) {
+                        return Ok(Some(item));
                     }
                 }
                 Node::Comment => self.note_header(),
                 Node::Text => self.xml.text.clear(),
                 Node::Close => {}
-                Node::End => return Ok(None),
+                Node::End => {
+                    self.xml.tell(report);
+                    return Ok(None);
+                }
             }
         }
     }
 
     /// What the part said about itself so far.
     pub fn into_facts(self) -> FileFacts {
-        self.facts
+        FileFacts { encoding: self.xml.encoding().to_owned(), ..self.facts }
     }
 
     /// The academy that exported the part, when its header says so.
     pub fn academy(&self) -> Option<&str> {
         self.facts.header.get("codeAcademieExport").map(String::as_str)
+    }
+
+    /// Whether the part is of the first degree: its header says so, else its attributes do.
+    pub fn is_first_degree(&self) -> bool {
+        match self.facts.header.get("degre").map(String::as_str) {
+            Some(said) => said.starts_with('1'),
+            None => self.one_degree,
+        }
+    }
+
+    /// Records met so far.
+    pub(crate) fn records(&self) -> u64 {
+        self.facts.records
+    }
+
+    /// Whether pupils, their carers or staff were among them: schools and codes are written alike in both degrees.
+    pub(crate) fn is_of_people(&self) -> bool {
+        self.people
     }
 
     fn note_header(&mut self) {
@@ -132,18 +207,12 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    fn record(&mut self, operation: Operation, report: &mut Report) -> Result<Raw, Fault> {
-        let mut raw = Raw {
-            operation,
-            category: None,
-            id: String::new(),
-            attributes: Vec::new(),
-            place: self.xml.place(),
-        };
+    fn record(&mut self, operation: Operation, report: &mut Report) -> Result<(), Fault> {
+        self.raw.begin(operation, self.xml.line());
         let mut section = Section::Outside;
         let mut size = 0_usize;
         // The attribute being read; `None` for one that is not kept.
-        let mut kept: Option<(&'static str, Vec<String>)> = None;
+        let mut kept: Option<Attr> = None;
         let mut values = 0_usize;
         loop {
             match self.xml.step()? {
@@ -159,13 +228,22 @@ impl<R: Read> Reader<R> {
                             let name = self.xml.attribute("name").unwrap_or_default();
                             size += name.len();
                             kept = match known::of(name) {
-                                Use::Read(name) => Some((name, Vec::new())),
+                                Use::Read(attr) => Some(attr),
+                                Use::ReadOneDegree(attr) => {
+                                    self.one_degree = true;
+                                    Some(attr)
+                                }
                                 Use::Ignored => None,
                                 Use::Unknown => {
                                     report.unknown(name);
                                     None
                                 }
                             };
+                            if let Some(attr) = kept
+                                && !self.raw.has(attr)
+                            {
+                                self.raw.named.push(attr);
+                            }
                         }
                         (4, "id") | (5, "value") => {}
                         _ => {
@@ -183,21 +261,11 @@ impl<R: Read> Reader<R> {
                             .xml
                             .fault(Code::RecordTooLarge, "a record larger than any real one"));
                     }
-                    let depth = self.xml.depth();
-                    match (depth, &section) {
-                        (1, _) => return Ok(raw),
+                    match (self.xml.depth(), &section) {
+                        (1, _) => return Ok(()),
                         (2, _) => section = Section::Outside,
-                        (3, Section::Identifier) => raw.id = self.xml.text.trim().to_owned(),
-                        (3, _) => {
-                            if let Some(attribute) = kept.take() {
-                                if matches!(section, Section::Operational) {
-                                    raw.category =
-                                        attribute.1.first().and_then(|value| Category::of_value(value));
-                                } else if !attribute.1.is_empty() {
-                                    raw.attributes.push(attribute);
-                                }
-                            }
-                        }
+                        (3, Section::Identifier) => self.raw.id.push_str(self.xml.text.trim()),
+                        (3, _) => kept = None,
                         (4, _) => {
                             values += 1;
                             if values > self.limits.values {
@@ -206,8 +274,12 @@ impl<R: Read> Reader<R> {
                                     .fault(Code::TooManyValues, "more values than any real attribute has"));
                             }
                             let value = self.xml.text.trim();
-                            if let Some((_, values)) = kept.as_mut().filter(|_| !value.is_empty()) {
-                                values.push(value.to_owned());
+                            match (kept, &section) {
+                                (Some(Attr::CategoryOfObject), Section::Operational) => {
+                                    self.raw.category = Category::of_value(value);
+                                }
+                                (Some(attr), _) if !value.is_empty() => self.raw.push(attr, value),
+                                _ => {}
                             }
                         }
                         _ => {}

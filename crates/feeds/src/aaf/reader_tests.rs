@@ -1,7 +1,7 @@
 use super::*;
-use crate::aaf::record::InSchool;
+use crate::record::{InSchool, Record, present};
 
-fn read_with(xml: &[u8], limits: &Limits) -> Result<(Vec<Record>, Report), Fault> {
+fn read_with(xml: &[u8], limits: &Limits) -> Result<(Vec<Item>, Report), Fault> {
     let mut report = Report::default();
     let mut reader = Reader::new(xml, "x_Eleve_0000.xml", limits)?;
     let mut records = Vec::new();
@@ -12,7 +12,7 @@ fn read_with(xml: &[u8], limits: &Limits) -> Result<(Vec<Record>, Report), Fault
     Ok((records, report))
 }
 
-fn read(xml: &str) -> Result<(Vec<Record>, Report), Fault> {
+fn read(xml: &str) -> Result<(Vec<Item>, Report), Fault> {
     read_with(xml.as_bytes(), &Limits::default())
 }
 
@@ -45,7 +45,9 @@ fn a_pupil_is_read_with_classes_relations_and_header() {
             + &attr("ENTPersonDateNaissance", &["01/02/2012"])),
     );
     let (records, report) = read(&xml).unwrap();
-    let [Record::Pupil(pupil)] = records.as_slice() else { panic!("{records:?}") };
+    let [Item { record: Record::Pupil(pupil), present: present::ALL, .. }] = records.as_slice() else {
+        panic!("{records:?}")
+    };
     assert_eq!(pupil.names.last_name, "D'Arc");
     assert_eq!(pupil.classes, [InSchool { school: "10".into(), name: "3e B".into() }]);
     assert_eq!(pupil.relations.len(), 2);
@@ -72,22 +74,81 @@ fn what_is_odd_is_counted_and_the_rest_read() {
 }
 
 #[test]
-fn a_delta_is_read_and_reported() {
+fn a_delta_says_what_is_patched_and_what_is_gone() {
     let xml = "<ficAlimMENESR><deleteRequest><operationalAttributes><attr name='categoriePersonne'><value>Eleve</value>\
-               </attr></operationalAttributes><identifier><id>7</id></identifier></deleteRequest>\
+               </attr></operationalAttributes><identifier><id>7</id></identifier></deleteRequest>\n\
                <modifyRequest><operationalAttributes><attr name='categoriePersonne'><value>PersEducNat</value></attr>\
                </operationalAttributes><identifier><id>8</id></identifier><modifications><modification name='sn' \
-               operation='replace'><value>X</value></modification></modifications></modifyRequest></ficAlimMENESR>";
-    let (records, report) = read(xml).unwrap();
-    assert!(matches!(
-        records[0],
-        Record::Delta { operation: Operation::Delete, category: Category::Pupil, .. }
-    ));
-    assert!(matches!(
-        records[1],
-        Record::Delta { operation: Operation::Modify, category: Category::Staff, .. }
-    ));
-    assert_eq!(report.warned("aaf-delta-not-merged"), 2);
+               operation='replace'><value>X</value></modification><modification name='mail' operation='replace'><value/>\
+               </modification><modification name='ENTAuxEnsClassesPrincipal' operation='replace'><value>10$3A</value>\
+               </modification></modifications></modifyRequest></ficAlimMENESR>";
+    let (items, report) = read(xml).unwrap();
+    let [gone, patched] = items.as_slice() else { panic!("{items:?}") };
+    assert_eq!((gone.operation, gone.present, gone.line), (Operation::Delete, present::NONE, 1));
+    assert!(matches!(&gone.record, Record::Pupil(pupil) if pupil.names.key == "7"));
+    assert_eq!((patched.operation, patched.line), (Operation::Modify, 2));
+    assert_eq!(patched.present, present::LAST_NAME | present::EMAIL | present::HEAD_OF);
+    let Record::Staff(staff) = &patched.record else { panic!("{patched:?}") };
+    assert_eq!(
+        (staff.names.key.as_str(), staff.names.last_name.as_str(), &staff.names.email),
+        ("8", "X", &None)
+    );
+    assert_eq!(staff.head_of.len(), 1);
+    assert!(report.warnings.is_empty(), "{report:?}");
+}
+
+#[test]
+fn the_first_degree_has_other_names_for_the_same_things() {
+    let object = |category: &str, id: &str, attributes: &str| {
+        format!(
+            "<addRequest><operationalAttributes><attr name='categoriePersonne'><value>{category}</value></attr>\
+             </operationalAttributes><identifier><id>{id}</id></identifier><attributes>{attributes}</attributes></addRequest>"
+        )
+    };
+    let named = attr("ENTPersonNom", &["Lœuillet"])
+        + &attr("ENTPersonPrenom", &["Zoé"])
+        + &attr("ENTPersonCivilite", &["Mme"]);
+    let pupil = named.clone()
+        + &attr("ENTEleveINE", &["1"])
+        + &attr("ENTPersonStructRattach", &["10"])
+        + &attr("ENTPersonClasses", &["10$a$b$77$CP A"])
+        + &attr("ENTPersonGroupes", &["10$a$b$78$Natation"])
+        + &attr("ENTEleveNiveau", &["CP"])
+        + &attr("ENTEleveGarderieSoir", &["O"])
+        + &attr("ENTEleveAutoriteParentale", &["20$1", "21"]);
+    let carer = named.clone()
+        + &attr("ENTPersonMail", &["a@b.fr"])
+        + &attr("ENTPersRelEleveTelMobile", &["0600000000"]);
+    let teacher = named
+        + &attr("ENTPersonFonctions", &["10$ENS$x$-$-"])
+        + &attr("ENTPersonClasses", &["10$a$b$77$CP A"]);
+    let xml = format!(
+        "<ficAlimMENESR>{}{}{}</ficAlimMENESR>",
+        object("Eleve", "1", &pupil),
+        object("PersRelEleve", "20", &carer),
+        object("PersEducNat", "30", &teacher)
+    );
+    let mut reader = Reader::new(xml.as_bytes(), "x.xml", &Limits::default()).unwrap();
+    let mut report = Report::default();
+    let mut records = Vec::new();
+    while let Some(item) = reader.next(&mut report).unwrap() {
+        records.push(item.record);
+    }
+    assert!(
+        reader.is_first_degree() && report.warnings.is_empty() && report.unknown_attributes.is_empty(),
+        "{report:?}"
+    );
+    let [Record::Pupil(pupil), Record::Relative(carer), Record::Staff(teacher)] = records.as_slice() else {
+        panic!("{records:?}")
+    };
+    assert_eq!((pupil.names.first_name.as_str(), pupil.level.as_deref()), ("Zoé", Some("CP")));
+    assert_eq!(pupil.classes, [InSchool { school: "10".into(), name: "CP A".into() }]);
+    assert_eq!(pupil.groups[0].name, "Natation");
+    let relations: Vec<(&str, u8)> =
+        pupil.relations.iter().map(|it| (it.person.as_str(), it.legal)).collect();
+    assert_eq!(relations, [("20", 1), ("21", 1)]);
+    assert_eq!((carer.names.email.as_deref(), carer.mobile.as_deref()), (Some("a@b.fr"), Some("0600000000")));
+    assert!(teacher.teacher && teacher.classes[0].class == "CP A");
 }
 
 #[test]

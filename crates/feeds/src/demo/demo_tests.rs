@@ -5,10 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::aaf::{Delivery, Pupil, Reader, Record, Relative, School, Staff};
+use crate::aaf::Reader;
 use crate::demo::{Demo, DemoPlan, DemoTimetable, generate};
+use crate::intake::Delivery;
 use crate::lessons::{Audience, Timetable};
 use crate::limits::Limits;
+use crate::record::{Operation, Pupil, Record, Relative, School, Staff};
 use crate::report::Report;
 use crate::{ical, places, sts};
 use chrono::NaiveDate;
@@ -34,14 +36,15 @@ fn read(folder: &Path) -> (Everything, Report) {
     let mut all = Everything::default();
     for part in delivery.parts() {
         let mut reader = Reader::new(delivery.read(&part).unwrap(), &part.name, &limits).unwrap();
-        while let Some(record) = reader.next(&mut report).unwrap() {
-            match record {
+        while let Some(item) = reader.next(&mut report).unwrap() {
+            assert_eq!(item.operation, Operation::Add, "a complet holds additions only");
+            match item.record {
                 Record::School(school) => all.schools.push(school),
                 Record::Pupil(pupil) => all.pupils.push(pupil),
                 Record::Relative(relative) => all.relatives.push(relative),
                 Record::Staff(staff) => all.staff.push(staff),
                 Record::Subject(_) | Record::Mef(_) => {}
-                Record::Delta { .. } => panic!("a complet holds additions only"),
+                other => panic!("no record of an academy: {other:?}"),
             }
         }
     }

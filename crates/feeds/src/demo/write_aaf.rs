@@ -11,7 +11,7 @@ use quick_xml::escape::escape;
 use super::ACADEMY;
 use super::codes::{SUBJECTS, all_levels};
 use super::model::{Division, Guardian, Human, Neighbourhood, Pupil, School, Staff};
-use crate::aaf::Category;
+use crate::record::Category;
 
 /// How the names of all parts begin.
 const PREFIX: &str = "ENT2DVA-DEMO_Complet_";

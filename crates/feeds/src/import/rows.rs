@@ -1,156 +1,192 @@
-//! Records as rows of the staging tables, in PostgreSQL's COPY text format. Pure: what is staged is decided here.
+//! Records as rows of the staging tables. Pure: what is staged is decided here.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+mod copy;
+mod seen;
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{BuildHasher, RandomState};
 
 use preau_kernel::{fold, login_stem};
 
-use crate::aaf::{Category, Names, Pupil, Record, Relative, School, Staff};
 use crate::fault::Place;
+use crate::intake::At;
 use crate::places;
+use crate::record::{
+    Category, ChildRef, Item, Link, Names, Operation, Places, Pupil, Record, Relation, School, Staff, present,
+};
 use crate::report::Report;
 
-/// The staging tables, named without their `stage_`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Table {
-    School,
-    Person,
-    Membership,
-    Division,
-    DivisionMember,
-    GuardianLink,
-    Subject,
-    Mef,
-}
-
-impl Table {
-    pub(super) const ALL: [Self; 8] = [
-        Self::School,
-        Self::Person,
-        Self::Membership,
-        Self::Division,
-        Self::DivisionMember,
-        Self::GuardianLink,
-        Self::Subject,
-        Self::Mef,
-    ];
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::School => "school",
-            Self::Person => "person",
-            Self::Membership => "membership",
-            Self::Division => "division",
-            Self::DivisionMember => "division_member",
-            Self::GuardianLink => "guardian_link",
-            Self::Subject => "subject",
-            Self::Mef => "mef",
-        }
-    }
-
-    /// The columns of a row, in their order in COPY.
-    pub(super) const fn columns(self) -> &'static str {
-        match self {
-            Self::School => "school_key, uai, name, kind, tz, holiday_zone, city",
-            Self::Person => {
-                "kind, join_key, last_name, first_name, title, birth_on, ine, siecle_id, email, mobile, mef_code, level, \
-                 login_stem, search, sts_ids"
-            }
-            Self::Membership => "school_key, join_key, kind, role, function",
-            Self::Division => "school_key, kind, name",
-            Self::DivisionMember => "school_key, kind, name, join_key, role, subject_code",
-            Self::GuardianLink => "school_key, pupil_key, guardian_key, kind, legal, contact_order, financial",
-            Self::Subject => "subject_code, label",
-            Self::Mef => "mef_code, label, stat11",
-        }
-    }
-}
+pub(super) use copy::Table;
+use copy::{Buffers, Field};
+use seen::{Met, Seen, Straight};
 
 /// Longest name of a class or group that the database takes.
 const DIVISION_NAME: usize = 60;
 /// Longest name of a person or school.
 const NAME: usize = 200;
+/// Schools of one member of staff beyond which the report says so: replacement teachers have five.
+const MANY_SCHOOLS: usize = 10;
+/// Classes and groups remembered, so that each is staged once instead of with each of its pupils.
+const DIVISIONS: usize = 500_000;
 
 /// Rows gathered for one COPY a table.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    buffers: Vec<(Table, String)>,
+    buffers: Buffers,
+    seen: Seen,
+    hash: RandomState,
+    divisions: HashSet<u64, Straight>,
     /// Kinds of objects met.
     pub(super) kinds: BTreeSet<&'static str>,
 }
 
-enum Field<'a> {
-    Text(&'a str),
-    Maybe(Option<&'a str>),
-    Number(i64),
-    Bool(bool),
-    List(&'a [String]),
+/// What all rows of one record have in common.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    operation: Operation,
+    present: i32,
+    line: u64,
+    at: At<'a>,
+}
+
+impl Told<'_> {
+    fn op(&self) -> Field<'static> {
+        Field::Text(match self.operation {
+            Operation::Add => "add",
+            Operation::Modify => "modify",
+            Operation::Delete => "delete",
+        })
+    }
+
+    fn file_no(&self) -> Field<'static> {
+        Field::Number(i16::try_from(self.at.file_no).unwrap_or(i16::MAX).into())
+    }
+
+    fn line(&self) -> Field<'static> {
+        Field::Number(i32::try_from(self.line).unwrap_or(i32::MAX).into())
+    }
+
+    fn place(&self) -> Place {
+        Place::line(self.at.file, self.line)
+    }
+
+    fn has(&self, bit: i32) -> bool {
+        self.present & bit != 0
+    }
 }
 
 impl Rows {
-    /// Takes the rows of every table that has at least `least` bytes of them.
-    pub(super) fn take(&mut self, least: usize) -> Vec<(Table, String)> {
-        let (taken, kept) =
-            std::mem::take(&mut self.buffers).into_iter().partition(|(_, text)| text.len() >= least);
-        self.buffers = kept;
-        taken
+    /// Whether some table has at least `least` bytes of rows.
+    pub(super) fn is_full(&self, least: usize) -> bool {
+        self.buffers.is_full(least)
     }
 
-    /// Adds what a record says.
-    pub(super) fn add(&mut self, record: &Record, place: &Place, report: &mut Report) {
-        match record {
-            Record::School(school) => self.school(school, place, report),
-            Record::Pupil(pupil) => self.pupil(pupil, place, report),
-            Record::Relative(relative) => self.relative(relative),
-            Record::Staff(staff) => self.staff(staff),
+    /// Takes the rows of every table that has at least `least` bytes of them.
+    pub(super) fn take(&mut self, least: usize) -> Vec<(Table, String)> {
+        self.buffers.take(least)
+    }
+
+    /// Rows gathered so far.
+    pub(super) fn count(&self) -> u64 {
+        self.buffers.rows()
+    }
+
+    /// Adds what an item says.
+    pub(super) fn add(&mut self, item: &Item, at: At<'_>, report: &mut Report) {
+        let told = Told { operation: item.operation, present: item.present, line: item.line, at };
+        let category = item.record.category();
+        if let Some(category) = category {
+            self.kinds.insert(category.name());
+        }
+        match &item.record {
+            Record::School(school) => self.school(school, told, report),
+            Record::Named(uai) => self.named(uai, told),
+            Record::Pupil(pupil) => {
+                if let Some(met) = self.meet(Category::Pupil, &pupil.names, told, report) {
+                    self.pupil(pupil, met, told, report);
+                }
+            }
+            Record::Relative(relative) => {
+                if self.meet(Category::Relative, &relative.names, told, report) == Some(Met::New) {
+                    let mobile = relative.mobile.as_deref();
+                    self.person("guardian", &relative.names, &Details { mobile, ..Details::default() }, told);
+                }
+            }
+            Record::Staff(staff) => {
+                if let Some(met) = self.meet(Category::Staff, &staff.names, told, report) {
+                    self.staff(staff, met, told, report);
+                }
+            }
             Record::Subject(subject) => {
-                self.row(Table::Subject, &[Field::Text(&subject.code), Field::Text(&subject.label)]);
+                let fields = [Field::Text(&subject.code), Field::Text(&subject.label), told.op()];
+                self.buffers.row(Table::Subject, &fields);
             }
             Record::Mef(mef) => {
                 let stat11 = mef.stat11.as_deref().unwrap_or_default();
-                self.row(Table::Mef, &[Field::Text(&mef.code), Field::Text(&mef.label), Field::Text(stat11)]);
+                let fields =
+                    [Field::Text(&mef.code), Field::Text(&mef.label), Field::Text(stat11), told.op()];
+                self.buffers.row(Table::Mef, &fields);
             }
-            Record::Delta { .. } => return,
+            Record::Places(places) => self.places(places),
+            Record::Link(Link { school, pupil, relation }) => self.link(school, pupil, relation, true),
+            Record::ChildRef(ChildRef { school, guardian, search, class }) => {
+                self.membership(school, guardian, ["guardian", "guardian", ""]);
+                self.buffers.row(
+                    Table::ChildRef,
+                    &[
+                        Field::Text(school),
+                        Field::Text(guardian),
+                        Field::Text(search),
+                        Field::Text(&cut(class, DIVISION_NAME)),
+                        told.file_no(),
+                        told.line(),
+                    ],
+                );
+            }
         }
-        self.kinds.insert(category(record).name());
     }
 
-    fn row(&mut self, table: Table, fields: &[Field<'_>]) {
-        if !self.buffers.iter().any(|(known, _)| *known == table) {
-            self.buffers.push((table, String::with_capacity(512 << 10)));
+    /// Whether the person may be staged: `None` for somebody else under a key that is taken, whose classes would become those of
+    /// the first, and for a second change of one delta, which cannot be told from the first.
+    fn meet(
+        &mut self,
+        category: Category,
+        names: &Names,
+        told: Told<'_>,
+        report: &mut Report,
+    ) -> Option<Met> {
+        if told.operation == Operation::Delete {
+            return Some(Met::New);
         }
-        let Some((_, buffer)) = self.buffers.iter_mut().find(|(known, _)| *known == table) else { return };
-        for (at, field) in fields.iter().enumerate() {
-            if at > 0 {
-                buffer.push('\t');
+        match (self.seen.person(category, names), told.operation) {
+            (Met::New, _) => Some(Met::New),
+            (Met::Again, Operation::Add) => Some(Met::Again),
+            (Met::Other, Operation::Add) => {
+                report.warn("feed-key-of-two-people", told.place(), category.name());
+                None
             }
-            match field {
-                Field::Text(text) | Field::Maybe(Some(text)) => escape(buffer, text),
-                Field::Maybe(None) => buffer.push_str("\\N"),
-                Field::Number(number) => {
-                    let _ = write!(buffer, "{number}");
-                }
-                Field::Bool(yes) => buffer.push(if *yes { 't' } else { 'f' }),
-                Field::List(values) => {
-                    let quoted: Vec<String> = values
-                        .iter()
-                        .map(|value| format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")))
-                        .collect();
-                    escape(buffer, &format!("{{{}}}", quoted.join(",")));
-                }
+            _ => {
+                report.warn("feed-key-again", told.place(), category.name());
+                None
             }
         }
-        buffer.push('\n');
     }
 
-    fn school(&mut self, school: &School, place: &Place, report: &mut Report) {
-        let Some(uai) = school.uai.as_deref().filter(|uai| places::uai_is_formed(uai)) else {
-            report.warn("aaf-school-without-uai", place.clone(), &school.key);
+    fn school(&mut self, school: &School, told: Told<'_>, report: &mut Report) {
+        let uai = school.uai.as_deref().filter(|uai| places::uai_is_formed(uai));
+        if uai.is_none() && told.operation == Operation::Add {
+            report.warn("aaf-school-without-uai", told.place(), &school.key);
             return;
-        };
-        self.row(
+        }
+        let uai = uai.unwrap_or_default();
+        self.buffers.row(
             Table::School,
             &[
+                told.op(),
+                Field::Number(told.present.into()),
+                told.file_no(),
+                told.line(),
                 Field::Text(&school.key),
                 Field::Text(uai),
                 Field::Text(&cut(&school.name, NAME)),
@@ -162,20 +198,52 @@ impl Rows {
         );
         for (kind, names) in [("class", &school.classes), ("group", &school.groups)] {
             for name in names {
-                self.division(&school.key, kind, name);
+                self.division(&school.key, kind, name, true);
             }
         }
     }
 
-    fn division(&mut self, school: &str, kind: &str, name: &str) {
-        self.row(
+    /// A school that is only named: by its UAI, which is its key too.
+    fn named(&mut self, uai: &str, told: Told<'_>) {
+        self.buffers.row(
+            Table::School,
+            &[
+                Field::Text("known"),
+                Field::Number(present::NONE.into()),
+                told.file_no(),
+                told.line(),
+                Field::Text(uai),
+                Field::Text(uai),
+                Field::Text(""),
+                Field::Text("other"),
+                Field::Text(places::zone_of_uai(uai).name()),
+                Field::Text(places::holiday_zone_of_uai(uai)),
+                Field::Text(""),
+            ],
+        );
+    }
+
+    fn division(&mut self, school: &str, kind: &str, name: &str, listed: bool) {
+        let hash = self.hash.hash_one((school, kind, name, listed));
+        if self.divisions.contains(&hash) {
+            return;
+        }
+        if self.divisions.len() < DIVISIONS {
+            self.divisions.insert(hash);
+        }
+        self.buffers.row(
             Table::Division,
-            &[Field::Text(school), Field::Text(kind), Field::Text(&cut(name, DIVISION_NAME))],
+            &[
+                Field::Text(school),
+                Field::Text(kind),
+                Field::Text(&cut(name, DIVISION_NAME)),
+                Field::Bool(listed),
+            ],
         );
     }
 
     fn member(&mut self, school: &str, (kind, name): (&str, &str), key: &str, role: &str, subject: &str) {
-        self.row(
+        self.buffers.row(
             Table::DivisionMember,
             &[
                 Field::Text(school),
@@ -189,7 +257,7 @@ impl Rows {
     }
 
     fn membership(&mut self, school: &str, key: &str, [kind, role, function]: [&str; 3]) {
-        self.row(
+        self.buffers.row(
             Table::Membership,
             &[
                 Field::Text(school),
@@ -201,16 +269,25 @@ impl Rows {
         );
     }
 
-    fn person(&mut self, kind: &str, names: &Names, more: &Details<'_>) {
+    fn person(&mut self, kind: &str, names: &Names, more: &Details<'_>, told: Told<'_>) {
         let (last, first) = (cut(&names.last_name, NAME), cut(&names.first_name, NAME));
         // The database wants both names; some people have one.
-        let first = if first.is_empty() { "-".to_owned() } else { first };
+        let first =
+            if first.is_empty() && told.has(present::FIRST_NAME) { Cow::Borrowed("-") } else { first };
         let stem = login_stem(&names.first_name, &names.last_name);
         // A login has two characters at least.
-        let stem = if stem.len() < 2 { "compte".to_owned() } else { stem };
-        self.row(
+        let stem = if stem.len() < 2 { "compte" } else { stem.as_str() };
+        let mut search = String::with_capacity(last.len() + first.len() + 1);
+        search.push_str(&last);
+        search.push(' ');
+        search.push_str(&first);
+        self.buffers.row(
             Table::Person,
             &[
+                told.op(),
+                Field::Number(told.present.into()),
+                told.file_no(),
+                told.line(),
                 Field::Text(kind),
                 Field::Text(&names.key),
                 Field::Text(&last),
@@ -223,69 +300,104 @@ impl Rows {
                 Field::Maybe(more.mobile),
                 Field::Text(more.mef),
                 Field::Text(more.level),
-                Field::Text(&stem),
-                Field::Text(&fold(&format!("{last} {first}"))),
+                Field::Text(stem),
+                Field::Text(&fold(&search)),
                 Field::List(more.sts_ids),
             ],
         );
     }
 
-    fn pupil(&mut self, pupil: &Pupil, place: &Place, report: &mut Report) {
+    fn pupil(&mut self, pupil: &Pupil, met: Met, told: Told<'_>, report: &mut Report) {
         let key = &pupil.names.key;
-        let born_on = pupil.born_on.map(|day| day.to_string());
-        let more = Details {
-            born_on,
-            ine: pupil.ine.as_deref(),
-            siecle_id: pupil.siecle_id.as_deref(),
-            mef: pupil.mef.as_deref().unwrap_or_default(),
-            level: pupil.level.as_deref().unwrap_or_default(),
-            ..Details::default()
-        };
-        self.person("pupil", &pupil.names, &more);
-        let places = pupil.classes.iter().chain(&pupil.groups).map(|place| place.school.as_str());
-        let schools: BTreeSet<&str> = pupil.school.as_deref().into_iter().chain(places).collect();
-        if schools.is_empty() {
-            report.warn("aaf-pupil-without-school", place.clone(), "ENTPersonStructRattach");
+        // Two pupils of one INE: whose it is cannot be known, so the second has none.
+        let ine = pupil.ine.as_deref().filter(|ine| {
+            let free = met == Met::Again || self.seen.ine(ine);
+            if !free {
+                report.warn("feed-ine-twice", told.place(), "INE");
+            }
+            free
+        });
+        if met == Met::New {
+            let more = Details {
+                born_on: pupil.born_on.map(|day| day.to_string()),
+                ine,
+                siecle_id: pupil.siecle_id.as_deref(),
+                mef: pupil.mef.as_deref().unwrap_or_default(),
+                level: pupil.level.as_deref().unwrap_or_default(),
+                ..Details::default()
+            };
+            self.person("pupil", &pupil.names, &more, told);
         }
-        for (kind, places) in [("class", &pupil.classes), ("group", &pupil.groups)] {
+        let places = pupil.classes.iter().chain(&pupil.groups).map(|place| place.school.as_str());
+        let mut schools: Vec<&str> = pupil.school.as_deref().into_iter().chain(places).collect();
+        schools.sort_unstable();
+        schools.dedup();
+        if schools.is_empty() && told.operation == Operation::Add {
+            report.warn("aaf-pupil-without-school", told.place(), "ENTPersonStructRattach");
+        }
+        self.in_divisions(key, &pupil.classes, &pupil.groups);
+        for school in &schools {
+            self.membership(school, key, ["pupil", "pupil", ""]);
+        }
+        // A patch of the relations alone does not say the schools: they are those where the pupil is.
+        if told.operation == Operation::Modify {
+            schools = vec![""];
+        }
+        for school in schools {
+            for relation in &pupil.relations {
+                self.link(school, key, relation, told.operation == Operation::Add);
+            }
+        }
+    }
+
+    fn in_divisions(
+        &mut self,
+        key: &str,
+        classes: &[crate::record::InSchool],
+        groups: &[crate::record::InSchool],
+    ) {
+        for (kind, places) in [("class", classes), ("group", groups)] {
             for place in places {
-                self.division(&place.school, kind, &place.name);
+                self.division(&place.school, kind, &place.name, false);
                 self.member(&place.school, (kind, &place.name), key, "pupil", "");
             }
         }
-        for school in schools {
-            self.membership(school, key, ["pupil", "pupil", ""]);
-            for relation in &pupil.relations {
-                self.row(
-                    Table::GuardianLink,
-                    &[
-                        Field::Text(school),
-                        Field::Text(key),
-                        Field::Text(&relation.person),
-                        Field::Number(relation.link.into()),
-                        Field::Number(relation.legal.min(2).into()),
-                        Field::Number(relation.contact.into()),
-                        Field::Bool(relation.financial == 1),
-                    ],
-                );
-                // Whom nothing but a telephone number links to the child gets no account for it.
-                let role = if relation.legal == 0 { "contact" } else { "guardian" };
-                self.membership(school, &relation.person, ["guardian", role, ""]);
-            }
+    }
+
+    fn places(&mut self, places: &Places) {
+        self.in_divisions(&places.pupil, &places.classes, &places.groups);
+    }
+
+    fn link(&mut self, school: &str, pupil: &str, relation: &Relation, member: bool) {
+        self.buffers.row(
+            Table::GuardianLink,
+            &[
+                Field::Text(school),
+                Field::Text(pupil),
+                Field::Text(&relation.person),
+                Field::Number(relation.link.into()),
+                Field::Number(relation.legal.min(2).into()),
+                Field::Number(relation.contact.into()),
+                Field::Bool(relation.financial == 1),
+            ],
+        );
+        if member {
+            // Whom nothing but a telephone number links to the child gets no account for it.
+            let role = if relation.legal == 0 { "contact" } else { "guardian" };
+            self.membership(school, &relation.person, ["guardian", role, ""]);
         }
     }
 
-    fn relative(&mut self, relative: &Relative) {
-        self.person(
-            "guardian",
-            &relative.names,
-            &Details { mobile: relative.mobile.as_deref(), ..Details::default() },
-        );
-    }
-
-    fn staff(&mut self, staff: &Staff) {
+    fn staff(&mut self, staff: &Staff, met: Met, told: Told<'_>, report: &mut Report) {
         let key = &staff.names.key;
-        self.person("staff", &staff.names, &Details { sts_ids: &staff.sts_ids, ..Details::default() });
+        if met == Met::New {
+            self.person(
+                "staff",
+                &staff.names,
+                &Details { sts_ids: &staff.sts_ids, ..Details::default() },
+                told,
+            );
+        }
         for function in &staff.functions {
             let code = function.code.as_deref().unwrap_or_default();
             for role in roles(code, staff.teacher) {
@@ -301,6 +413,10 @@ impl Rows {
             .chain(staff.school.as_deref())
             .filter(|school| !named.contains(school))
             .collect();
+        let schools = named.len() + unnamed.len();
+        if schools > MANY_SCHOOLS {
+            report.warn("feed-many-schools", told.place(), &schools.to_string());
+        }
         for school in unnamed {
             self.membership(school, key, ["staff", if staff.teacher { "teacher" } else { "staff" }, ""]);
         }
@@ -331,6 +447,8 @@ struct Details<'a> {
 fn roles(code: &str, teacher: bool) -> &'static [&'static str] {
     match (code, teacher) {
         ("DIR", _) => &["school_admin", "staff"],
+        // Somebody from outside: known, and let in by nobody but an administrator of the school.
+        ("INV", _) => &["contact"],
         ("EDU" | "AED" | "ADF" | "ORI", _) | (_, false) => &["staff"],
         (_, true) => &["teacher"],
     }
@@ -352,33 +470,9 @@ fn kind(school: &School) -> &'static str {
     })
 }
 
-fn category(record: &Record) -> Category {
-    match record {
-        Record::School(_) => Category::School,
-        Record::Pupil(_) => Category::Pupil,
-        Record::Relative(_) => Category::Relative,
-        Record::Staff(_) => Category::Staff,
-        Record::Subject(_) => Category::Subject,
-        Record::Mef(_) => Category::Mef,
-        Record::Delta { category, .. } => *category,
-    }
-}
-
-fn cut(text: &str, longest: usize) -> String {
-    text.chars().take(longest).collect()
-}
-
-/// COPY's own escapes: backslash, tab and line ends.
-fn escape(buffer: &mut String, text: &str) {
-    for letter in text.chars() {
-        match letter {
-            '\\' => buffer.push_str("\\\\"),
-            '\t' => buffer.push_str("\\t"),
-            '\n' => buffer.push_str("\\n"),
-            '\r' => buffer.push_str("\\r"),
-            other => buffer.push(other),
-        }
-    }
+fn cut(text: &str, longest: usize) -> Cow<'_, str> {
+    // A text of so many bytes has no more letters.
+    if text.len() <= longest { Cow::Borrowed(text) } else { Cow::Owned(text.chars().take(longest).collect()) }
 }
 
 #[cfg(test)]

@@ -5,8 +5,6 @@
     reason = "`value as Type` tells query! the type of a parameter; nothing is converted"
 )]
 
-use std::path::{Path, PathBuf};
-
 use preau_db::TerritoryTx;
 use preau_kernel::{JobId, TerritoryId};
 use sqlx::AssertSqlSafe;
@@ -14,8 +12,8 @@ use tokio::sync::mpsc;
 
 use super::rows::{Rows, Table};
 use super::{Error, Import, Progress};
-use crate::aaf::{Delivery, Reader};
 use crate::fault::{Code, Fault, Place};
+use crate::intake::{self, DirectoryFormat, Intake, LOCAL};
 use crate::limits::Limits;
 use crate::report::Report;
 
@@ -29,19 +27,16 @@ const RECORDS: u64 = 1_000;
 /// A delivery that is staged whole.
 #[derive(Debug)]
 pub(super) struct Staged {
-    /// The academy of its join keys; empty when its headers do not say.
+    /// What it is.
+    pub(super) format: DirectoryFormat,
+    /// Changes, of which nobody is missing.
+    pub(super) delta: bool,
+    /// The space of its join keys: an academy's, `local` for schools' own files; empty when its headers do not say.
     pub(super) academy: String,
     /// Kinds of objects it holds.
     pub(super) kinds: Vec<String>,
     /// What reading it said.
     pub(super) report: Report,
-}
-
-impl Staged {
-    /// Whether the delivery holds objects of this kind: of the others nobody is missing.
-    pub(super) fn has(&self, kind: &str) -> bool {
-        self.kinds.iter().any(|known| known == kind)
-    }
 }
 
 enum Message {
@@ -50,39 +45,15 @@ enum Message {
     Done(Box<Staged>),
 }
 
-/// The staging of this job, when an earlier run finished it and no crash has emptied it since.
-pub(super) async fn resume(import: &Import) -> Result<Option<Staged>, Error> {
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
-    let (territory, job) = (import.territory, import.job);
-    let row = sqlx::query!(
-        r#"SELECT academy, kinds, report,
-                  (SELECT count(*) FROM feed_school f
-                    WHERE f.territory_id = $1 AND f.job_id = $2)
-                = (SELECT count(DISTINCT s.school_key) FROM stage_school s
-                    WHERE s.territory_id = $1 AND s.job_id = $2) AS "whole!"
-             FROM feed_delivery WHERE territory_id = $1 AND job_id = $2"#,
-        territory as TerritoryId,
-        job as JobId,
-    )
-    .fetch_optional(tx.conn())
-    .await?;
-    tx.commit().await?;
-    Ok(row.filter(|row| row.whole).map(|row| Staged {
-        academy: row.academy,
-        kinds: row.kinds,
-        report: serde_json::from_value(row.report).unwrap_or_default(),
-    }))
-}
-
 /// Reads the delivery and stages it, or nothing of it.
 pub(super) async fn stage(
     import: &Import,
-    delivery: &Path,
+    intake: &Intake,
     step: &mut (dyn FnMut(Progress) -> bool + Send),
 ) -> Result<Staged, Error> {
     let (send, mut receive) = mpsc::channel(BATCHES);
-    let (path, limits) = (delivery.to_owned(), import.limits.clone());
-    let reader = tokio::task::spawn_blocking(move || read(path, &limits, &send));
+    let (intake, limits) = (intake.clone(), import.limits.clone());
+    let reader = tokio::task::spawn_blocking(move || read(&intake, &limits, &send));
     let mut tx = import.db.in_territory_for_work(import.territory).await?;
     prepare(&mut tx, import).await?;
     let mut staged = None;
@@ -100,49 +71,75 @@ pub(super) async fn stage(
     }
     reader.await.map_err(|_| Error::ReaderDied)??;
     let staged = staged.ok_or(Error::ReaderDied)?;
+    ours(&mut tx, &staged).await?;
     finish(&mut tx, import, &staged).await?;
     tx.commit().await?;
     Ok(staged)
 }
 
 /// Parses on a blocking thread. Sending fails only when the importer has given up.
-fn read(path: PathBuf, limits: &Limits, send: &mpsc::Sender<Message>) -> Result<(), Error> {
+fn read(intake: &Intake, limits: &Limits, send: &mpsc::Sender<Message>) -> Result<(), Error> {
+    let post = |message| send.blocking_send(message).map_err(|_| Error::Cancelled);
+    let staged =
+        gather(intake, limits, &mut |table, text| post(Message::Rows(table, text)), &mut |records| {
+            post(Message::Read(records))
+        })?;
+    post(Message::Done(Box::new(staged)))
+}
+
+/// Reads a delivery into rows, which leave a batch at a time.
+pub(super) fn gather(
+    intake: &Intake,
+    limits: &Limits,
+    batch: &mut dyn FnMut(Table, String) -> Result<(), Error>,
+    read: &mut dyn FnMut(u64) -> Result<(), Error>,
+) -> Result<Staged, Error> {
     let mut report = Report::default();
-    let mut delivery = Delivery::open(&path, limits, &mut report)?;
     let mut rows = Rows::default();
-    let mut academy: Option<String> = None;
     let mut records = 0_u64;
-    for part in delivery.parts() {
-        let mut reader = Reader::new(delivery.read(&part)?, &part.name, limits)?;
-        let place = Place::file(&part.name);
-        while let Some(record) = reader.next(&mut report)? {
-            rows.add(&record, &place, &mut report);
-            records += 1;
+    let found = intake::read::<Error>(intake, limits, &mut report, &mut |item, at, report| {
+        rows.add(&item, at, report);
+        records += 1;
+        if rows.is_full(BATCH_BYTES) {
             for (table, text) in rows.take(BATCH_BYTES) {
-                send.blocking_send(Message::Rows(table, text)).map_err(|_| Error::Cancelled)?;
-            }
-            if records.is_multiple_of(RECORDS) {
-                send.blocking_send(Message::Read(records)).map_err(|_| Error::Cancelled)?;
+                batch(table, text)?;
             }
         }
-        match (reader.academy(), &academy) {
-            (Some(said), None) => academy = Some(said.to_owned()),
-            // Join keys of two academies look alike: merging them would give one child the account of another.
-            (Some(said), Some(known)) if said != known => {
-                return Err(
-                    Fault::new(Code::MixedAcademies, place, "a part of another academy's delivery").into()
-                );
-            }
-            _ => {}
+        if records.is_multiple_of(RECORDS) {
+            read(records)?;
         }
-        report.files.push(reader.into_facts());
-    }
+        Ok(())
+    })?;
     for (table, text) in rows.take(0) {
-        send.blocking_send(Message::Rows(table, text)).map_err(|_| Error::Cancelled)?;
+        batch(table, text)?;
     }
+    report.count("row_staged", rows.count());
     let kinds = rows.kinds.iter().map(|kind| (*kind).to_owned()).collect();
-    let staged = Staged { academy: academy.unwrap_or_default(), kinds, report };
-    send.blocking_send(Message::Done(Box::new(staged))).map_err(|_| Error::Cancelled)
+    Ok(Staged { format: found.format, delta: found.delta, academy: found.academy, kinds, report })
+}
+
+/// Changes of an academy's directory that was never here would be taken for people that were never here: the same numbers mean
+/// other people there.
+async fn ours(tx: &mut TerritoryTx, staged: &Staged) -> Result<(), Error> {
+    if !staged.delta {
+        return Ok(());
+    }
+    // Two look-ups in an index: the second is only asked when there is nobody of this academy.
+    let foreign = sqlx::query_scalar!(
+        r#"SELECT NOT EXISTS (SELECT FROM join_key WHERE territory_id = $1 AND academy = $2)
+              AND EXISTS (SELECT FROM join_key WHERE territory_id = $1 AND academy NOT IN ($2, $3)) AS "foreign!""#,
+        tx.territory() as TerritoryId,
+        staged.academy,
+        LOCAL,
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    if foreign {
+        let file = staged.report.files.first().map(|file| file.name.as_str()).unwrap_or_default();
+        let what = format!("a delta of the academy \"{}\", of which nobody is here", staged.academy);
+        return Err(Fault::new(Code::OtherAcademy, Place::file(file), what).into());
+    }
+    Ok(())
 }
 
 /// COPY cannot enter a table with row-level security, so it fills tables of this transaction first.
@@ -179,8 +176,15 @@ async fn finish(tx: &mut TerritoryTx, import: &Import, staged: &Staged) -> Resul
     let (territory, job) = (import.territory, import.job);
     for table in Table::ALL {
         let name = table.name();
-        run(tx, format!("INSERT INTO stage_{name} SELECT '{territory}', '{job}', c.* FROM copy_{name} c"))
-            .await?;
+        let columns = table.columns();
+        run(
+            tx,
+            format!(
+                "INSERT INTO stage_{name} (territory_id, job_id, {columns})
+                 SELECT '{territory}', '{job}', {columns} FROM copy_{name}"
+            ),
+        )
+        .await?;
     }
     sqlx::query!(
         "INSERT INTO feed_school (territory_id, job_id, school_key)
@@ -193,16 +197,19 @@ async fn finish(tx: &mut TerritoryTx, import: &Import, staged: &Staged) -> Resul
     .await?;
     let report = serde_json::to_value(&staged.report).unwrap_or_default();
     sqlx::query!(
-        "INSERT INTO feed_delivery (territory_id, job_id, academy, kinds, report, staged_at) VALUES ($1, $2, $3, $4, $5, $6)
+        "INSERT INTO feed_delivery (territory_id, job_id, academy, kinds, report, staged_at, format, mode)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (territory_id, job_id)
          DO UPDATE SET academy = excluded.academy, kinds = excluded.kinds, report = excluded.report,
-                       staged_at = excluded.staged_at",
+                       staged_at = excluded.staged_at, format = excluded.format, mode = excluded.mode",
         territory as TerritoryId,
         job as JobId,
         staged.academy,
         &staged.kinds,
         report,
         import.clock.now(),
+        staged.format.as_str(),
+        if staged.delta { "delta" } else { "complete" },
     )
     .execute(tx.conn())
     .await?;
@@ -217,43 +224,6 @@ async fn clear(tx: &mut TerritoryTx, job: JobId) -> Result<(), Error> {
         run(tx, format!("DELETE FROM stage_{name} WHERE territory_id = '{territory}' AND job_id = '{job}'"))
             .await?;
     }
-    Ok(())
-}
-
-/// Forgets the staging of a finished job, and what jobs that ended otherwise have left behind.
-pub(super) async fn discard(import: &Import) -> Result<(), Error> {
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
-    run(&mut tx, "SET LOCAL statement_timeout = 0".to_owned()).await?;
-    clear(&mut tx, import.job).await?;
-    let ended = sqlx::query_scalar!(
-        r#"SELECT d.job_id AS "job: JobId" FROM feed_delivery d
-            JOIN job j ON j.territory_id = d.territory_id AND j.job_id = d.job_id
-           WHERE d.territory_id = $1 AND d.job_id <> $2 AND j.state IN ('succeeded', 'failed', 'cancelled')"#,
-        import.territory as TerritoryId,
-        import.job as JobId,
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    for job in ended.iter().copied() {
-        clear(&mut tx, job).await?;
-    }
-    for job in ended.into_iter().chain([import.job]) {
-        sqlx::query!(
-            "DELETE FROM feed_delivery WHERE territory_id = $1 AND job_id = $2",
-            import.territory as TerritoryId,
-            job as JobId,
-        )
-        .execute(tx.conn())
-        .await?;
-        sqlx::query!(
-            "DELETE FROM feed_school WHERE territory_id = $1 AND job_id = $2",
-            import.territory as TerritoryId,
-            job as JobId,
-        )
-        .execute(tx.conn())
-        .await?;
-    }
-    tx.commit().await?;
     Ok(())
 }
 

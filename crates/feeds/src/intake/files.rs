@@ -1,36 +1,38 @@
-//! The parts of a delivery: XML files in a folder, or entries of a zip archive.
+//! The parts of a delivery: files of a folder, entries of a zip archive, or one file by itself; what each is, its content says.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
 
-use super::record::Category;
+use super::sniff::{self, Kind};
 use crate::fault::{Code, Fault, Place};
 use crate::limits::Limits;
 use crate::report::Report;
+
+/// Bytes looked at to know what a file is. Headers of AAF come before the first record, those of CSV in the first line.
+const HEAD: u64 = 16 << 10;
 
 /// One part of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Its name without folders.
     pub name: String,
-    /// The kind of objects it holds, by its name.
-    pub category: Category,
-    /// A delta, by its name; else a *complet*.
+    /// What it is.
+    pub kind: Kind,
+    /// A delta, by its name; a *complet* says nothing or says so.
     pub delta: bool,
     at: At,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum At {
-    Folder(PathBuf),
+    File(PathBuf),
     Archive(usize),
 }
 
-/// A folder or an archive whose parts have been found and sorted so that what others refer to comes first.
+/// A folder, an archive or a file whose parts have been found and sorted so that what others refer to comes first.
 pub struct Delivery {
     name: String,
     parts: Vec<Part>,
@@ -39,25 +41,45 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Looks for parts in a folder, or in a zip archive when `path` is a file. Files of other names are counted.
+    /// Looks for parts in a folder, in a zip archive, or in the one file that `path` is. Files of no known kind are counted.
     ///
     /// # Errors
-    /// Unreadable or damaged, an archive that unpacks to more than its size allows, or nothing of AAF inside.
+    /// Unreadable or damaged, an archive that unpacks to more than its size allows, or nothing known inside.
     pub fn open(path: &Path, limits: &Limits, report: &mut Report) -> Result<Self, Fault> {
-        let name =
-            path.file_name().map_or_else(|| ".".to_owned(), |name| name.to_string_lossy().into_owned());
+        Self::open_as(path, None, limits, report)
+    }
+
+    /// The same, of an upload whose own file has lost its `name`.
+    ///
+    /// # Errors
+    /// As [`Delivery::open`].
+    pub fn open_as(
+        path: &Path,
+        name: Option<&str>,
+        limits: &Limits,
+        report: &mut Report,
+    ) -> Result<Self, Fault> {
+        let name = match name {
+            Some(name) => name.to_owned(),
+            None => {
+                path.file_name().map_or_else(|| ".".to_owned(), |name| name.to_string_lossy().into_owned())
+            }
+        };
         let meta = fs::metadata(path).map_err(|err| Fault::from_io(&name, &err))?;
         let mut delivery = Self { name, parts: Vec::new(), archive: None, limits: limits.clone() };
         if meta.is_dir() {
             delivery.list_folder(path, report)?;
-        } else {
+        } else if delivery.is_archive(path)? {
             delivery.list_archive(path, report)?;
+        } else {
+            let name = delivery.name.clone();
+            delivery.add(name, At::File(path.to_owned()), report)?;
         }
         if delivery.parts.is_empty() {
-            let what = "no file is named like a part of an AAF delivery (…_Eleve_0000.xml)";
+            let what = "nothing here is a directory file of a known format (AAF, SIECLE, ONDE, CSV)";
             return Err(Fault::new(Code::Empty, Place::file(&delivery.name), what));
         }
-        delivery.parts.sort_by(|a, b| (a.category, &a.name).cmp(&(b.category, &b.name)));
+        delivery.parts.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
         Ok(delivery)
     }
 
@@ -71,18 +93,30 @@ impl Delivery {
     /// # Errors
     /// The file has gone, or the entry is damaged or encrypted.
     pub fn read(&mut self, part: &Part) -> Result<Box<dyn Read + Send + '_>, Fault> {
-        match (&part.at, &mut self.archive) {
-            (At::Folder(path), _) => {
-                let file = File::open(path).map_err(|err| Fault::from_io(&part.name, &err))?;
+        self.bytes(&part.at, &part.name)
+    }
+
+    fn bytes(&mut self, at: &At, name: &str) -> Result<Box<dyn Read + Send + '_>, Fault> {
+        match (at, &mut self.archive) {
+            (At::File(path), _) => {
+                let file = File::open(path).map_err(|err| Fault::from_io(name, &err))?;
                 Ok(Box::new(file))
             }
             (At::Archive(index), Some(archive)) => {
-                let entry = archive.by_index(*index).map_err(|_| damaged(&part.name))?;
+                let entry = archive.by_index(*index).map_err(|_| damaged(name))?;
                 let left = allowed(entry.compressed_size(), &self.limits);
-                Ok(Box::new(Bounded { inner: entry, left, name: part.name.clone() }))
+                Ok(Box::new(Bounded { inner: entry, left, name: name.to_owned() }))
             }
-            (At::Archive(_), None) => Err(damaged(&part.name)),
+            (At::Archive(_), None) => Err(damaged(name)),
         }
+    }
+
+    fn is_archive(&self, path: &Path) -> Result<bool, Fault> {
+        let unreadable = |err: &io::Error| Fault::from_io(&self.name, err);
+        let mut head = Vec::new();
+        let file = File::open(path).map_err(|err| unreadable(&err))?;
+        file.take(4).read_to_end(&mut head).map_err(|err| unreadable(&err))?;
+        Ok(head.starts_with(b"PK"))
     }
 
     fn list_folder(&mut self, path: &Path, report: &mut Report) -> Result<(), Fault> {
@@ -96,8 +130,10 @@ impl Delivery {
                 ));
             }
             let path = entry.map_err(|err| Fault::from_io(&self.name, &err))?.path();
-            if let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) {
-                self.add(name, At::Folder(path), report);
+            if let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned())
+                && path.is_file()
+            {
+                self.add(name, At::File(path), report)?;
             }
         }
         Ok(())
@@ -118,6 +154,7 @@ impl Delivery {
             return Err(Fault::new(Code::ZipBomb, Place::file(&self.name), "entries of the archive overlap"));
         }
         let mut total = 0_u64;
+        let mut found = Vec::new();
         for index in 0..archive.len() {
             // Sizes here are only what the archive declares; reading enforces them.
             let entry = archive.by_index_raw(index).map_err(|_| damaged(&self.name))?;
@@ -131,45 +168,33 @@ impl Delivery {
             {
                 return Err(bomb(&name));
             }
-            drop(entry);
-            self.add(name, At::Archive(index), report);
+            found.push((name, index));
         }
         self.archive = Some(archive);
+        for (name, index) in found {
+            self.add(name, At::Archive(index), report)?;
+        }
         Ok(())
     }
 
-    fn add(&mut self, name: String, at: At, report: &mut Report) {
-        match category(&name) {
-            Some(category) => {
+    fn add(&mut self, name: String, at: At, report: &mut Report) -> Result<(), Fault> {
+        let mut head = Vec::new();
+        // A file that breaks off while it is looked at is refused when it is read, with its line.
+        let read = self.bytes(&at, &name)?.take(HEAD).read_to_end(&mut head);
+        if let Err(err) = read
+            && head.is_empty()
+        {
+            return Err(Fault::from_io(&name, &err));
+        }
+        match sniff::kind(&name, &head) {
+            Some(kind) => {
                 let delta = name.to_ascii_lowercase().contains("delta");
-                self.parts.push(Part { name, category, delta, at });
+                self.parts.push(Part { name, kind, delta, at });
             }
-            None => report.warn("aaf-file-ignored", Place::file(&name), ""),
+            None => report.warn("feed-file-ignored", Place::file(&name), ""),
         }
+        Ok(())
     }
-
-    /// Parts by kind, for progress.
-    pub fn parts_by_category(&self) -> BTreeMap<&'static str, usize> {
-        let mut counts = BTreeMap::new();
-        for part in &self.parts {
-            *counts.entry(part.category.name()).or_default() += 1;
-        }
-        counts
-    }
-}
-
-/// The kind of objects in a file named `…_<Type>_<four digits>.xml`, by any prefix.
-fn category(name: &str) -> Option<Category> {
-    let (stem, extension) = name.rsplit_once('.')?;
-    if !extension.eq_ignore_ascii_case("xml") {
-        return None;
-    }
-    let (rest, number) = stem.rsplit_once('_')?;
-    if number.len() != 4 || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let kind = rest.rsplit('_').next()?;
-    Category::ALL.into_iter().find(|category| category.suffix().eq_ignore_ascii_case(kind))
 }
 
 fn allowed(packed: u64, limits: &Limits) -> u64 {
@@ -237,13 +262,14 @@ mod tests {
         }
         let mut report = Report::default();
         let delivery = Delivery::open(folder.path(), &Limits::default(), &mut report).unwrap();
-        let found: Vec<_> = delivery.parts().iter().map(|part| (part.category, part.delta)).collect();
-        use Category::{Pupil, Relative, School, Staff};
+        let found: Vec<_> = delivery.parts().iter().map(|part| (part.kind, part.delta)).collect();
+        use crate::record::Category::{Pupil, Relative, School, Staff};
         assert_eq!(
             found,
             [(School, false), (Staff, true), (Relative, false), (Pupil, false), (Pupil, false)]
+                .map(|(category, delta)| (Kind::Aaf(category), delta))
         );
-        assert_eq!(report.warned("aaf-file-ignored"), 2);
+        assert_eq!(report.warned("feed-file-ignored"), 2);
     }
 
     #[test]
@@ -273,7 +299,7 @@ mod tests {
             Delivery::open(&path, &Limits::default(), &mut Report::default()).and_then(|mut delivery| {
                 let part = delivery.parts().remove(0);
                 let mut reader =
-                    super::super::Reader::new(delivery.read(&part)?, &part.name, &Limits::default())?;
+                    crate::aaf::Reader::new(delivery.read(&part)?, &part.name, &Limits::default())?;
                 reader.next(&mut Report::default())
             });
         assert!(matches!(

@@ -1,8 +1,7 @@
-//! What one AAF record says, typed. Only what Préau uses is kept: addresses, transport, meals and grants are not.
+//! What one record of a feed says, typed, whatever its format. Only what Préau uses is kept: addresses, transport, meals and
+//! grants are not.
 
 use chrono::NaiveDate;
-
-use crate::fault::Place;
 
 /// What a record asks for. A *complet* holds only additions; a delta all three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +63,7 @@ impl Category {
     /// As written inside the files.
     pub(crate) fn of_value(value: &str) -> Option<Self> {
         match value {
-            "EtabEducNat" => Some(Self::School),
+            "EtabEducNat" | "EcoleEducNat" => Some(Self::School),
             "MefEducNat" => Some(Self::Mef),
             "MatEducNat" | "MatiereEducNat" => Some(Self::Subject),
             "PersEducNat" => Some(Self::Staff),
@@ -75,11 +74,84 @@ impl Category {
     }
 }
 
-/// One record of a delivery, with its place.
+/// Which attributes a row speaks about, as bits of `stage_person.present` and `stage_school.present`.
+///
+/// A bit that is set: the attribute as it now is, empty included. One that is not: nothing is said, what is there stays.
+pub mod present {
+    /// Family name; of a school its name.
+    pub const LAST_NAME: i32 = 1;
+    /// Given name.
+    pub const FIRST_NAME: i32 = 1 << 1;
+    /// `M.`, `Mme`.
+    pub const TITLE: i32 = 1 << 2;
+    /// Day of birth.
+    pub const BIRTH: i32 = 1 << 3;
+    /// National identifier.
+    pub const INE: i32 = 1 << 4;
+    /// SIECLE identifier.
+    pub const SIECLE_ID: i32 = 1 << 5;
+    /// Address for e-mail.
+    pub const EMAIL: i32 = 1 << 6;
+    /// Mobile telephone.
+    pub const MOBILE: i32 = 1 << 7;
+    /// MEF.
+    pub const MEF: i32 = 1 << 8;
+    /// Level of training.
+    pub const LEVEL: i32 = 1 << 9;
+    /// STS identifiers.
+    pub const STS_IDS: i32 = 1 << 10;
+    /// School of attachment.
+    pub const SCHOOL: i32 = 1 << 11;
+    /// A pupil's classes; of a school its list of classes.
+    pub const CLASSES: i32 = 1 << 12;
+    /// A pupil's groups; of a school its list of groups.
+    pub const GROUPS: i32 = 1 << 13;
+    /// Who is who to a pupil.
+    pub const RELATIONS: i32 = 1 << 14;
+    /// Functions of staff.
+    pub const FUNCTIONS: i32 = 1 << 15;
+    /// Classes taught.
+    pub const TAUGHT_CLASSES: i32 = 1 << 16;
+    /// Groups taught.
+    pub const TAUGHT_GROUPS: i32 = 1 << 17;
+    /// Classes headed.
+    pub const HEAD_OF: i32 = 1 << 18;
+    /// Whether somebody teaches, stated rather than concluded from functions.
+    pub const TEACHER: i32 = 1 << 19;
+    /// Name of a school.
+    pub const NAME: i32 = LAST_NAME;
+    /// Kind of a school.
+    pub const KIND: i32 = FIRST_NAME;
+    /// Town of a school.
+    pub const CITY: i32 = TITLE;
+    /// UAI of a school.
+    pub const UAI: i32 = BIRTH;
+    /// The whole object.
+    pub const ALL: i32 = -1;
+    /// Nothing: a deletion.
+    pub const NONE: i32 = 0;
+}
+
+/// One record, what it asks for, and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// Whether the object is given whole, patched or gone.
+    pub operation: Operation,
+    /// What it speaks about: bits of [`present`].
+    pub present: i32,
+    /// Line of the file, from 1.
+    pub line: u64,
+    /// The record.
+    pub record: Record,
+}
+
+/// One record of a delivery.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// A school.
     School(School),
+    /// A school that a file only names by its UAI, which is also its key.
+    Named(String),
     /// A pupil.
     Pupil(Pupil),
     /// A person related to pupils.
@@ -90,15 +162,62 @@ pub enum Record {
     Subject(Subject),
     /// A MEF.
     Mef(Mef),
-    /// A change of a delta, whose merge is another import than a *complet*'s.
-    Delta {
-        /// What it asks for: `Modify` or `Delete`.
-        operation: Operation,
-        /// Of which kind of object.
-        category: Category,
-        /// Where it stands.
-        place: Place,
-    },
+    /// Classes and groups of a pupil given elsewhere in the delivery.
+    Places(Places),
+    /// Who is who to a pupil given elsewhere in the delivery.
+    Link(Link),
+    /// A parent's child that the file names without a key, and that the delivery does not hold.
+    ChildRef(ChildRef),
+}
+
+impl Record {
+    /// The kind of object, for those that are objects of their own.
+    pub const fn category(&self) -> Option<Category> {
+        match self {
+            Self::School(_) => Some(Category::School),
+            Self::Pupil(_) => Some(Category::Pupil),
+            Self::Relative(_) => Some(Category::Relative),
+            Self::Staff(_) => Some(Category::Staff),
+            Self::Subject(_) => Some(Category::Subject),
+            Self::Mef(_) => Some(Category::Mef),
+            Self::Named(_) | Self::Places(_) | Self::Link(_) | Self::ChildRef(_) => None,
+        }
+    }
+}
+
+/// Classes and groups of a pupil.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// Join key of the pupil.
+    pub pupil: String,
+    /// Classes.
+    pub classes: Vec<InSchool>,
+    /// Teaching groups.
+    pub groups: Vec<InSchool>,
+}
+
+/// A relation that stands apart from its pupil.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Structure join key.
+    pub school: String,
+    /// Join key of the pupil.
+    pub pupil: String,
+    /// The person and what they are to the pupil.
+    pub relation: Relation,
+}
+
+/// A child by names and class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildRef {
+    /// Structure join key.
+    pub school: String,
+    /// Join key of the parent.
+    pub guardian: String,
+    /// `nom prenom` of the child, folded.
+    pub search: String,
+    /// Class of the child, when given.
+    pub class: String,
 }
 
 /// A class or group, by the structure's key and its name there.
@@ -108,6 +227,13 @@ pub struct InSchool {
     pub school: String,
     /// Name of the class or group.
     pub name: String,
+}
+
+impl InSchool {
+    /// The same, taught, in no subject in particular.
+    pub fn taught(self) -> InClass {
+        InClass { school: self.school, class: self.name, subject: None }
+    }
 }
 
 /// A class or group that somebody teaches, with the subject when given.
@@ -122,7 +248,7 @@ pub struct InClass {
 }
 
 /// A function of a member of staff in a school.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Function {
     /// Structure join key.
     pub school: String,
@@ -136,7 +262,7 @@ pub struct Function {
     pub position_label: Option<String>,
 }
 
-/// What a person is to a pupil: [`super::composite::relation`].
+/// What a person is to a pupil.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relation {
     /// Join key of the person.
