@@ -64,7 +64,7 @@ pub(crate) async fn insert_family(stage: &Stage, persona: &Persona) -> FamilyId 
     sqlx::query(
         "INSERT INTO session_family
              (person_id, family_id, current_hash, rotated_at, created_at, expires_at, trusted, device)
-         VALUES ($1, $2, decode(repeat('00', 32), 'hex'), $3, $3, $3 + interval '12 hours', false, 'Test')",
+         VALUES ($1, $2, decode(repeat('00', 32), 'hex'), $3, $3, $3 + interval '12 hours', true, 'Test')",
     )
     .bind(persona.id.uuid())
     .bind(family.uuid())
@@ -76,6 +76,10 @@ pub(crate) async fn insert_family(stage: &Stage, persona: &Persona) -> FamilyId 
 }
 
 impl Territory {
+    pub(crate) fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
     /// A school of it, in the zone of Paris.
     pub async fn school(&self, name: &str) -> School {
         self.school_in(name, "Europe/Paris").await

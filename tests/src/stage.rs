@@ -106,6 +106,7 @@ impl Stage {
             node.db.close().await;
         }
         self.flush_redis().await;
+        drop(std::fs::remove_dir_all(self.post_folder()));
         self.0.owner.close().await;
         self.0.database.discard().await;
     }
@@ -140,6 +141,11 @@ impl Stage {
         self.0.hands.set(to.parse::<DateTime<Utc>>().expect("an instant"));
     }
 
+    /// Where this stage's nodes put what leaves by mail.
+    pub fn post_folder(&self) -> std::path::PathBuf {
+        std::env::temp_dir().join(format!("preau-post-{}", self.0.database.name()))
+    }
+
     /// The configuration of a node on this stage.
     pub fn config(&self) -> Config {
         let mut config: Config = toml::from_str(include_str!("../../config/default.toml"))
@@ -151,6 +157,8 @@ impl Stage {
         config.redis.prefix.clone_from(&self.0.prefix);
         config.redis.deadline_ms = 1000;
         config.secrets.master_key = SecretString::from(MASTER_KEY);
+        config.post.transport = preau_post::Transport::File;
+        config.post.folder = self.post_folder();
         config.hashing.threads = 1;
         config.hashing.max_wait_ms = 30_000;
         config.hashing.memory_kib = 64;
@@ -212,6 +220,14 @@ impl Stage {
 
     /// The hash of [`PASSWORD`], made once.
     pub(crate) async fn password_hash(&self) -> &str {
+        self.hash_of_password().await
+    }
+
+    /// The hash of [`PASSWORD`], for tests that put many people in at once.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub async fn hash_of_password(&self) -> &str {
         self.0
             .password_hash
             .get_or_init(async || {

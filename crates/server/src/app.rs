@@ -12,6 +12,7 @@ use preau_directory::{Contexts, Generations};
 use preau_home::Home;
 use preau_http::{Gate, RouteRow};
 use preau_identity::{
+    federation::Federation,
     Backoff, Factors, Identity,
     accounts::{self, Accounts, Terms},
 };
@@ -52,6 +53,8 @@ pub struct App {
     pub client_tokens: ClientTokens,
     /// The door.
     pub identity: Identity,
+    /// The desks by which people come in.
+    pub federation: Federation,
     /// Accounts beside the door.
     pub accounts: Accounts,
     /// What leaves by mail.
@@ -111,17 +114,6 @@ impl App {
             master.derive("post budgets"),
             &config.post,
         )?;
-        let accounts = Accounts::new(accounts::Parts {
-            db: db.clone(),
-            clock: clock.clone(),
-            hashes: hashes.clone(),
-            sessions: sessions.clone(),
-            backoff: backoff.clone(),
-            post: post.clone(),
-            terms: terms.clone(),
-            key: master.derive("short secrets"),
-            public_url: config.http.public_url.clone(),
-        });
         let factors = Factors::new(
             db.clone(),
             clock.clone(),
@@ -130,8 +122,35 @@ impl App {
             config.second_factor.clone(),
         )
         .map_err(|why| anyhow::anyhow!("http.public_url or second_factor.passkey_origins: {why}"))?;
-        let identity =
-            Identity::new(db.clone(), clock.clone(), hashes.clone(), sessions, backoff, factors, terms);
+        let identity = Identity::new(
+            db.clone(),
+            clock.clone(),
+            hashes.clone(),
+            sessions.clone(),
+            backoff.clone(),
+            factors,
+            terms.clone(),
+        );
+        let federation = Federation::new(
+            db.clone(),
+            clock.clone(),
+            identity.clone(),
+            master.derive("federation"),
+            &config.http.public_url,
+            config.federation.signing_key()?,
+        );
+        let accounts = Accounts::new(accounts::Parts {
+            db: db.clone(),
+            clock: clock.clone(),
+            hashes: hashes.clone(),
+            sessions,
+            backoff,
+            post: post.clone(),
+            terms,
+            identity: identity.clone(),
+            key: master.derive("short secrets"),
+            public_url: config.http.public_url.clone(),
+        });
         let clients = Clients::new(
             db.clone(),
             cache.clone(),
@@ -154,6 +173,7 @@ impl App {
             tokens,
             client_tokens,
             identity,
+            federation,
             accounts,
             post,
             clients,

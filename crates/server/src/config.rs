@@ -1,13 +1,18 @@
 //! Configuration: defaults, then a file, then `PREAU_SECTION__KEY` variables. Read once, in `main`.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
+use anyhow::Context;
 use figment::{
     Figment,
     providers::{Env, Format, Toml},
 };
 use preau_cache::CacheConfig;
 use preau_db::PoolConfig;
+use preau_saml::SigningKey;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -23,6 +28,8 @@ pub struct Config {
     pub secrets: Secrets,
     pub hashing: Hashing,
     pub files: Files,
+    pub feeds: Feeds,
+    pub federation: FederationConfig,
     pub post: preau_post::PostConfig,
     pub second_factor: preau_identity::FactorConfig,
     pub log: Log,
@@ -82,10 +89,41 @@ pub struct Hashing {
     pub lanes: u32,
 }
 
+/// What desks are shown of this installation.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FederationConfig {
+    pub signing_key_file: String,
+    pub certificate_file: String,
+}
+
+impl FederationConfig {
+    /// The key with which requests are signed; none where none is named.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is not what it must be.
+    pub fn signing_key(&self) -> anyhow::Result<Option<SigningKey>> {
+        if self.signing_key_file.is_empty() && self.certificate_file.is_empty() {
+            return Ok(None);
+        }
+        let read = |path: &str, name| std::fs::read_to_string(path).with_context(|| format!("federation.{name}: {path}"));
+        let key = read(&self.signing_key_file, "signing_key_file")?;
+        let certificate = read(&self.certificate_file, "certificate_file")?;
+        Ok(Some(SigningKey::parse(&key, &certificate).context("federation.signing_key_file and certificate_file")?))
+    }
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
     pub upload_bytes: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feeds {
+    pub inbox: PathBuf,
+    pub keep_days: preau_feeds::import::KeepDays,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -7,11 +7,14 @@ use preau_directory::DirectoryState;
 use preau_files::FilesState;
 use preau_http::{Problem, RouteRow, Routes, finish_openapi};
 use preau_jobs::JobsState;
+use preau_kernel::Scope;
 use preau_timetable::TimetableState;
 use preau_ui::{Answers, Api, Gates, UiState};
 use utoipa::{
     OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    openapi::security::{
+        ClientCredentials, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes, SecurityScheme,
+    },
 };
 
 use crate::App;
@@ -36,16 +39,23 @@ fn features(app: &App) -> Routes {
     let (db, clock) = (&app.db, &app.clock);
     Routes::new()
         .merge(preau_identity::routes::routes(app.identity.clone()))
-        .merge(preau_directory::routes(DirectoryState { db: db.clone() }))
+        .merge(preau_identity::federation::routes(app.federation.clone()))
+        .merge(preau_identity::accounts::routes::routes(app.accounts.clone()))
+        .merge(preau_directory::routes(directory(app)))
         .merge(preau_timetable::routes(timetable(app)))
         .merge(preau_home::routes(app.home.clone()))
         .merge(preau_files::routes(FilesState::new(db.clone(), clock.clone(), app.config.files.upload_bytes)))
         .merge(preau_feeds::routes(db.clone(), clock.clone()))
+        .merge(preau_clients::routes(app.clients.clone()))
         .merge(preau_jobs::routes(JobsState { db: db.clone(), clock: clock.clone() }))
 }
 
 fn all(app: &App, pages: &UiState) -> Routes {
     features(app).merge(preau_ui::routes(pages.clone()))
+}
+
+fn directory(app: &App) -> DirectoryState {
+    DirectoryState { db: app.db.clone(), clock: app.clock.clone(), generations: app.generations.clone() }
 }
 
 fn timetable(app: &App) -> TimetableState {
@@ -76,6 +86,7 @@ fn pages(app: &App) -> UiState {
     UiState {
         clock: app.clock.clone(),
         identity: app.identity.clone(),
+        federation: app.federation.clone(),
         answers,
         db: app.db.clone(),
         assets: Arc::clone(&app.assets),
@@ -119,6 +130,11 @@ fn document(paths: utoipa::openapi::OpenApi, table: &[RouteRow]) -> utoipa::open
 
 fn with_security(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-    document.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let scopes = Scope::ALL.into_iter().map(|scope| (scope.as_str().to_owned(), scope.in_french().to_owned()));
+    let flow = ClientCredentials::new("/api/v1/oauth/token", Scopes::from_iter(scopes));
+    let programs = OAuth2::new([Flow::ClientCredentials(flow)]);
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    components.add_security_scheme("client_credentials", SecurityScheme::OAuth2(programs));
     document
 }

@@ -12,6 +12,10 @@ use crate::{App, lessons};
 const DELIVER_EVERY: Duration = Duration::from_secs(1);
 /// Redis names the schools that have work; what it forgot is found by asking each school, this often.
 const SLOW_SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// Blocks end to the nearest ten seconds.
+const LIFT_EVERY_TURNS: u32 = 10;
+/// A night feed begins in the minute it was set for.
+const FEED_EVERY: Duration = Duration::from_secs(20);
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
 const BATCH: i64 = 100;
 
@@ -19,15 +23,20 @@ const BATCH: i64 = 100;
 pub(crate) fn start(app: &App) {
     let jobs = run_worker(app.db.clone(), app.clock.clone(), app.tasks.clone(), handlers(), app.stop.clone());
     app.tasks.spawn(jobs);
-    let (a, b, c) = (app.clone(), app.clone(), app.clone());
+    let (a, b, c, d, e) = (app.clone(), app.clone(), app.clone(), app.clone(), app.clone());
     app.tasks.spawn(async move { a.stop.run_until_cancelled(deliver_named(&a)).await });
     app.tasks.spawn(async move { b.stop.run_until_cancelled(deliver_everywhere(&b)).await });
     app.tasks.spawn(async move { c.stop.run_until_cancelled(tidy_now_and_then(&c)).await });
+    app.tasks.spawn(async move { d.stop.run_until_cancelled(keep_accounts(&d)).await });
+    app.tasks.spawn(async move { e.stop.run_until_cancelled(feed_by_night(&e)).await });
 }
 
 /// The kinds of jobs that this product knows.
 pub(crate) fn handlers() -> Vec<(&'static str, Handler)> {
     preau_feeds::import::handlers(lessons::write)
+        .into_iter()
+        .chain(preau_directory::administration::handlers())
+        .collect()
 }
 
 async fn deliver_named(app: &App) {
@@ -50,6 +59,33 @@ async fn deliver_everywhere(app: &App) {
             }
         }
         tokio::time::sleep(SLOW_SWEEP_EVERY).await;
+    }
+}
+
+/// Begins the feeds that are due, and wakes the jobs whose held schools have been decided.
+async fn feed_by_night(app: &App) {
+    let inbox = &app.config.feeds.inbox;
+    let inbox = (!inbox.as_os_str().is_empty()).then_some(inbox.as_path());
+    loop {
+        for territory in or_later("feeds", app.db.territories().await).unwrap_or_default() {
+            or_later("feeds", preau_feeds::import::tick(&app.db, &app.clock, territory, inbox).await);
+        }
+        tokio::time::sleep(FEED_EVERY).await;
+    }
+}
+
+/// What people at the door have asked for, what is to leave by mail, and blocks that have come to their end.
+async fn keep_accounts(app: &App) {
+    let mut turns = 0_u32;
+    loop {
+        or_later("post", app.accounts.work().await);
+        if turns.is_multiple_of(LIFT_EVERY_TURNS) {
+            for territory in or_later("blocks", app.db.territories().await).unwrap_or_default() {
+                or_later("blocks", app.accounts.lift_ended(territory).await);
+            }
+        }
+        turns = turns.wrapping_add(1);
+        tokio::time::sleep(DELIVER_EVERY).await;
     }
 }
 
@@ -101,6 +137,9 @@ pub(crate) async fn deliver(app: &App, school: SchoolId) -> Result<(), DbError> 
 async fn hand_over(app: &App, school: SchoolId, event: &outbox::Event) -> Result<(), CacheError> {
     match event.topic.as_str() {
         "directory.changed" | "timetable.changed" => {
+            if event.topic == "directory.changed" {
+                or_later("counting", count(app, school).await);
+            }
             app.cache.publish(keys::SCHOOL_CHANGED, &school.to_string()).await
         }
         unknown => {
@@ -110,19 +149,31 @@ async fn hand_over(app: &App, school: SchoolId, event: &outbox::Event) -> Result
     }
 }
 
+/// Counts a school's people anew, for its territory's lists.
+async fn count(app: &App, school: SchoolId) -> Result<(), DbError> {
+    let Some(facts) = app.db.school_facts(school).await? else { return Ok(()) };
+    preau_directory::administration::recount(&app.db, facts.territory, school, app.clock.now()).await
+}
+
 /// Forgets what is kept for a time: answers to keyed writes, old revocations, uploads.
 async fn tidy(app: &App) -> Result<(), DbError> {
     let now = app.clock.now();
     preau_session::sweep(&app.db).await?;
+    app.federation.sweep().await?;
+    app.post.sweep().await?;
     for territory in app.db.territories().await? {
         let mut tx = app.db.in_territory_for_work(territory).await?;
         preau_files::sweep(&mut tx, now).await?;
         idempotency::sweep(&mut tx, now).await?;
         tx.commit().await?;
+        preau_feeds::import::delete_leavers(&app.db, &app.clock, territory, app.config.feeds.keep_days).await?;
         for school in app.db.schools_of(territory).await? {
             let mut tx = app.db.in_school_for_work(school).await?;
             idempotency::sweep(&mut tx, now).await?;
+            preau_directory::administration::sweep(&mut tx, now).await?;
             tx.commit().await?;
+            // Whoever has come or was blocked within the hour changes no directory.
+            count(app, school).await?;
         }
     }
     Ok(())
