@@ -12,6 +12,8 @@ ALTER TABLE job ADD CONSTRAINT job_state_known
 
 -- What the delivery was: an approval holds for the very files that it was given for.
 ALTER TABLE feed_delivery ADD COLUMN fingerprint text NOT NULL DEFAULT '';
+-- Present as long as the staging is: a crash empties both.
+CREATE UNLOGGED TABLE stage_mark (territory_id uuid NOT NULL, job_id uuid NOT NULL);
 -- Counts of one school: made, changed, moved, gone. Kept with the job's report.
 ALTER TABLE feed_school
     ADD COLUMN counts  jsonb NOT NULL DEFAULT '{}',
@@ -83,7 +85,7 @@ CREATE TABLE feed_schedule (
 DO $$
 DECLARE t text;
 BEGIN
-    FOREACH t IN ARRAY ARRAY['structure_key', 'feed_hold', 'feed_parked', 'feed_schedule']
+    FOREACH t IN ARRAY ARRAY['structure_key', 'stage_mark', 'feed_hold', 'feed_parked', 'feed_schedule']
     LOOP
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO preau_app', t);
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);

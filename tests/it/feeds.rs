@@ -37,6 +37,7 @@ async fn import_of(stage: &Stage, node: &Node, territory: TerritoryId) -> Import
         territory,
         job: stage.clock().mint(),
         limits: preau_feeds::limits::Limits::default(),
+        dry_run: false,
     };
     stage
         .sql(&format!(
@@ -184,10 +185,10 @@ fn killed_at_any_moment_each_school_is_whole_or_untouched() {
         let mut stop = |progress: Progress| progress.phase != "merging" || progress.done < 3;
         assert_eq!(import_aaf(&other, &folder, &mut stop).await.unwrap_err().code(), "feed-cancelled");
         let resumed = import_aaf(&other, &folder, &mut |_| true).await.unwrap();
-        assert_eq!(
-            (resumed.schools.resumed, resumed.schools.merged, resumed.rows_written_total()),
-            (3, 5, 0)
-        );
+        // Two are merged at a time: the other may have been committed just then.
+        assert!((3..=4).contains(&resumed.schools.resumed), "{:?}", resumed.schools);
+        assert_eq!(resumed.schools.resumed + resumed.schools.merged, 8);
+        assert_eq!(resumed.rows_written_total(), 0);
     });
 }
 
@@ -303,7 +304,7 @@ fn a_halved_delivery_is_held_and_the_school_untouched() {
         run(&stage, &node, territory, folder.path()).await;
         delivery(folder.path(), &pupils[..30], true);
         let report = run(&stage, &node, territory, folder.path()).await;
-        assert_eq!(report.schools.failed["10"], "feed-too-many-departures");
+        assert_eq!(report.schools.held["10"], ["feed-too-many-pupils-gone", "feed-too-many-departures"]);
         assert_eq!(report.rows_written_total(), 0, "{:?}", report.rows_written);
         assert_eq!(stage.count("SELECT count(*) FROM membership WHERE ended_at IS NOT NULL").await, 0);
         // The same school is not another territory's.

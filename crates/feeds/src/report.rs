@@ -26,6 +26,9 @@ pub struct Report {
     pub rows_written: BTreeMap<String, u64>,
     /// Schools merged and schools that failed.
     pub schools: Schools,
+    /// Nothing was written: this is what would have been.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// What one file said about itself.
@@ -69,6 +72,9 @@ pub struct Schools {
     pub resumed: u64,
     /// Not merged; each is untouched. School key → code of the failure.
     pub failed: BTreeMap<String, String>,
+    /// Not merged until a human has looked; each is untouched. School key → codes of the reasons.
+    #[serde(default)]
+    pub held: BTreeMap<String, Vec<String>>,
 }
 
 impl Report {
@@ -120,6 +126,11 @@ impl Report {
         add(&mut self.unknown_attributes, &name, 1);
     }
 
+    /// What is told of a school that was left as it was: what was strange about it, not what would have been counted.
+    pub(crate) fn warnings_only(self) -> Self {
+        Self { warnings: self.warnings, ..Self::default() }
+    }
+
     /// Takes over what another report gathered.
     pub fn absorb(&mut self, other: Self) {
         self.files.extend(other.files);
@@ -142,6 +153,8 @@ impl Report {
         self.schools.resumed += other.schools.resumed;
         let room = DISTINCT.saturating_sub(self.schools.failed.len());
         self.schools.failed.extend(other.schools.failed.into_iter().take(room));
+        let room = DISTINCT.saturating_sub(self.schools.held.len());
+        self.schools.held.extend(other.schools.held.into_iter().take(room));
     }
 }
 

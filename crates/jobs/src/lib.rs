@@ -15,7 +15,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 pub use progress::Progress;
-pub use queries::{enqueue, find};
+pub use queries::{enqueue, find, wake};
 pub use routes::{JobsState, routes};
 pub use worker::{Handler, JobError, Work, handler, run_one, run_worker};
 
@@ -63,6 +63,8 @@ pub enum JobState {
     Queued,
     /// A worker does.
     Running,
+    /// What could be done is done; the rest waits for a human, and the job goes on when they have decided.
+    Waiting,
     /// It is done.
     Succeeded,
     /// It went wrong; the report says how.
@@ -77,6 +79,7 @@ impl JobState {
         match self {
             Self::Queued => "queued",
             Self::Running => "running",
+            Self::Waiting => "waiting",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
@@ -84,8 +87,14 @@ impl JobState {
     }
 
     pub(crate) fn read(word: &str) -> Result<Self, DbError> {
-        const ALL: [JobState; 5] =
-            [JobState::Queued, JobState::Running, JobState::Succeeded, JobState::Failed, JobState::Cancelled];
+        const ALL: [JobState; 6] = [
+            JobState::Queued,
+            JobState::Running,
+            JobState::Waiting,
+            JobState::Succeeded,
+            JobState::Failed,
+            JobState::Cancelled,
+        ];
         ALL.into_iter().find(|state| state.as_str() == word).ok_or(DbError::Corrupt("state of a job"))
     }
 }

@@ -232,7 +232,8 @@ pub(crate) async fn end(
 ) -> Result<bool, DbError> {
     let territory = tx.territory();
     let done = sqlx::query!(
-        "UPDATE job SET state = $4, report = $5, finished_at = $6, heartbeat_at = $6
+        "UPDATE job SET state = $4, report = $5, finished_at = CASE WHEN $4 = 'waiting' THEN NULL ELSE $6::timestamptz END,
+                        heartbeat_at = $6
           WHERE territory_id = $1 AND job_id = $2 AND attempts = $3 AND state = 'running'",
         territory as TerritoryId,
         claim.job as JobId,
@@ -265,6 +266,24 @@ pub(crate) async fn requeue(tx: &mut TerritoryTx, claim: &Claim, counts: bool) -
     Ok(())
 }
 
+/// Has a job that waits for a human done again, with as many attempts as a new one. One that does not wait is left alone.
+///
+/// # Errors
+/// Any [`DbError`].
+#[tracing::instrument(level = "debug", name = "db.job.wake", skip_all)]
+pub async fn wake(tx: &mut TerritoryTx, job: JobId) -> Result<(), DbError> {
+    let territory = tx.territory();
+    sqlx::query!(
+        "UPDATE job SET state = 'queued', attempts = 0, heartbeat_at = NULL
+          WHERE territory_id = $1 AND job_id = $2 AND state = 'waiting'",
+        territory as TerritoryId,
+        job as JobId,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// Asks a job to stop: one that waits is cancelled at once, one that runs is told, one that has ended is left alone.
 #[tracing::instrument(level = "debug", name = "db.job.cancel", skip_all)]
 pub(crate) async fn cancel(tx: &mut TerritoryTx, job: JobId, now: DateTime<Utc>) -> Result<(), DbError> {
@@ -272,9 +291,9 @@ pub(crate) async fn cancel(tx: &mut TerritoryTx, job: JobId, now: DateTime<Utc>)
     sqlx::query!(
         "UPDATE job
             SET cancel_requested = true,
-                state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END,
-                finished_at = CASE state WHEN 'queued' THEN $3 ELSE finished_at END
-          WHERE territory_id = $1 AND job_id = $2 AND state IN ('queued', 'running')",
+                state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END,
+                finished_at = CASE WHEN state = 'running' THEN finished_at ELSE $3::timestamptz END
+          WHERE territory_id = $1 AND job_id = $2 AND state IN ('queued', 'waiting', 'running')",
         territory as TerritoryId,
         job as JobId,
         now,

@@ -40,6 +40,8 @@ pub enum Came {
     Done(Value),
     /// To something that trying again will not mend.
     Failed(Value),
+    /// To where a human is to decide, with a report so far.
+    Waiting(Value),
     /// To a stop, because it was told to.
     Stopped,
     /// To something that may pass: a dependency is down.
@@ -68,6 +70,8 @@ pub fn then(came: Came, stop: Option<Stop>, attempt: i32) -> Then {
         (_, Some(Stop::Lost)) => Then::Nothing,
         (Came::Done(report), _) => Then::End(JobState::Succeeded, report),
         (Came::Failed(report), _) => Then::End(JobState::Failed, report),
+        (Came::Waiting(_), Some(Stop::Cancelled)) => Then::End(JobState::Cancelled, json!({})),
+        (Came::Waiting(report), _) => Then::End(JobState::Waiting, report),
         (Came::Stopped | Came::Interrupted, Some(Stop::Cancelled)) => {
             Then::End(JobState::Cancelled, json!({}))
         }
@@ -100,6 +104,15 @@ mod tests {
             Then::End(JobState::Succeeded, json!({"rows": 3}))
         );
         assert_eq!(then(Came::Stopped, Some(Stop::Cancelled), 1), Then::End(JobState::Cancelled, json!({})));
+    }
+
+    #[test]
+    fn who_waits_for_a_human_waits_unless_nobody_wants_it_any_more() {
+        let waiting = || Came::Waiting(json!({"held": 1}));
+        assert_eq!(then(waiting(), None, 1), Then::End(JobState::Waiting, json!({"held": 1})));
+        assert_eq!(then(waiting(), Some(Stop::Shutdown), 1), Then::End(JobState::Waiting, json!({"held": 1})));
+        assert_eq!(then(waiting(), Some(Stop::Cancelled), 1), Then::End(JobState::Cancelled, json!({})));
+        assert_eq!(then(waiting(), Some(Stop::Lost), 1), Then::Nothing);
     }
 
     #[test]

@@ -43,6 +43,9 @@ pub enum JobError {
     /// Trying again will not mend it: a file that cannot be read. The report says what and where, with a stable `code`.
     #[error("failed")]
     Failed(Value),
+    /// A human is to decide before it can go on; [`crate::wake`] then has it done again. The report says what is done so far.
+    #[error("waiting")]
+    Waiting(Value),
     /// It may pass: the job is tried again.
     #[error("interrupted")]
     Interrupted(#[source] Box<dyn Error + Send + Sync>),
@@ -160,6 +163,7 @@ pub async fn run_one(
         Ok(Ok(report)) => Came::Done(report),
         Ok(Err(JobError::Stopped)) => Came::Stopped,
         Ok(Err(JobError::Failed(report))) => Came::Failed(report),
+        Ok(Err(JobError::Waiting(report))) => Came::Waiting(report),
         Ok(Err(JobError::Interrupted(error))) => {
             let error: &(dyn Error + 'static) = &*error;
             tracing::warn!(job.id = %claim.job, job.kind = claim.kind, error, "job interrupted");

@@ -75,6 +75,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("tenant-less",  "territory_admin",   "administers the territory, not a school"),
     ("tenant-less",  "upload",            "files of a territory's feeds"),
     ("tenant-less",  "upload_chunk",      "files of a territory's feeds"),
+    // Rows of a territory's administration.
+    ("tenant-less",  "year_transition",   "the end of a year, over many schools"),
+    ("tenant-less",  "duplicate_pair",    "two records of a territory, who may share no school"),
+    ("tenant-less",  "account_merge",     "two records of a territory made one"),
+    ("tenant-less",  "lookup_budget",     "counts what a territory's administrator looks up"),
     // Rows of whichever scope wrote them; the key starts with that scope's id.
     ("tenant-less",  "idempotency",       "scope_id is the school, person or territory whose transaction it is"),
     ("tenant-less",  "journal",           "chain_id is the school or the territory"),

@@ -38,7 +38,7 @@ pub struct DemoPlan {
     pub seed: u64,
     /// A day in the first week of the timetables.
     pub first_week: NaiveDate,
-    /// Weeks of timetable.
+    /// Weeks of timetable; 0 writes none.
     pub weeks: u32,
     /// Days a week with lessons, from Monday: 5, or 6 and 7 for demonstrations at a weekend, whose days repeat Monday's.
     pub days: u32,
@@ -71,7 +71,7 @@ pub struct Demo {
     pub territory: String,
     /// Folder of the AAF delivery, below the output folder.
     pub aaf: PathBuf,
-    /// The schools, with their timetables.
+    /// The schools that have timetables.
     pub schools: Vec<DemoSchool>,
     /// Pupils written.
     pub pupils: u64,
@@ -127,6 +127,7 @@ pub fn generate(plan: &DemoPlan, out: &Path, progress: &mut dyn FnMut(u32)) -> i
     let mut counters = Counters::default();
     delivery.nomenclatures()?;
     let shares = shares(plan);
+    let mut schools = 0;
     for (index, sizes) in shares.chunks(4).enumerate() {
         let hood = u32::try_from(index).unwrap_or(u32::MAX);
         let mut dice = Dice::new(plan.seed, hood);
@@ -135,14 +136,16 @@ pub fn generate(plan: &DemoPlan, out: &Path, progress: &mut dyn FnMut(u32)) -> i
         staff::hire(&mut hood, &mut counters, &mut dice);
         grid::plan(&mut hood, plan.days, &mut dice);
         delivery.write(&hood)?;
-        for school in 0..hood.schools.len() {
+        // A directory alone, of any size, when no week is asked for.
+        for school in (0..hood.schools.len()).filter(|_| plan.weeks > 0) {
             demo.schools.push(timetable(plan, &hood, school, out)?);
         }
+        schools += u32::try_from(hood.schools.len()).unwrap_or(u32::MAX);
         let count = |len: usize| u64::try_from(len).unwrap_or(u64::MAX);
         demo.pupils += count(hood.pupils.len());
         demo.guardians += count(hood.guardians.len());
         demo.staff += count(hood.staff.len());
-        progress(u32::try_from(demo.schools.len()).unwrap_or(u32::MAX));
+        progress(schools);
     }
     delivery.finish()?;
     Ok(demo)

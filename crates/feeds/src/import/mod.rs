@@ -1,22 +1,32 @@
 //! From files to the directory: a delivery is staged whole, then merged school by school, each in one transaction.
 //!
 //! Killed at any moment, each school is whole or untouched; run again with the same job, the import goes on where it was.
-//! The same files a second time write no row. What is missing is ended, dated, never deleted; what refers to things
-//! outside the delivery is counted and left out.
+//! The same files a second time write no row. What is missing is ended, dated, and deleted only after a delay; what refers to
+//! things outside the delivery is parked and tried again. A school that would lose too much waits for a human.
 
 mod accounts;
+mod current;
+mod delta;
+mod diff;
+mod holds;
 mod jobs;
+mod keep;
+mod leavers;
 mod lessons;
-mod members;
+mod local;
 mod merge;
 mod nomenclature;
 mod people;
+mod present;
+mod report_csv;
 mod resolve;
 mod roster;
 mod rows;
-mod school;
+mod schedule;
 mod stage;
 mod staged;
+mod verdict;
+mod write;
 
 use std::path::Path;
 
@@ -24,12 +34,20 @@ use preau_db::{Db, DbError};
 use preau_kernel::{Clock, JobId, TerritoryId};
 
 use crate::fault::Fault;
+use crate::intake::Intake;
 use crate::limits::Limits;
 use crate::report::Report;
 
-pub use jobs::{AAF, AafParams, Format, TIMETABLE, TimetableParams, handlers};
+pub(crate) use holds::{decide, find as find_hold, list as list_holds};
+pub use holds::{Hold, HoldState};
+pub use jobs::{AAF, DIRECTORY, DirectoryParams, Format, TIMETABLE, TimetableParams, handlers};
+pub use leavers::{KeepDays, sweep as delete_leavers};
 pub use lessons::{Changes, Source, TimetableFile, TimetableFiles, WriteLessons, import_timetable};
+pub(crate) use report_csv::report_csv;
 pub use resolve::Lesson;
+pub(crate) use schedule::{find as find_schedule, set as set_schedule};
+pub use schedule::{NewSchedule, Refused, Schedule, tick};
+pub use verdict::Counts;
 
 /// Why an import stopped. What was merged before stays.
 #[derive(Debug, thiserror::Error)]
@@ -49,9 +67,15 @@ pub enum Error {
     /// The parameters of the job are not what it needs.
     #[error("the parameters of the job are wrong")]
     BadParams,
+    /// Schools wait for a decision about other files than those that are there now.
+    #[error("the files are no longer those that the decisions are about")]
+    OtherFiles,
     /// A reading thread died; a bug.
     #[error("the reader of the delivery died")]
     ReaderDied,
+    /// The system has no randomness to give.
+    #[error("no randomness")]
+    NoRandomness,
 }
 
 impl From<sqlx::Error> for Error {
@@ -69,7 +93,9 @@ impl Error {
             Self::Cancelled => "feed-cancelled",
             Self::NoSuchSchool => "feed-no-such-school",
             Self::BadParams => "feed-bad-params",
+            Self::OtherFiles => "feed-other-files",
             Self::ReaderDied => "feed-reader-died",
+            Self::NoRandomness => "feed-no-randomness",
         }
     }
 }
@@ -98,25 +124,78 @@ pub struct Import {
     pub job: JobId,
     /// Caps on hostile files.
     pub limits: Limits,
+    /// Only say what would be done.
+    pub dry_run: bool,
 }
 
-/// Imports an AAF delivery, a folder or a zip archive. `step` hears of progress and answers whether to go on.
+/// Imports an AAF delivery, a folder or a zip archive: [`import_directory`] of files that say all about themselves.
 ///
 /// # Errors
-/// [`Error::Fault`] before anything is merged; [`Error::Cancelled`] between two schools; database errors at any time,
-/// after which the same job goes on. A school that cannot be merged does not stop the others: it is in the report.
+/// As [`import_directory`].
 pub async fn import_aaf(
     import: &Import,
     delivery: &Path,
     step: &mut (dyn FnMut(Progress) -> bool + Send),
 ) -> Result<Report, Error> {
-    let staged = match stage::resume(import).await? {
-        Some(staged) => staged,
-        None => stage::stage(import, delivery, step).await?,
+    import_directory(import, &Intake::of(delivery), step).await
+}
+
+/// Imports a directory of any format. `step` hears of progress and answers whether to go on. The report's `schools.held` says
+/// which schools wait for a human; the same job merges them once they are approved.
+///
+/// # Errors
+/// [`Error::Fault`] before anything is merged; [`Error::Cancelled`] between two schools; database errors at any time,
+/// after which the same job goes on. A school that cannot be merged does not stop the others: it is in the report.
+pub async fn import_directory(
+    import: &Import,
+    intake: &Intake,
+    step: &mut (dyn FnMut(Progress) -> bool + Send),
+) -> Result<Report, Error> {
+    let delivery = match keep::resume(import).await? {
+        Some(delivery) => delivery,
+        None => {
+            let fingerprint = keep::fingerprint(&intake.path).map_err(|err| Fault::from_io("delivery", &err))?;
+            stage::stage(import, intake, step).await?;
+            keep::seal(import, &fingerprint).await?;
+            keep::resume(import).await?.ok_or(Error::ReaderDied)?
+        }
     };
-    let mut report = staged.report.clone();
-    nomenclature::merge(import, &mut report).await?;
-    merge::schools(import, &staged, &mut report, step).await?;
-    stage::discard(import).await?;
+    let mut report = delivery.report.clone();
+    report.dry_run = import.dry_run;
+    if !import.dry_run {
+        nomenclature::merge(import, &mut report).await?;
+    }
+    duplicated_ines(import, &delivery, &mut report).await?;
+    merge::schools(import, &delivery, &mut report, step).await?;
+    let (waiting, approved) = holds::open(import).await?;
+    keep::discard(import, waiting + approved > 0).await?;
     Ok(report)
+}
+
+/// National identifiers that two pupils of the delivery share: each is a line to look at, and neither is left out.
+async fn duplicated_ines(
+    import: &Import,
+    delivery: &keep::Delivery,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let mut tx = import.db.in_territory_for_work(import.territory).await?;
+    let rows = sqlx::query!(
+        r#"SELECT p.file_no AS "file_no!", p.line AS "line!"
+             FROM stage_person p
+            WHERE p.territory_id = $1 AND p.job_id = $2 AND p.kind = 'pupil' AND p.op <> 'delete'
+              AND p.ine = ANY (ARRAY(SELECT s.ine FROM stage_person s
+                                      WHERE s.territory_id = $1 AND s.job_id = $2 AND s.kind = 'pupil' AND s.op <> 'delete'
+                                        AND s.ine <> ''
+                                      GROUP BY s.ine HAVING count(*) > 1 LIMIT 1000))
+            ORDER BY p.file_no, p.line"#,
+        import.territory.uuid(),
+        import.job.uuid(),
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    tx.commit().await?;
+    for row in rows {
+        report.warn("feed-duplicated-ine", delivery.place(row.file_no, row.line), "INE");
+    }
+    Ok(())
 }

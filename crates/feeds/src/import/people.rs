@@ -5,108 +5,199 @@
     reason = "`value as Type` tells query! the type of a parameter; nothing is converted"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use chrono::NaiveDate;
 use preau_db::TerritoryTx;
-use preau_kernel::TerritoryId;
-use serde_json::json;
+use preau_kernel::{Role, SchoolId, TerritoryId, fold};
 use uuid::Uuid;
 
-use super::roster::{Membership, Person};
-use super::{Error, Import};
+use super::current::Shown;
+use super::diff::Changes;
+use super::roster::{Directory, Known, Person};
+use super::write::ended;
+use super::{Error, Import, present};
 use crate::report::Report;
 
-/// Finds or makes the person of each join key, and brings names up to date.
-///
-/// # Errors
-/// Database errors.
+/// The keyspace of the formats that carry no academy's keys.
+pub(super) const LOCAL: &str = "local";
+
+/// What is known of a person, whatever the school.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Master {
+    pub(super) last_name: String,
+    pub(super) first_name: String,
+    pub(super) title: String,
+    pub(super) birth_on: Option<NaiveDate>,
+    pub(super) ine: Option<String>,
+    pub(super) siecle_id: Option<String>,
+    pub(super) email: Option<String>,
+    pub(super) mobile: Option<String>,
+    pub(super) names_by_hand: bool,
+    pub(super) email_by_hand: bool,
+    pub(super) mobile_by_hand: bool,
+}
+
+/// What hands have written and a feed would have overwritten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) names: u64,
+    pub(super) emails: u64,
+    pub(super) mobiles: u64,
+}
+
+/// Who the staged people are.
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    pub(super) directory: Directory,
+    /// People whom nobody had heard of.
+    pub(super) fresh: HashSet<Uuid>,
+    /// What was known of the others.
+    pub(super) masters: HashMap<Uuid, Master>,
+    /// People of a local file whom an academy knows: nothing of theirs is overwritten.
+    pub(super) protected: HashSet<Uuid>,
+}
+
+/// What the person is after the delivery, and what of it a hand has kept.
+pub(super) fn in_force(person: &Person, known: Option<&Master>, kept: &mut Kept) -> Master {
+    let Some(known) = known else {
+        return Master {
+            last_name: person.last_name.clone(),
+            first_name: person.first_name.clone(),
+            title: person.title.clone(),
+            birth_on: person.birth_on,
+            ine: person.ine.clone(),
+            siecle_id: person.siecle_id.clone(),
+            email: person.email.clone(),
+            mobile: person.mobile.clone(),
+            ..Master::default()
+        };
+    };
+    let mut next = known.clone();
+    let said = |attribute: i32| person.says(attribute);
+    if known.names_by_hand {
+        let differs = (said(present::LAST_NAME) && person.last_name != known.last_name)
+            || (said(present::FIRST_NAME) && person.first_name != known.first_name);
+        kept.names += u64::from(differs);
+    } else {
+        if said(present::LAST_NAME) && !person.last_name.is_empty() {
+            next.last_name.clone_from(&person.last_name);
+        }
+        if said(present::FIRST_NAME) && !person.first_name.is_empty() {
+            next.first_name.clone_from(&person.first_name);
+        }
+    }
+    if said(present::TITLE) {
+        next.title.clone_from(&person.title);
+    }
+    if said(present::BIRTH) {
+        next.birth_on = person.birth_on;
+    }
+    if said(present::INE) {
+        next.ine.clone_from(&person.ine);
+    }
+    if said(present::SIECLE_ID) {
+        next.siecle_id.clone_from(&person.siecle_id);
+    }
+    if said(present::EMAIL) && person.email != known.email {
+        if known.email_by_hand {
+            kept.emails += 1;
+        } else {
+            next.email.clone_from(&person.email);
+        }
+    }
+    if said(present::MOBILE) && person.mobile != known.mobile {
+        if known.mobile_by_hand {
+            kept.mobiles += 1;
+        } else {
+            next.mobile.clone_from(&person.mobile);
+        }
+    }
+    next
+}
+
+/// The person as a school shows them.
+pub(super) fn shown(master: &Master) -> Shown {
+    Shown {
+        last_name: master.last_name.clone(),
+        first_name: master.first_name.clone(),
+        title: master.title.clone(),
+        search: fold(&format!("{} {}", master.last_name, master.first_name)),
+    }
+}
+
+/// Finds the person of each join key, and mints one where the delivery brings somebody new; `bound` are recognised by other
+/// means. Except in a dry run, keys are claimed at once, in their order, so that two schools that share people wait for each
+/// other instead of deadlocking.
 pub(super) async fn resolve(
     tx: &mut TerritoryTx,
     import: &Import,
     academy: &str,
     people: &[Person],
-    report: &mut Report,
-) -> Result<BTreeMap<String, Uuid>, Error> {
-    let keys: Vec<String> = people.iter().map(|person| person.join_key.clone()).collect();
-    let mut ids = known(tx, academy, &keys).await?;
-    let new: Vec<&Person> = people.iter().filter(|person| !ids.contains_key(&person.join_key)).collect();
-    let minted: Vec<Uuid> = new.iter().map(|_| import.clock.mint::<Uuid>()).collect();
-    let new_keys: Vec<String> = new.iter().map(|person| person.join_key.clone()).collect();
-    // In the order of keys, so that two schools that share people wait for each other instead of deadlocking.
-    let won = sqlx::query!(
-        "INSERT INTO join_key (territory_id, academy, join_key, person_id)
-         SELECT $1, $2, k.join_key, k.person_id FROM unnest($3::text[], $4::uuid[]) AS k (join_key, person_id)
-          ORDER BY k.join_key
-         ON CONFLICT (territory_id, academy, join_key) DO NOTHING
-         RETURNING join_key, person_id",
-        tx.territory() as TerritoryId,
-        academy,
-        &new_keys,
-        &minted,
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    let ours: BTreeMap<String, Uuid> = won.into_iter().map(|row| (row.join_key, row.person_id)).collect();
-    if ours.len() < new.len() {
-        ids.extend(known(tx, academy, &new_keys).await?);
+    bound: &[(String, Uuid)],
+) -> Result<Resolved, Error> {
+    let claim = !import.dry_run;
+    if claim {
+        bind(tx, academy, bound).await?;
     }
-    let rows = |filter: &dyn Fn(&Person) -> Option<Uuid>| {
-        people.iter().filter_map(|person| Some(row(person, filter(person)?))).collect::<serde_json::Value>()
-    };
-    let fresh = rows(&|person| ours.get(&person.join_key).copied());
-    let inserted = sqlx::query!(
-        "INSERT INTO person (person_id, territory_id, last_name, first_name, title, birth_on, ine, siecle_id, email, mobile,
-                             created_at, updated_at)
-         SELECT p.person_id, $1, p.last_name, p.first_name, p.title, p.birth_on, p.ine, p.siecle_id, p.email, p.mobile, $3, $3
-           FROM jsonb_to_recordset($2) AS p (person_id uuid, last_name text, first_name text, title text, birth_on date,
-                                             ine text, siecle_id text, email text, mobile text)",
-        tx.territory() as TerritoryId,
-        fresh,
-        import.clock.now(),
-    )
-    .execute(tx.conn())
-    .await?;
-    // What somebody filled in by hand is not emptied by a feed that does not know it.
-    let stale = rows(&|person| ids.get(&person.join_key).copied());
-    let updated = sqlx::query!(
-        "UPDATE person t
-            SET last_name = p.last_name, first_name = p.first_name, title = p.title,
-                birth_on = coalesce(p.birth_on, t.birth_on), ine = coalesce(p.ine, t.ine),
-                siecle_id = coalesce(p.siecle_id, t.siecle_id), email = coalesce(p.email, t.email),
-                mobile = coalesce(p.mobile, t.mobile), updated_at = $3
-           FROM jsonb_to_recordset($2) AS p (person_id uuid, last_name text, first_name text, title text, birth_on date,
-                                             ine text, siecle_id text, email text, mobile text)
-          WHERE t.territory_id = $1 AND t.person_id = p.person_id
-            AND (t.last_name, t.first_name, t.title, t.birth_on, t.ine, t.siecle_id, t.email, t.mobile)
-                IS DISTINCT FROM
-                (p.last_name, p.first_name, p.title, coalesce(p.birth_on, t.birth_on), coalesce(p.ine, t.ine),
-                 coalesce(p.siecle_id, t.siecle_id), coalesce(p.email, t.email), coalesce(p.mobile, t.mobile))",
-        tx.territory() as TerritoryId,
-        stale,
-        import.clock.now(),
-    )
-    .execute(tx.conn())
-    .await?;
-    report.wrote("join_key", u64::try_from(ours.len()).unwrap_or(u64::MAX));
-    report.wrote("person", inserted.rows_affected() + updated.rows_affected());
-    report.count("person_new", inserted.rows_affected());
-    ids.extend(ours);
-    Ok(ids)
+    let keys: Vec<&str> = people.iter().map(|person| person.join_key.as_str()).collect();
+    let mut ids = known(tx, academy, &keys).await?;
+    ids.extend(bound.iter().cloned());
+    let mut fresh: BTreeMap<&str, Uuid> = people
+        .iter()
+        .filter(|person| !ids.contains_key(&person.join_key) && brings(person))
+        .map(|person| (person.join_key.as_str(), import.clock.mint::<Uuid>()))
+        .collect();
+    if claim && !fresh.is_empty() {
+        let (new_keys, minted): (Vec<&str>, Vec<Uuid>) = fresh.iter().map(|(key, id)| (*key, *id)).unzip();
+        let won = sqlx::query!(
+            "INSERT INTO join_key (territory_id, academy, join_key, person_id)
+             SELECT $1, $2, k.* FROM unnest($3::text[], $4::uuid[]) AS k
+             ON CONFLICT (territory_id, academy, join_key) DO NOTHING",
+            tx.territory() as TerritoryId,
+            academy,
+            &new_keys as &[&str],
+            &minted,
+        )
+        .execute(tx.conn())
+        .await?
+        .rows_affected();
+        if won < u64::try_from(fresh.len()).unwrap_or(u64::MAX) {
+            // Another school of this delivery has brought some of them meanwhile.
+            for (key, id) in known(tx, academy, &new_keys).await? {
+                if fresh.get(key.as_str()) != Some(&id) {
+                    fresh.remove(key.as_str());
+                    ids.insert(key, id);
+                }
+            }
+        }
+    }
+    let old: Vec<Uuid> = ids.values().copied().collect();
+    let masters = masters(tx, &old).await?;
+    let protected = if academy == LOCAL { of_an_academy(tx, &old).await? } else { HashSet::new() };
+    let fresh_ids: HashSet<Uuid> = fresh.values().copied().collect();
+    let directory = people
+        .iter()
+        .filter_map(|person| {
+            let key = person.join_key.as_str();
+            let id = ids.get(key).or_else(|| fresh.get(key)).copied()?;
+            Some((person.join_key.clone(), Known { id, kind: person.kind.clone() }))
+        })
+        .collect();
+    Ok(Resolved { directory, fresh: fresh_ids, masters, protected })
 }
 
-fn row(person: &Person, id: Uuid) -> serde_json::Value {
-    json!({
-        "person_id": id, "last_name": person.last_name, "first_name": person.first_name, "title": person.title,
-        "birth_on": person.birth_on, "ine": person.ine, "siecle_id": person.siecle_id, "email": person.email,
-        "mobile": person.mobile,
-    })
+/// Whether a row says enough of somebody for them to be made.
+fn brings(person: &Person) -> bool {
+    person.op != "delete" && !person.last_name.is_empty()
 }
 
-async fn known(
+/// The people of these keys.
+pub(super) async fn known(
     tx: &mut TerritoryTx,
     academy: &str,
-    keys: &[String],
-) -> Result<BTreeMap<String, Uuid>, Error> {
+    keys: &[&str],
+) -> Result<HashMap<String, Uuid>, Error> {
     // One look-up a key, whatever the planner believes of a table that this import is filling.
     let rows = sqlx::query!(
         r#"SELECT j.join_key AS "join_key!", j.person_id AS "person_id!"
@@ -116,37 +207,223 @@ async fn known(
                  WHERE t.territory_id = $1 AND t.academy = $2 AND t.join_key = k.join_key LIMIT 1) AS j"#,
         tx.territory() as TerritoryId,
         academy,
-        keys,
+        keys as &[&str],
     )
     .fetch_all(tx.conn())
     .await?;
     Ok(rows.into_iter().map(|row| (row.join_key, row.person_id)).collect())
 }
 
-/// How timetables name these teachers.
+/// What is known of these people.
+pub(super) async fn masters(tx: &mut TerritoryTx, ids: &[Uuid]) -> Result<HashMap<Uuid, Master>, Error> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query!(
+        r#"SELECT p.person_id AS "person_id!", p.last_name AS "last_name!", p.first_name AS "first_name!", p.title AS "title!",
+                  p.birth_on, p.ine, p.siecle_id, p.email, p.mobile, p.names_origin AS "names_origin!",
+                  p.email_origin AS "email_origin!", p.mobile_origin AS "mobile_origin!"
+             FROM unnest($2::uuid[]) AS k (person_id)
+            CROSS JOIN LATERAL (
+                SELECT * FROM person t WHERE t.territory_id = $1 AND t.person_id = k.person_id LIMIT 1) AS p"#,
+        tx.territory() as TerritoryId,
+        ids,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let masters = rows.into_iter().map(|row| {
+        let master = Master {
+            last_name: row.last_name,
+            first_name: row.first_name,
+            title: row.title,
+            birth_on: row.birth_on,
+            ine: row.ine,
+            siecle_id: row.siecle_id,
+            email: row.email,
+            mobile: row.mobile,
+            names_by_hand: row.names_origin == "hand",
+            email_by_hand: row.email_origin == "hand",
+            mobile_by_hand: row.mobile_origin == "hand",
+        };
+        (row.person_id, master)
+    });
+    Ok(masters.collect())
+}
+
+/// Those of these people whom some academy knows.
+pub(super) async fn of_an_academy(tx: &mut TerritoryTx, ids: &[Uuid]) -> Result<HashSet<Uuid>, Error> {
+    let rows = sqlx::query_scalar!(
+        "SELECT DISTINCT person_id FROM join_key
+          WHERE territory_id = $1 AND person_id = ANY($2) AND academy <> 'local'",
+        tx.territory() as TerritoryId,
+        ids,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Those of these people for whom the academy does not speak.
+pub(super) async fn not_of(
+    tx: &mut TerritoryTx,
+    academy: &str,
+    ids: &[Uuid],
+) -> Result<HashSet<Uuid>, Error> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows = sqlx::query!(
+        "SELECT person_id, academy FROM join_key WHERE territory_id = $1 AND person_id = ANY($2)",
+        tx.territory() as TerritoryId,
+        ids,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let ours: HashSet<Uuid> =
+        rows.iter().filter(|row| row.academy == academy).map(|row| row.person_id).collect();
+    let others: HashSet<Uuid> = rows
+        .iter()
+        .filter(|row| academy == LOCAL && row.academy != LOCAL)
+        .map(|row| row.person_id)
+        .collect();
+    Ok(ids.iter().filter(|id| !ours.contains(id) || others.contains(id)).copied().collect())
+}
+
+/// Binds a key to somebody who is known by other means.
+async fn bind(tx: &mut TerritoryTx, academy: &str, pairs: &[(String, Uuid)]) -> Result<u64, Error> {
+    if pairs.is_empty() {
+        return Ok(0);
+    }
+    let (keys, ids): (Vec<&str>, Vec<Uuid>) = pairs.iter().map(|(key, id)| (key.as_str(), *id)).unzip();
+    let done = sqlx::query!(
+        "INSERT INTO join_key (territory_id, academy, join_key, person_id)
+         SELECT $1, $2, k.* FROM unnest($3::text[], $4::uuid[]) AS k
+         ON CONFLICT (territory_id, academy, join_key) DO NOTHING",
+        tx.territory() as TerritoryId,
+        academy,
+        &keys as &[&str],
+        &ids,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Makes the new people, and brings the others up to date.
+pub(super) async fn write(
+    tx: &mut TerritoryTx,
+    import: &Import,
+    (made, changed): (&[(Uuid, &Master)], &[(Uuid, &Master)]),
+    report: &mut Report,
+) -> Result<(), Error> {
+    if !made.is_empty() {
+        let columns = Columns::of(made);
+        let done = sqlx::query!(
+            "INSERT INTO person (person_id, last_name, first_name, title, birth_on, ine, siecle_id, email, mobile,
+                                 territory_id, created_at, updated_at)
+             SELECT p.*, $1, $2, $2
+               FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::date[], $8::text[], $9::text[], $10::text[],
+                           $11::text[]) AS p",
+            tx.territory() as TerritoryId,
+            import.clock.now(),
+            &columns.ids,
+            &columns.last as &[&str],
+            &columns.first as &[&str],
+            &columns.titles as &[&str],
+            &columns.births as &[Option<NaiveDate>],
+            &columns.ines as &[Option<&str>],
+            &columns.siecle_ids as &[Option<&str>],
+            &columns.emails as &[Option<&str>],
+            &columns.mobiles as &[Option<&str>],
+        )
+        .execute(tx.conn())
+        .await?;
+        report.wrote("person", done.rows_affected());
+        report.count("person_new", done.rows_affected());
+    }
+    if !changed.is_empty() {
+        let columns = Columns::of(changed);
+        let done = sqlx::query!(
+            "UPDATE person t
+                SET last_name = p.last_name, first_name = p.first_name, title = p.title, birth_on = p.birth_on, ine = p.ine,
+                    siecle_id = p.siecle_id, email = p.email, mobile = p.mobile, updated_at = $2,
+                    email_confirmed_at = CASE WHEN t.email IS DISTINCT FROM p.email THEN NULL ELSE t.email_confirmed_at END,
+                    mobile_confirmed_at = CASE WHEN t.mobile IS DISTINCT FROM p.mobile THEN NULL ELSE t.mobile_confirmed_at END
+               FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::date[], $8::text[], $9::text[], $10::text[],
+                           $11::text[])
+                    AS p (person_id, last_name, first_name, title, birth_on, ine, siecle_id, email, mobile)
+              WHERE t.territory_id = $1 AND t.person_id = p.person_id",
+            tx.territory() as TerritoryId,
+            import.clock.now(),
+            &columns.ids,
+            &columns.last as &[&str],
+            &columns.first as &[&str],
+            &columns.titles as &[&str],
+            &columns.births as &[Option<NaiveDate>],
+            &columns.ines as &[Option<&str>],
+            &columns.siecle_ids as &[Option<&str>],
+            &columns.emails as &[Option<&str>],
+            &columns.mobiles as &[Option<&str>],
+        )
+        .execute(tx.conn())
+        .await?;
+        report.wrote("person", done.rows_affected());
+        report.count("person_changed", done.rows_affected());
+    }
+    Ok(())
+}
+
+/// Rows of people as arrays.
+struct Columns<'a> {
+    ids: Vec<Uuid>,
+    last: Vec<&'a str>,
+    first: Vec<&'a str>,
+    titles: Vec<&'a str>,
+    births: Vec<Option<NaiveDate>>,
+    ines: Vec<Option<&'a str>>,
+    siecle_ids: Vec<Option<&'a str>>,
+    emails: Vec<Option<&'a str>>,
+    mobiles: Vec<Option<&'a str>>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(rows: &[(Uuid, &'a Master)]) -> Self {
+        Self {
+            ids: rows.iter().map(|(id, _)| *id).collect(),
+            last: rows.iter().map(|(_, row)| row.last_name.as_str()).collect(),
+            first: rows.iter().map(|(_, row)| row.first_name.as_str()).collect(),
+            titles: rows.iter().map(|(_, row)| row.title.as_str()).collect(),
+            births: rows.iter().map(|(_, row)| row.birth_on).collect(),
+            ines: rows.iter().map(|(_, row)| row.ine.as_deref()).collect(),
+            siecle_ids: rows.iter().map(|(_, row)| row.siecle_id.as_deref()).collect(),
+            emails: rows.iter().map(|(_, row)| row.email.as_deref()).collect(),
+            mobiles: rows.iter().map(|(_, row)| row.mobile.as_deref()).collect(),
+        }
+    }
+}
+
+/// How timetables name these teachers. Only what is new or leads to somebody else is written.
 pub(super) async fn sts_keys(
     tx: &mut TerritoryTx,
     academy: &str,
-    people: &[Person],
-    ids: &BTreeMap<String, Uuid>,
+    pairs: &BTreeMap<&str, Uuid>,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let pairs: BTreeMap<&str, Uuid> = people
-        .iter()
-        .filter_map(|person| Some((person, *ids.get(&person.join_key)?)))
-        .flat_map(|(person, id)| person.sts_ids.iter().map(move |sts| (sts.as_str(), id)))
-        .collect();
-    let sts: Vec<String> = pairs.keys().map(|key| (*key).to_owned()).collect();
-    let persons: Vec<Uuid> = pairs.into_values().collect();
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let sts: Vec<&str> = pairs.keys().copied().collect();
+    let persons: Vec<Uuid> = pairs.values().copied().collect();
     let done = sqlx::query!(
         "INSERT INTO sts_key AS t (territory_id, academy, sts_id, person_id)
-         SELECT $1, $2, k.sts_id, k.person_id FROM unnest($3::text[], $4::uuid[]) AS k (sts_id, person_id)
-          ORDER BY k.sts_id
+         SELECT $1, $2, k.* FROM unnest($3::text[], $4::uuid[]) AS k (sts_id, person_id)
+          WHERE NOT EXISTS (SELECT FROM sts_key s WHERE s.territory_id = $1 AND s.academy = $2 AND s.sts_id = k.sts_id
+                                                    AND s.person_id = k.person_id)
          ON CONFLICT (territory_id, academy, sts_id) DO UPDATE SET person_id = excluded.person_id
           WHERE t.person_id <> excluded.person_id",
         tx.territory() as TerritoryId,
         academy,
-        &sts,
+        &sts as &[&str],
         &persons,
     )
     .execute(tx.conn())
@@ -155,42 +432,49 @@ pub(super) async fn sts_keys(
     Ok(())
 }
 
-/// What people are, school by school, beside the person: what sign-in reads. `ended` are gone from this school.
+/// What people are, school by school, beside the person: what sign-in reads.
 pub(super) async fn memberships(
     tx: &mut TerritoryTx,
     import: &Import,
-    school: Uuid,
-    (active, ended): (&BTreeSet<Membership>, &[(Uuid, String)]),
+    school: SchoolId,
+    changes: &Changes,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let rows = serde_json::to_value(active).unwrap_or_default();
-    let begun = sqlx::query!(
-        "INSERT INTO person_membership AS t (person_id, school_id, role, territory_id, started_at)
-         SELECT m.person_id, $2, m.role, $1, $4 FROM jsonb_to_recordset($3) AS m (person_id uuid, role text)
-          ORDER BY m.person_id
-         ON CONFLICT (person_id, school_id, role) DO UPDATE SET ended_at = NULL, started_at = excluded.started_at
-          WHERE t.ended_at IS NOT NULL",
-        tx.territory() as TerritoryId,
-        school,
-        rows,
-        import.clock.now(),
-    )
-    .execute(tx.conn())
-    .await?;
-    let (people, roles): (Vec<Uuid>, Vec<String>) = ended.iter().cloned().unzip();
-    let gone = sqlx::query!(
-        "UPDATE person_membership t SET ended_at = $5
-           FROM unnest($3::uuid[], $4::text[]) AS g (person_id, role)
-          WHERE t.territory_id = $1 AND t.school_id = $2 AND t.person_id = g.person_id AND t.role = g.role
-            AND t.ended_at IS NULL",
-        tx.territory() as TerritoryId,
-        school,
-        &people,
-        &roles,
-        import.clock.now(),
-    )
-    .execute(tx.conn())
-    .await?;
-    report.wrote("person_membership", begun.rows_affected() + gone.rows_affected());
+    let begun: Vec<&(Uuid, Role)> = changes.joined.iter().collect();
+    if !begun.is_empty() {
+        let people: Vec<Uuid> = begun.iter().map(|(person, _)| *person).collect();
+        let roles: Vec<&str> = begun.iter().map(|(_, role)| role.as_str()).collect();
+        let done = sqlx::query!(
+            "INSERT INTO person_membership AS t (person_id, role, school_id, territory_id, started_at)
+             SELECT m.*, $2, $1, $5 FROM unnest($3::uuid[], $4::text[]) AS m
+             ON CONFLICT (person_id, school_id, role) DO UPDATE SET ended_at = NULL, started_at = excluded.started_at
+              WHERE t.ended_at IS NOT NULL",
+            tx.territory() as TerritoryId,
+            school as SchoolId,
+            &people,
+            &roles as &[&str],
+            import.clock.now(),
+        )
+        .execute(tx.conn())
+        .await?;
+        report.wrote("person_membership", done.rows_affected());
+    }
+    if !changes.ended.is_empty() {
+        let (people, roles) = ended(changes);
+        let done = sqlx::query!(
+            "UPDATE person_membership t SET ended_at = $5
+               FROM unnest($3::uuid[], $4::text[]) AS g (person_id, role)
+              WHERE t.territory_id = $1 AND t.school_id = $2 AND t.person_id = g.person_id AND t.role = g.role
+                AND t.ended_at IS NULL",
+            tx.territory() as TerritoryId,
+            school as SchoolId,
+            &people,
+            &roles as &[&str],
+            import.clock.now(),
+        )
+        .execute(tx.conn())
+        .await?;
+        report.wrote("person_membership", done.rows_affected());
+    }
     Ok(())
 }

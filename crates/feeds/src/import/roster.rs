@@ -1,9 +1,9 @@
 //! What a school is to look like after its merge: pure decisions on staged rows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::NaiveDate;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// A staged person.
@@ -25,10 +25,24 @@ pub(super) struct Person {
     pub(super) login_stem: String,
     pub(super) search: String,
     pub(super) sts_ids: Vec<String>,
+    /// `add`, `modify`, `delete`.
+    pub(super) op: String,
+    /// [`super::present`]
+    pub(super) present: i32,
+    /// Position in the report's list of files.
+    pub(super) file_no: i16,
+    pub(super) line: i32,
+}
+
+impl Person {
+    /// Whether the row speaks about an attribute.
+    pub(super) fn says(&self, attribute: i32) -> bool {
+        self.present & attribute != 0
+    }
 }
 
 /// A staged membership, possibly of somebody outside the delivery.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct StagedMembership {
     pub(super) join_key: String,
     pub(super) kind: String,
@@ -37,7 +51,7 @@ pub(super) struct StagedMembership {
 }
 
 /// A staged place in a class or group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct StagedMember {
     /// `class`, `group`.
     pub(super) kind: String,
@@ -49,7 +63,7 @@ pub(super) struct StagedMember {
 }
 
 /// A staged guardian link.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct StagedLink {
     pub(super) pupil_key: String,
     pub(super) guardian_key: String,
@@ -57,6 +71,14 @@ pub(super) struct StagedLink {
     pub(super) legal: i16,
     pub(super) contact_order: i16,
     pub(super) financial: bool,
+}
+
+/// A child that a guardian's row names without a key.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct StagedChild {
+    pub(super) guardian_key: String,
+    pub(super) pupil_search: String,
+    pub(super) class_name: String,
 }
 
 /// Everything staged for one school.
@@ -68,20 +90,63 @@ pub(super) struct Staging {
     pub(super) divisions: Vec<(String, String)>,
     pub(super) members: Vec<StagedMember>,
     pub(super) links: Vec<StagedLink>,
+    pub(super) children: Vec<StagedChild>,
 }
 
-/// What refers to something that is not there, by kind: parked, that is counted and left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Somebody that a join key means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) id: Uuid,
+    /// Somebody counts as what their own record says: a link to a "guardian" who is a pupil leads nowhere.
+    pub(super) kind: String,
+}
+
+/// Everybody that a join key can mean in this merge.
+pub(super) type Directory = HashMap<String, Known>;
+
+/// A staged row that refers to something that is not there.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Reference {
+    Membership(StagedMembership),
+    Member(StagedMember),
+    Link(StagedLink),
+    Child(StagedChild),
+}
+
+impl Reference {
+    /// The word of the database.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Membership(_) => "membership",
+            Self::Member(_) => "member",
+            Self::Link(_) => "link",
+            Self::Child(_) => "child",
+        }
+    }
+
+    /// Whose record said it: its kind and key.
+    pub(super) fn origin(&self) -> (&str, &str) {
+        match self {
+            Self::Membership(row) => (&row.kind, &row.join_key),
+            Self::Member(row) => (if row.role == "pupil" { "pupil" } else { "staff" }, &row.join_key),
+            Self::Link(row) => ("pupil", &row.pupil_key),
+            Self::Child(row) => ("guardian", &row.guardian_key),
+        }
+    }
+}
+
+/// What refers to something that is not there: kept for the next feed, and counted by kind.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Parked {
     pub(super) people: u64,
     pub(super) divisions: u64,
     pub(super) links: u64,
-    /// Join keys that two kinds of people share; the first kind keeps it.
-    pub(super) shared_keys: u64,
+    pub(super) rows: Vec<Reference>,
 }
 
 /// One active membership.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Membership {
     pub(super) person_id: Uuid,
     pub(super) role: String,
@@ -112,7 +177,7 @@ pub(super) struct Teaching {
     pub(super) head: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Link {
     pub(super) pupil_id: Uuid,
     pub(super) guardian_id: Uuid,
@@ -122,55 +187,79 @@ pub(super) struct Link {
     pub(super) financial: bool,
 }
 
+/// What somebody teaches in a division, before heads and subjects are put together.
+pub(super) type Taught = BTreeMap<Place, (BTreeSet<String>, bool)>;
+
 /// The school as it is to be.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Roster {
     pub(super) memberships: BTreeSet<Membership>,
     pub(super) divisions: Vec<Division>,
     pub(super) pupils: BTreeSet<Place>,
-    pub(super) teachers: Vec<Teaching>,
+    pub(super) taught: Taught,
     pub(super) links: Vec<Link>,
     pub(super) parked: Parked,
 }
 
-/// People by join key, one each: where two kinds share a key, staff goes before pupils before guardians.
-pub(super) fn one_each(people: Vec<Person>) -> (Vec<Person>, u64) {
-    let rank = |kind: &str| ["staff", "pupil", "guardian"].iter().position(|known| *known == kind);
-    let mut by_key: BTreeMap<String, Person> = BTreeMap::new();
-    let mut shared = 0;
-    for person in people {
-        match by_key.get(&person.join_key) {
-            Some(known) => {
-                shared += u64::from(known.kind != person.kind);
-                if rank(&person.kind) < rank(&known.kind) {
-                    by_key.insert(person.join_key.clone(), person);
-                }
-            }
-            None => {
-                by_key.insert(person.join_key.clone(), person);
-            }
-        }
-    }
-    (by_key.into_values().collect(), shared)
+/// Two rows of one join key: the place of the one that is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Doubled {
+    pub(super) file_no: i16,
+    pub(super) line: i32,
+    /// Two kinds of people, or two people: never an error of repetition.
+    pub(super) code: &'static str,
 }
 
-/// Puts a school together. `ids` tells each person by join key; a reference to anybody else is parked.
-pub(super) fn roster(staging: &Staging, ids: &BTreeMap<String, Uuid>) -> Roster {
+/// People by join key, one each: where two kinds share a key, staff goes before pupils before guardians; of two people of
+/// one kind the first stays.
+pub(super) fn one_each(people: Vec<Person>) -> (Vec<Person>, Vec<Doubled>) {
+    let rank = |kind: &str| ["staff", "pupil", "guardian"].iter().position(|known| *known == kind);
+    let mut by_key: BTreeMap<String, Person> = BTreeMap::new();
+    let mut doubled = Vec::new();
+    for person in people {
+        let Some(known) = by_key.get(&person.join_key) else {
+            by_key.insert(person.join_key.clone(), person);
+            continue;
+        };
+        // A delta may end somebody and bring them back; who is brought back stays.
+        if known.kind == person.kind && (known.op == "delete" || person.op == "delete") {
+            if known.op == "delete" {
+                by_key.insert(person.join_key.clone(), person);
+            }
+            continue;
+        }
+        let other_kind = known.kind != person.kind;
+        let other_person =
+            (&known.last_name, &known.first_name, known.birth_on) != (&person.last_name, &person.first_name, person.birth_on);
+        let left_out = if rank(&person.kind) < rank(&known.kind) {
+            by_key.insert(person.join_key.clone(), person.clone());
+            None
+        } else {
+            Some(&person)
+        };
+        if other_kind || other_person {
+            let (file_no, line) = left_out.map_or((0, 0), |person| (person.file_no, person.line));
+            let code = if other_kind { "aaf-key-of-two-kinds" } else { "feed-key-of-two-people" };
+            doubled.push(Doubled { file_no, line, code });
+        }
+    }
+    (by_key.into_values().collect(), doubled)
+}
+
+/// Puts a school together. A reference to anybody who is not known is parked.
+pub(super) fn roster(staging: &Staging, directory: &Directory) -> Roster {
     let mut roster = Roster::default();
-    let kinds: BTreeMap<&str, &Person> =
-        staging.people.iter().map(|person| (person.join_key.as_str(), person)).collect();
-    // Somebody counts as what their own record says: a link to a "guardian" who is a pupil leads nowhere.
     let known = |key: &str, kind: &str| {
-        kinds
-            .get(key)
-            .filter(|person| person.kind == kind)
-            .and_then(|person| ids.get(&person.join_key))
-            .copied()
+        directory.get(key).filter(|person| person.kind == kind).map(|person| person.id)
     };
     let mut memberships: BTreeMap<(Uuid, &str), &str> = BTreeMap::new();
     for staged in &staging.memberships {
         let Some(person_id) = known(&staged.join_key, &staged.kind) else {
             roster.parked.people += 1;
+            // A guardian's membership follows from the link, which is parked itself.
+            if staged.kind != "guardian" {
+                roster.parked.rows.push(Reference::Membership(staged.clone()));
+            }
             continue;
         };
         if staged.role == "contact" {
@@ -199,29 +288,33 @@ pub(super) fn roster(staging: &Staging, ids: &BTreeMap<String, Uuid>) -> Roster 
                 let link = Link { pupil_id, guardian_id, kind, legal, contact_order, financial };
                 links.entry((pupil_id, guardian_id)).or_insert(link);
             }
-            _ => roster.parked.links += 1,
+            _ => {
+                roster.parked.links += 1;
+                roster.parked.rows.push(Reference::Link(link.clone()));
+            }
         }
     }
     roster.links = links.into_values().collect();
     roster
 }
 
-fn divide<'a>(staging: &'a Staging, known: &dyn Fn(&str, &str) -> Option<Uuid>, roster: &mut Roster) {
+fn divide(staging: &Staging, known: &dyn Fn(&str, &str) -> Option<Uuid>, roster: &mut Roster) {
     let names: BTreeSet<(&str, &str)> =
         staging.divisions.iter().map(|(kind, name)| (kind.as_str(), name.as_str())).collect();
-    let levels: BTreeMap<&str, &str> =
+    let levels: HashMap<&str, &str> =
         staging.people.iter().map(|person| (person.join_key.as_str(), person.level.as_str())).collect();
     let mut of_division: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
-    let mut teaching: BTreeMap<Place, (BTreeSet<&'a str>, bool)> = BTreeMap::new();
     for member in &staging.members {
         let at = (member.kind.as_str(), member.name.as_str());
         let kind = if member.role == "pupil" { "pupil" } else { "staff" };
         let Some(person_id) = known(&member.join_key, kind) else {
             roster.parked.people += 1;
+            roster.parked.rows.push(Reference::Member(member.clone()));
             continue;
         };
         if !names.contains(&at) {
             roster.parked.divisions += 1;
+            roster.parked.rows.push(Reference::Member(member.clone()));
             continue;
         }
         let place = Place { kind: member.kind.clone(), name: member.name.clone(), person_id };
@@ -231,22 +324,10 @@ fn divide<'a>(staging: &'a Staging, known: &dyn Fn(&str, &str) -> Option<Uuid>, 
                 of_division.entry(at).or_default().insert(level);
                 roster.pupils.insert(place);
             }
-            "head" => teaching.entry(place).or_default().1 = true,
+            "head" => roster.taught.entry(place).or_default().1 = true,
             _ => {
-                teaching.entry(place).or_default().0.insert(&member.subject_code);
+                roster.taught.entry(place).or_default().0.insert(member.subject_code.clone());
             }
-        }
-    }
-    for (place, (mut subjects, head)) in teaching {
-        // A subject says more than none; a head teacher who teaches the class nothing still heads it.
-        if subjects.len() > 1 {
-            subjects.remove("");
-        }
-        if subjects.is_empty() {
-            subjects.insert("");
-        }
-        for subject in subjects {
-            roster.teachers.push(Teaching { place: place.clone(), subject_code: subject.to_owned(), head });
         }
     }
     roster.divisions = names
@@ -262,9 +343,23 @@ fn divide<'a>(staging: &'a Staging, known: &dyn Fn(&str, &str) -> Option<Uuid>, 
         .collect();
 }
 
-/// Whether so many departures are believable: a truncated or wrong file empties schools, September does not.
-pub(super) fn too_many_departures(active: usize, leaving: usize) -> bool {
-    leaving >= 20 && leaving * 5 >= active * 2
+/// Who teaches what, one row a subject: a subject says more than none, and who heads a class that they do not teach still
+/// heads it.
+pub(super) fn teachings(taught: &Taught) -> Vec<Teaching> {
+    let mut rows = Vec::with_capacity(taught.len());
+    for (place, (subjects, head)) in taught {
+        let mut subjects = subjects.clone();
+        if subjects.len() > 1 {
+            subjects.remove("");
+        }
+        if subjects.is_empty() {
+            subjects.insert(String::new());
+        }
+        for subject_code in subjects {
+            rows.push(Teaching { place: place.clone(), subject_code, head: *head });
+        }
+    }
+    rows
 }
 
 #[cfg(test)]

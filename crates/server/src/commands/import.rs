@@ -14,13 +14,36 @@ use crate::{App, Config, worker};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Import {
-    /// A delivery of the academy's directory (AAF 2D *complet*): a folder or a zip.
+    /// A delivery of the academy's directory (AAF, first or second degree, whole or changes): a folder or a zip.
     Aaf {
         /// The delivery.
         path: PathBuf,
         /// Short name of the territory.
         #[arg(long)]
         territory: String,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// The directory of a school in any other format: SIECLE, ONDE, tables. The files say which.
+    Directory {
+        /// A file, a folder or a zip.
+        path: PathBuf,
+        /// Short name of the territory.
+        #[arg(long)]
+        territory: String,
+        /// UAI of the school, for files that do not say it.
+        #[arg(long)]
+        school: Option<String>,
+        /// Who the rows of a table are, where its headers could be misread: pupil, teacher, staff, guardian, guest.
+        #[arg(long)]
+        profile: Option<String>,
+        /// A JSON file that says what the columns of a table mean.
+        #[arg(long, value_name = "FILE")]
+        mapping: Option<PathBuf>,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// A school's timetable from the pair of STS-Web files.
     Sts {
@@ -46,11 +69,33 @@ impl Import {
     pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
         let app = App::build(config, Clock::system())?;
         let (territory, kind, params) = match self {
-            Self::Aaf { path, territory } => {
-                let territory = territory_of_slug(&app, &territory).await?.with_context(|| {
-                    format!("no territory is called {territory}: preau admin create-territory")
-                })?;
-                (territory, "import-aaf", aaf(&path)?)
+            Self::Aaf { path, territory, dry_run } => {
+                let mut params = aaf(&path)?;
+                also(&mut params, "dry_run", dry_run.into());
+                (territory_called(&app, &territory).await?, "import-aaf", params)
+            }
+            Self::Directory { path, territory, school, profile, mapping, dry_run } => {
+                let mapping: Option<Value> = match mapping {
+                    Some(file) => {
+                        let text = std::fs::read_to_string(&file)
+                            .with_context(|| format!("{} cannot be read", file.display()))?;
+                        Some(serde_json::from_str(&text).with_context(|| file.display().to_string())?)
+                    }
+                    None => None,
+                };
+                let mut params = aaf(&path)?;
+                let said = [
+                    ("school", school.map(Value::from)),
+                    ("profile", profile.map(Value::from)),
+                    ("mapping", mapping),
+                ];
+                for (name, value) in said {
+                    if let Some(value) = value {
+                        also(&mut params, name, value);
+                    }
+                }
+                also(&mut params, "dry_run", dry_run.into());
+                (territory_called(&app, &territory).await?, "import-directory", params)
             }
             Self::Sts { school, sts_emp, emp_sts } => {
                 let (territory, id) = school_of_uai(&app, &school).await?;
@@ -63,8 +108,25 @@ impl Import {
         };
         let job = run(&app, territory, kind, params).await?;
         say(&serde_json::to_string_pretty(&job.report)?);
-        anyhow::ensure!(job.state == JobState::Succeeded, "the import {:?}", job.state);
+        if job.state == JobState::Waiting {
+            say("schools wait for a decision: GET /api/v1/territories/{territory_id}/feed-holds");
+        }
+        let done = matches!(job.state, JobState::Succeeded | JobState::Waiting);
+        anyhow::ensure!(done, "the import {:?}", job.state);
         Ok(())
+    }
+}
+
+async fn territory_called(app: &App, slug: &str) -> anyhow::Result<TerritoryId> {
+    territory_of_slug(app, slug)
+        .await?
+        .with_context(|| format!("no territory is called {slug}: preau admin create-territory"))
+}
+
+/// Adds a parameter.
+fn also(params: &mut Value, name: &str, value: Value) {
+    if let Some(params) = params.as_object_mut() {
+        params.insert(name.to_owned(), value);
     }
 }
 
@@ -111,7 +173,7 @@ async fn wait_for(app: &App, territory: TerritoryId, id: JobId) -> anyhow::Resul
         let job = find(&mut tx, id).await?.context("the job is gone")?;
         tx.commit().await?;
         match job.state {
-            JobState::Succeeded | JobState::Failed | JobState::Cancelled => return Ok(job),
+            JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Waiting => return Ok(job),
             JobState::Queued | JobState::Running if worked => {}
             JobState::Queued | JobState::Running => tokio::time::sleep(Duration::from_millis(250)).await,
         }
