@@ -1,8 +1,10 @@
 //! Sign-in and activation. They must survive everything else failing: plain HTML, no framework.
 
 use askama::Template;
+use serde::Deserialize;
 
 use super::{Frame, Page, Site};
+use crate::words::fill;
 
 /// A field that was refused, by its id in the form.
 #[derive(Debug)]
@@ -53,10 +55,35 @@ pub struct SignInForm<'a> {
     pub to: &'a str,
 }
 
+/// A national desk by which people may come in.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Desk {
+    /// Its name for people.
+    pub name: String,
+    /// `educonnect` or `agents`.
+    pub kind: String,
+    /// `open` or `down`.
+    pub state: String,
+    /// Where a link leads.
+    pub depart: String,
+}
+
+impl Desk {
+    fn is_down(&self) -> bool {
+        self.state != "open"
+    }
+
+    fn is_for_families(&self) -> bool {
+        self.kind == "educonnect"
+    }
+}
+
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignInPage<'a> {
     frame: Frame<'a>,
+    desks: &'a [Desk],
+    down: String,
     wide: bool,
     summary: Option<FormError>,
     notice: Option<&'a str>,
@@ -73,12 +100,19 @@ impl SignInPage<'_> {
 pub fn sign_in(
     site: &Site<'_>,
     form: SignInForm<'_>,
+    desks: &[Desk],
     notice: Option<&str>,
     error: Option<FormError>,
 ) -> Page {
     let w = site.lang.words();
     let title = if error.is_some() { w.page_error_title } else { w.page_sign_in };
-    Page::draw(&SignInPage { frame: Frame::gate(site, title), wide: false, summary: error, notice, form })
+    let down: Vec<_> = desks.iter().filter(|desk| desk.is_down()).map(|desk| desk.name.as_str()).collect();
+    let down = match down.is_empty() {
+        true => String::new(),
+        false => fill(w.page_desk_down, &[("desk", &down.join(", "))]),
+    };
+    let frame = Frame::gate(site, title);
+    Page::draw(&SignInPage { frame, desks, down, wide: false, summary: error, notice, form })
 }
 
 #[derive(Template)]

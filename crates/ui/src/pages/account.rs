@@ -76,6 +76,13 @@ pub struct Facts {
     pub mobile: Option<String>,
     /// Since when it is confirmed.
     pub mobile_confirmed_at: Option<DateTime<Utc>>,
+    /// The address that waits for its code.
+    pub email_waiting: Option<String>,
+    /// The number that waits for its code.
+    pub mobile_waiting: Option<String>,
+    /// What must be done before anything else.
+    #[serde(default)]
+    pub gates: Vec<String>,
 }
 
 /// What the page of an account shows. A part that could not be read is left out.
@@ -200,27 +207,41 @@ fn ways_in(w: &'static Words, account: &Account, said: impl Fn(DateTime<Utc>) ->
 }
 
 fn reached(w: &'static Words, facts: &Facts) -> Section {
-    let row = |label, value: &Option<String>, confirmed: bool, page: &'static str| Row {
-        label,
-        state: value.clone().unwrap_or_else(|| w.page_none_given.to_owned()),
-        note: value.is_some().then(|| match confirmed {
-            true => (true, w.page_confirmed.to_owned()),
-            false => (false, w.page_unconfirmed.to_owned()),
-        }),
-        act: (
-            page,
-            match (value.is_some(), confirmed) {
-                (false, _) => w.page_add,
-                (true, false) => w.page_confirm,
-                (true, true) => w.page_change,
+    let row = |label, value: &Option<String>, confirmed: bool, waiting: &Option<String>, pages: [&'static str; 2]| {
+        let [change, code] = pages;
+        let waits = waiting.as_ref().map(|waiting| (false, fill(w.page_waiting, &[("value", waiting)])));
+        Row {
+            label,
+            state: value.clone().unwrap_or_else(|| w.page_none_given.to_owned()),
+            note: waits.or(value.is_some().then(|| match confirmed {
+                true => (true, w.page_confirmed.to_owned()),
+                false => (false, w.page_unconfirmed.to_owned()),
+            })),
+            act: match (waiting.is_some(), value.is_some(), confirmed) {
+                (true, ..) => (code, w.page_confirm),
+                (_, false, _) => (change, w.page_add),
+                (_, true, false) => (change, w.page_confirm),
+                (_, true, true) => (change, w.page_change),
             },
-        ),
+        }
     };
     Section {
         title: w.page_reached,
         rows: vec![
-            row(w.page_email, &facts.email, facts.email_confirmed_at.is_some(), "/compte/courriel"),
-            row(w.page_mobile, &facts.mobile, facts.mobile_confirmed_at.is_some(), "/compte/mobile"),
+            row(
+                w.page_email,
+                &facts.email,
+                facts.email_confirmed_at.is_some(),
+                &facts.email_waiting,
+                ["/compte/courriel", "/compte/courriel/code"],
+            ),
+            row(
+                w.page_mobile,
+                &facts.mobile,
+                facts.mobile_confirmed_at.is_some(),
+                &facts.mobile_waiting,
+                ["/compte/mobile", "/compte/mobile/code"],
+            ),
         ],
     }
 }

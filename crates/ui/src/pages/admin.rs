@@ -18,7 +18,23 @@ pub struct Listed {
     pub last_name: String,
     /// What the person is in the school.
     #[serde(default)]
-    pub roles: Vec<String>,
+    pub memberships: Vec<Membership>,
+    /// Classes, as a pupil.
+    #[serde(default)]
+    pub classes: Vec<Class>,
+    /// The account.
+    #[serde(flatten)]
+    pub account: AccountState,
+}
+
+/// What somebody is in a school, or was.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Membership {
+    /// As what.
+    pub role: String,
+    /// Since when no more.
+    #[serde(default)]
+    pub ended_at: Option<String>,
 }
 
 /// A class.
@@ -52,19 +68,28 @@ pub struct Person {
     pub last_name: String,
     /// What the person is in the school.
     #[serde(default)]
-    pub roles: Vec<String>,
+    pub memberships: Vec<Membership>,
+    /// The account.
+    #[serde(flatten)]
+    pub account: AccountState,
+    /// The address in force.
+    #[serde(default)]
+    pub email: Option<String>,
+    /// The mobile number in force.
+    #[serde(default)]
+    pub mobile: Option<String>,
     /// Classes, as a pupil.
     #[serde(default)]
     pub pupil_of: Vec<Class>,
     /// Classes, as a teacher.
     #[serde(default)]
     pub teaches: Vec<Class>,
-    /// Guardians, where they may be known.
+    /// Guardians, in the order of calls.
     #[serde(default)]
-    pub guardians: Option<Vec<Relative>>,
-    /// Children, where they may be known.
+    pub guardians: Vec<Relative>,
+    /// Children in this school.
     #[serde(default)]
-    pub children: Option<Vec<Relative>>,
+    pub children: Vec<Relative>,
 }
 
 /// The state of an account, for those who look after it.
@@ -72,10 +97,10 @@ pub struct Person {
 pub struct AccountState {
     /// The login.
     #[serde(default)]
-    pub login: String,
+    pub login: Option<String>,
     /// `imported`, `active`, `pre-deleted`, `deleted`, `merged`.
     #[serde(default)]
-    pub state: String,
+    pub state: Option<String>,
     /// Whether it is blocked now.
     #[serde(default)]
     pub blocked: bool,
@@ -139,8 +164,10 @@ fn role_name(w: &Words, role: &str) -> &'static str {
     known.unwrap_or_default()
 }
 
-fn roles_text(w: &Words, roles: &[String]) -> String {
-    let names: Vec<_> = roles.iter().map(|role| role_name(w, role)).filter(|name| !name.is_empty()).collect();
+fn roles_text(w: &Words, held: &[Membership]) -> String {
+    let current = held.iter().filter(|membership| membership.ended_at.is_none());
+    let names: Vec<_> =
+        current.map(|membership| role_name(w, &membership.role)).filter(|name| !name.is_empty()).collect();
     names.join(", ")
 }
 
@@ -174,6 +201,9 @@ struct PersonRow {
     id: String,
     name: String,
     roles: String,
+    classes: String,
+    login: String,
+    state: &'static str,
 }
 
 struct Choice<'a> {
@@ -229,7 +259,10 @@ pub fn people(site: &Site<'_>, home: &Home, at: &Place<'_>, filters: &Filters, l
             .map(|person| PersonRow {
                 id: person.id.clone(),
                 name: format!("{} {}", person.last_name, person.first_name),
-                roles: roles_text(w, &person.roles),
+                roles: roles_text(w, &person.memberships),
+                classes: person.classes.iter().map(|class| class.name.as_str()).collect::<Vec<_>>().join(", "),
+                state: state_name(w, &person.account),
+                login: person.account.login.clone().unwrap_or_default(),
             })
             .collect(),
         next: list.next.map(|next| filters.address(next)),
@@ -258,7 +291,6 @@ struct PersonPage<'a> {
     name: String,
     roles: String,
     classes: String,
-    account: &'a AccountState,
     state: &'static str,
     made: Option<&'a Made>,
     key: String,
@@ -267,8 +299,6 @@ struct PersonPage<'a> {
 /// What a person's page shows besides the person.
 #[derive(Debug, Default)]
 pub struct PersonExtra<'a> {
-    /// The account.
-    pub account: AccountState,
     /// What has just been done.
     pub notice: Option<&'a str>,
     /// What was refused.
@@ -294,10 +324,9 @@ pub fn person(site: &Site<'_>, home: &Home, at: &Place<'_>, person: &Person, ext
         notice: extra.notice,
         person,
         name: name.clone(),
-        roles: roles_text(w, &person.roles),
+        roles: roles_text(w, &person.memberships),
         classes: classes.join(", "),
-        state: state_name(w, &extra.account),
-        account: &extra.account,
+        state: state_name(w, &person.account),
         made: extra.made.as_ref(),
         key: extra.key,
     })
@@ -307,12 +336,12 @@ fn state_name(w: &Words, account: &AccountState) -> &'static str {
     if account.blocked {
         return w.page_state_blocked;
     }
-    match account.state.as_str() {
-        "imported" => w.page_state_imported,
-        "active" => w.page_state_active,
-        "pre-deleted" => w.page_state_leaving,
-        "" => w.page_state_unknown,
-        _ => w.page_state_gone,
+    match account.state.as_deref() {
+        Some("imported") => w.page_state_imported,
+        Some("active") => w.page_state_active,
+        Some("pre-deleted") => w.page_state_leaving,
+        None => w.page_state_none,
+        Some(_) => w.page_state_gone,
     }
 }
 

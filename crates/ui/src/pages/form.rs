@@ -13,6 +13,8 @@ pub enum Kind {
     Password,
     /// Figures or letters from paper or from another device.
     Code,
+    /// Four to six figures that only this device asks for.
+    Pin,
     /// An address.
     Email,
     /// A telephone number.
@@ -92,11 +94,15 @@ impl<'a> Field<'a> {
 
     fn input_type(&self) -> &'static str {
         match self.kind {
-            Kind::Password => "password",
+            Kind::Password | Kind::Pin => "password",
             Kind::Email => "email",
             Kind::Tel => "tel",
             _ => "text",
         }
+    }
+
+    fn is_pin(&self) -> bool {
+        matches!(self.kind, Kind::Pin)
     }
 
     fn is_code(&self) -> bool {

@@ -7,6 +7,7 @@ mod day;
 mod devices;
 mod form;
 mod lesson;
+mod paper;
 mod status;
 mod week;
 
@@ -18,7 +19,7 @@ use axum::{
 };
 use chrono::{DateTime, NaiveDate, Utc};
 
-pub use access::{ActivationForm, FormError, SignInForm, activation, sign_in, terms};
+pub use access::{ActivationForm, Desk, FormError, SignInForm, activation, sign_in, terms};
 pub use account::{
     Account, Enrolment, Facts, Passkey, SecondFactors, SecurityEvent, account, new_passkey, passkeys, recovery_codes, totp,
 };
@@ -29,6 +30,7 @@ pub use admin::{
 pub use day::day;
 pub use devices::{Device, devices};
 pub use form::{Field, FormPage, Kind, form};
+pub use paper::{Profile, Sheet, SheetChoice, SheetSchool, Sheets, profiles, sheet_choice, sheets};
 pub use status::{Health, error, status, wait};
 pub use week::{Chosen, week};
 

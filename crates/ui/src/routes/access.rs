@@ -14,13 +14,14 @@ use serde_json::{Value, json};
 
 use super::{
     Sent,
+    account::Listed,
     api::{Call, Refused, Said},
     browser::Browser,
-    onward, see_other,
+    desks, onward, see_other,
     visitor::{clear, device_cookie},
     words::{Mended, mend, required},
 };
-use crate::pages::{self, ActivationForm, Field, FormPage, Kind, SignInForm as Shown};
+use crate::pages::{self, ActivationForm, Desk, Field, FormPage, Kind, SignInForm as Shown};
 
 /// A form that does not hold what it must: a browser never sends one.
 pub(super) fn incomplete() -> Refused {
@@ -28,12 +29,17 @@ pub(super) fn incomplete() -> Refused {
 }
 
 /// What must be done first, in the order in which it is asked.
-const GATES: [(&str, &str); 4] = [
+pub(super) const GATES: [(&str, &str); 4] = [
     ("terms", "/conditions"),
     ("new_password", "/compte/mot-de-passe"),
     ("confirm_email", "/compte/courriel"),
     ("second_factor_setup", "/compte/double-authentification"),
 ];
+
+/// The page of the first thing that is due.
+pub(super) fn first_gate(due: &[String]) -> Option<&'static str> {
+    GATES.iter().find(|(gate, _)| due.iter().any(|due| due == gate)).map(|(_, page)| *page)
+}
 
 /// The part of a created session that a page needs.
 #[derive(Deserialize)]
@@ -45,8 +51,7 @@ struct Entered {
 /// In, and on to where one was going; or to what must be done first.
 pub(super) fn welcome(said: &Said, to: &str) -> Result<Response, Refused> {
     let entered: Entered = said.read()?;
-    let first = GATES.iter().find(|(gate, _)| entered.gates.iter().any(|due| due == gate));
-    let mut response = see_other(first.map_or(to, |(_, page)| page));
+    let mut response = see_other(first_gate(&entered.gates).unwrap_or(to));
     take_cookies(&mut response, said);
     Ok(response)
 }
@@ -81,7 +86,13 @@ pub(super) async fn show_sign_in(browser: Browser) -> Response {
         _ => None,
     };
     let form = Shown { to: onward(query.vers.as_deref()), ..Shown::default() };
-    pages::sign_in(&site, form, notice, None).into_response()
+    pages::sign_in(&site, form, &desks(&browser).await, notice, None).into_response()
+}
+
+/// The desks by which people may come in. The form must come up even when they cannot be read.
+async fn desks(browser: &Browser) -> Vec<Desk> {
+    let asked = browser.ask(Call::get("/api/v1/federation")).await;
+    asked.and_then(|said| said.read::<Listed<Desk>>()).map(|listed| listed.items).unwrap_or_default()
 }
 
 /// Why one is at the door (`sortie`: signed out; `fin`: the session ended; `nouveau`: the password is new), and where
@@ -113,9 +124,9 @@ pub(super) async fn submit_sign_in(browser: Browser, form: Sent<SignInForm>) -> 
     let site = browser.site();
     let w = site.lang.words();
     let to = onward(form.vers.as_deref());
-    let again = |status, error, wait| {
+    let again = async |status, error, wait| {
         let shown = Shown { login: &form.login, shared, to };
-        Mended::answer(status, wait, pages::sign_in(&site, shown, None, Some(error)))
+        Mended::answer(status, wait, pages::sign_in(&site, shown, &desks(&browser).await, None, Some(error)))
     };
     let missing = required(
         site.lang,
@@ -125,14 +136,14 @@ pub(super) async fn submit_sign_in(browser: Browser, form: Sent<SignInForm>) -> 
         ],
     );
     if let Some(error) = missing {
-        return again(StatusCode::UNPROCESSABLE_ENTITY, error, None);
+        return again(StatusCode::UNPROCESSABLE_ENTITY, error, None).await;
     }
     let body = json!({ "login": form.login, "password": form.password, "trusted_device": !shared });
     match browser.ask(Call::post("/api/v1/sessions").json(body)).await.and_then(|said| welcome(&said, to)) {
         Ok(response) => response,
         Err(refused) if refused.code == "second-factor-required" => second_step(refused, to),
         Err(refused) => match mend(&site, refused) {
-            Ok(mended) => again(mended.status, mended.error, mended.wait),
+            Ok(mended) => again(mended.status, mended.error, mended.wait).await,
             Err(refused) => browser.explain(refused),
         },
     }
@@ -153,7 +164,7 @@ struct Step {
     to: String,
 }
 
-fn second_step(mut refused: Refused, to: &str) -> Response {
+pub(super) fn second_step(mut refused: Refused, to: &str) -> Response {
     let take = |extra: &mut serde_json::Map<String, Value>, name: &str| extra.remove(name).unwrap_or_default();
     let step = Step {
         challenge: take(&mut refused.extra, "challenge").as_str().unwrap_or_default().to_owned(),
@@ -278,15 +289,17 @@ pub(super) async fn submit_sign_out(browser: Browser) -> Response {
     let closed = match browser.visitor().await {
         Ok(Some(visitor)) => {
             let (person, family) = (visitor.me.person(), visitor.me.family());
+            let farewell = desks::farewell(&browser, person, family).await;
             let sessions = browser.app.identity.sessions();
-            sessions.close(person, family, Why::SignOut).await.map(drop).map_err(Problem::from)
+            sessions.close(person, family, Why::SignOut).await.map(|_| farewell).map_err(Problem::from)
         }
-        Ok(None) => Ok(()),
+        Ok(None) => Ok(None),
         Err(problem) => Err(problem),
     };
     match closed {
-        Ok(()) => {
-            let mut response = see_other("/connexion?sortie");
+        Ok(farewell) => {
+            let mut response =
+                farewell.map_or_else(|| see_other("/connexion?sortie"), |farewell| desks::take_leave(&farewell));
             clear(response.headers_mut());
             response
         }

@@ -53,7 +53,7 @@ async fn factors(browser: &Browser, visitor: &Visitor) -> Result<Option<SecondFa
     asked.and_then(|said| said.read().map(Some)).or_else(absent)
 }
 
-async fn facts(browser: &Browser, visitor: &Visitor) -> Result<Option<Facts>, Refused> {
+pub(super) async fn facts(browser: &Browser, visitor: &Visitor) -> Result<Option<Facts>, Refused> {
     let asked = browser.ask_as(&visitor.me, Call::get("/api/v1/account")).await;
     asked.and_then(|said| said.read().map(Some)).or_else(absent)
 }

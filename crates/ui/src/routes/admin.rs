@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     pages::{
-        self, AccountState, AdminClass, AdminPerson, Filters, FormError, Made, People, PersonExtra, Place,
+        self, AdminClass, AdminPerson, Filters, FormError, Made, People, PersonExtra, Place,
         SchoolRow,
     },
     view::Home,
@@ -111,7 +111,7 @@ pub(super) async fn show_people(browser: Browser, at: Result<ValidPath<String>, 
             ]);
             let api = format!("/api/v1/schools/{school}");
             let people: Listed<pages::Listed> =
-                browser.ask_as(&visitor.me, Call::get(format!("{api}/people{asked}"))).await?.read()?;
+                browser.ask_as(&visitor.me, Call::get(format!("{api}/administration/people{asked}"))).await?.read()?;
             let classes: Listed<AdminClass> =
                 browser.ask_as(&visitor.me, Call::get(format!("{api}/classes?limit=200"))).await?.read()?;
             let home = home_of(&browser, visitor).await?;
@@ -150,17 +150,13 @@ async fn draw_person(
     at: &PersonAt,
     extra: PersonExtra<'_>,
 ) -> Result<pages::Page, Refused> {
-    let api = at.api()?;
-    let person: AdminPerson = browser.ask_as(&visitor.me, Call::get(api.as_str())).await?.read()?;
-    let account: Option<AccountState> = browser
-        .ask_as(&visitor.me, Call::get(format!("{api}/account")))
-        .await
-        .and_then(|said| said.read().map(Some))
-        .or_else(absent)?;
+    let (school, id) = (segment(&at.school)?, segment(&at.person)?);
+    let path = format!("/api/v1/schools/{school}/administration/people/{id}");
+    let person: AdminPerson = browser.ask_as(&visitor.me, Call::get(path)).await?.read()?;
     let home = home_of(browser, visitor).await?;
     let place = Place { school: &at.school, name: name_of(&home, &at.school) };
     let key = browser.app.clock.mint::<PersonId>().to_string();
-    let extra = PersonExtra { account: account.unwrap_or_default(), key, ..extra };
+    let extra = PersonExtra { key, ..extra };
     Ok(pages::person(&browser.site(), &home, &place, &person, extra))
 }
 
@@ -204,6 +200,7 @@ pub(super) async fn submit_code(
             let api = at.api()?;
             let make = async |kind: &str| {
                 let call = Call::post(format!("{api}/{kind}")).key(&form.key);
+                let call = if kind == "reset-code" { call.json(json!({ "hours": 24 })) } else { call };
                 browser.ask_as(&visitor.me, call).await.and_then(|said| said.read::<Made>())
             };
             let made = match make("activation-code").await {

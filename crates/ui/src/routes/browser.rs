@@ -7,14 +7,13 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use preau_db::Db;
 use preau_http::{Gate, Problem};
-use preau_identity::TERMS_VERSION;
 use preau_kernel::{Identity, PersonId, Principal};
-use preau_session::load_profile;
 
 use super::{
     UiState,
+    access::first_gate,
+    account::facts,
     api::{Asker, Call, Refused, Said},
     onward, see_other,
     visitor::Visitor,
@@ -105,13 +104,27 @@ impl Browser {
             Ok(None) => return way_in(self.going(), false),
             Err(problem) => return self.explain(problem.into()),
         };
-        let gate = if gates { self.app.gates.first(&self.app.db, visitor.me.person()).await } else { Ok(None) };
+        let gate = if gates { self.gate_of(&visitor).await } else { Ok(None) };
         let drawn = match gate {
             Ok(Some(gate)) => Ok(see_other(gate)),
             Ok(None) => draw(&visitor).await,
-            Err(problem) => Err(problem.into()),
+            Err(refused) => Err(refused),
         };
         visitor.take(drawn.unwrap_or_else(|refused| self.explain(refused)))
+    }
+
+    /// The page of what this person must do first.
+    async fn gate_of(&self, visitor: &Visitor) -> Result<Option<&'static str>, Refused> {
+        let person = visitor.me.person();
+        if self.app.gates.0.contains_key(&person) {
+            return Ok(None);
+        }
+        let due = facts(self, visitor).await?.map(|facts| facts.gates).unwrap_or_default();
+        let first = first_gate(&due);
+        if first.is_none() {
+            self.app.gates.0.insert(person, ());
+        }
+        Ok(first)
     }
 
     /// Where this browser was going, as far as it can be gone on to.
@@ -177,22 +190,5 @@ pub struct Gates(moka::sync::Cache<PersonId, ()>);
 impl Default for Gates {
     fn default() -> Self {
         Self(moka::sync::Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(300)).build())
-    }
-}
-
-impl Gates {
-    /// The page of what this person must do first.
-    async fn first(&self, db: &Db, person: PersonId) -> Result<Option<&'static str>, Problem> {
-        if self.0.contains_key(&person) {
-            return Ok(None);
-        }
-        let mut tx = db.as_person(person).await?;
-        let profile = load_profile(&mut tx).await?;
-        tx.commit().await?;
-        if profile.is_some_and(|profile| profile.terms_version != TERMS_VERSION) {
-            return Ok(Some("/conditions"));
-        }
-        self.0.insert(person, ());
-        Ok(None)
     }
 }

@@ -6,8 +6,13 @@ mod account;
 mod admin;
 mod api;
 mod browser;
+mod contact;
+mod desks;
 mod files;
+mod profiles;
+mod recovery;
 mod screens;
+mod sheets;
 mod visitor;
 mod words;
 
@@ -23,7 +28,7 @@ use axum::{
 use chrono::NaiveDate;
 use preau_db::Db;
 use preau_http::{Cause, Policy, Problem, Routes, Tagged};
-use preau_identity::Identity;
+use preau_identity::{Identity, federation::Federation};
 use preau_kernel::{Clock, PersonId, Principal, Priority, SchoolId};
 use utoipa_axum::routes;
 
@@ -60,6 +65,8 @@ pub struct UiState {
     pub db: Db,
     /// The browser program's files.
     pub assets: Arc<Assets>,
+    /// The desks by which people come in.
+    pub federation: Federation,
     /// The API, for every page that shows or changes more than the day.
     pub api: Api,
     /// Who has nothing to do before going on.
@@ -79,6 +86,12 @@ pub fn routes(state: UiState) -> Routes {
         .add(essential(Policy::browser()), routes!(access::submit_sign_out))
         .add(essential(Policy::browser()), routes!(access::show_second_step))
         .add(essential(Policy::browser()), routes!(access::submit_second_step))
+        .add(essential(Policy::browser()), routes!(desks::depart))
+        .add(essential(Policy::browser().from_elsewhere()), routes!(desks::submit_return))
+        .add(essential(Policy::browser()), routes!(desks::submit_choice))
+        .add(Policy::anyone(), routes!(desks::get_metadata))
+        .add(Policy::browser(), routes!(desks::show_desk_sign_out))
+        .add(Policy::browser().from_elsewhere(), routes!(desks::submit_desk_sign_out))
         .add(Policy::browser(), routes!(access::show_activation))
         .add(Policy::browser(), routes!(access::submit_activation))
         .add(Policy::browser(), routes!(access::show_terms))
@@ -104,6 +117,31 @@ pub fn routes(state: UiState) -> Routes {
         .add(Policy::browser(), routes!(admin::submit_code))
         .add(Policy::browser(), routes!(admin::submit_block))
         .add(Policy::browser(), routes!(admin::submit_unblock))
+        .add(essential(Policy::browser()), routes!(recovery::show_forgotten_login))
+        .add(essential(Policy::browser()), routes!(recovery::submit_forgotten_login))
+        .add(essential(Policy::browser()), routes!(recovery::show_forgotten_password))
+        .add(essential(Policy::browser()), routes!(recovery::submit_forgotten_password))
+        .add(essential(Policy::browser()), routes!(recovery::show_reset))
+        .add(essential(Policy::browser()), routes!(recovery::show_reset_link))
+        .add(essential(Policy::browser()), routes!(recovery::submit_reset))
+        .add(Policy::browser(), routes!(recovery::show_email_link))
+        .add(Policy::browser(), routes!(recovery::submit_email_link))
+        .add(Policy::browser(), routes!(contact::show_email))
+        .add(Policy::browser(), routes!(contact::submit_email))
+        .add(Policy::browser(), routes!(contact::show_email_code))
+        .add(Policy::browser(), routes!(contact::submit_email_code))
+        .add(Policy::browser(), routes!(contact::show_mobile))
+        .add(Policy::browser(), routes!(contact::submit_mobile))
+        .add(Policy::browser(), routes!(contact::show_mobile_code))
+        .add(Policy::browser(), routes!(contact::submit_mobile_code))
+        .add(Policy::browser(), routes!(profiles::show_profiles))
+        .add(Policy::browser(), routes!(profiles::show_profile_add))
+        .add(Policy::browser(), routes!(profiles::submit_profile_add))
+        .add(Policy::browser(), routes!(profiles::submit_profile_end))
+        .add(essential(Policy::browser()), routes!(profiles::show_profile))
+        .add(essential(Policy::browser()), routes!(profiles::submit_profile))
+        .add(Policy::browser(), routes!(sheets::show_sheets))
+        .add(Policy::browser(), routes!(sheets::submit_sheets))
         .add(Policy::anyone(), routes!(files::show_status))
         .add(Policy::anyone(), routes!(files::get_shell))
         .add(Policy::anyone(), routes!(files::get_asset))
