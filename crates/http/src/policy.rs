@@ -39,6 +39,7 @@ pub struct Policy {
     pub(crate) keyed: bool,
     pub(crate) deadline: Duration,
     pub(crate) sudo: bool,
+    pub(crate) elsewhere: bool,
     pub(crate) power: Option<Power>,
     pub(crate) scope: Option<Scope>,
 }
@@ -50,7 +51,7 @@ const UPLOAD_DEADLINE: Duration = Duration::from_secs(600);
 
 impl Policy {
     const fn of(who: Who) -> Self {
-        Self { who, priority: Priority::Normal, keyed: false, deadline: DEADLINE, sudo: false, power: None, scope: None }
+        Self { who, priority: Priority::Normal, keyed: false, deadline: DEADLINE, sudo: false, elsewhere: false, power: None, scope: None }
     }
 
     /// Open to all: a decision, reviewed as one.
@@ -119,6 +120,14 @@ impl Policy {
         self
     }
 
+    /// Forms of other sites are sent here, by nature: what a desk answers. Whatever cookie comes along, nobody is asking:
+    /// the handler believes what is signed, and the cookie of the departure, which another site cannot make.
+    #[must_use]
+    pub const fn from_elsewhere(mut self) -> Self {
+        self.elsewhere = true;
+        self
+    }
+
     /// The route does what a thief of the session must not: whoever asks has proved again who they are within the last
     /// ten minutes (`POST /api/v1/sessions/current/proof`), or is told `proof-required`.
     #[must_use]
@@ -144,8 +153,12 @@ pub(crate) async fn enforce(
         // Where anybody may come, a program comes as nobody: no page takes it for a person.
         request.extensions_mut().insert(Identity::Nobody);
     }
+    let identity = if row.elsewhere { Identity::Nobody } else { identity };
+    if row.elsewhere {
+        request.extensions_mut().insert(Identity::Nobody);
+    }
     let by_cookie = matches!(identity, Identity::Known(_, Carrier::Cookie));
-    if changes && (by_cookie || row.who == Who::Browser) && !same_origin(&request, &gate) {
+    if changes && !row.elsewhere && (by_cookie || row.who == Who::Browser) && !same_origin(&request, &gate) {
         return Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "the request comes from another site")
             .into_response();
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::openapi::{
     Content, OpenApi, Ref, RefOr, ResponseBuilder,
     path::{Operation, PathItem},
+    security::SecurityRequirement,
 };
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
@@ -38,6 +39,8 @@ pub struct RouteRow {
     pub scope: Option<Scope>,
     #[serde(skip)]
     pub(crate) who: Who,
+    #[serde(skip)]
+    pub(crate) elsewhere: bool,
     #[serde(skip)]
     pub(crate) deadline: Duration,
 }
@@ -76,13 +79,14 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
                     method: method.to_owned(),
                     path: path.clone(),
                     operation_id: operation.operation_id.clone().unwrap_or_default(),
-                    policy: describe(policy.who),
+                    policy: describe(policy),
                     priority: policy.priority,
                     keyed: policy.keyed,
                     sudo: policy.sudo,
                     power: policy.power,
                     scope: policy.scope,
                     who: policy.who,
+                    elsewhere: policy.elsewhere,
                     deadline: policy.deadline,
                 };
                 methods = methods.layer(from_fn_with_state(Arc::new(row.clone()), enforce));
@@ -114,7 +118,12 @@ impl Routes {
     }
 }
 
-fn describe(who: Who) -> String {
+fn describe(policy: Policy) -> String {
+    let from = if policy.elsewhere { ", from elsewhere" } else { "" };
+    format!("{}{from}", describe_who(policy.who))
+}
+
+fn describe_who(who: Who) -> String {
     match who {
         Who::Anyone => "anyone".to_owned(),
         Who::SignedIn => "signed_in".to_owned(),
@@ -148,6 +157,13 @@ pub fn finish_openapi(mut openapi: OpenApi, table: &[RouteRow]) -> OpenApi {
         for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete] {
             let Some(operation) = operation.as_mut() else { continue };
             let Some(row) = operation.operation_id.as_deref().and_then(|id| by_id.get(id)) else { continue };
+            if !matches!(row.who, Who::Anyone | Who::Browser) {
+                let mut ways = vec![SecurityRequirement::new::<_, [&str; 0], &str>("bearer", [])];
+                ways.extend(
+                    row.scope.map(|scope| SecurityRequirement::new("client_credentials", [scope.as_str()])),
+                );
+                operation.security = Some(ways);
+            }
             for (status, words) in common_statuses(row) {
                 operation.responses.responses.entry(status.to_owned()).or_insert_with(|| {
                     RefOr::T(
