@@ -95,7 +95,7 @@ impl Gate {
 }
 
 /// What tests read to find the private stores. They make databases of their own with the owner's role.
-fn with_stores<'a>(
+pub(crate) fn with_stores<'a>(
     place: &Place,
     stores: &stores::Stores,
     command: &'a mut Command,

@@ -8,6 +8,7 @@
 
 mod cargo;
 mod ci;
+mod federation;
 mod floors;
 mod fuzz;
 mod licences;
@@ -73,6 +74,8 @@ enum Chore {
     Migrations,
     /// Let Schemathesis try the built program's API
     Fuzz,
+    /// Prove sign-in by desks: signatures against xmlsec1, people through a real SimpleSAMLphp
+    Federation,
     /// Every check and test, cheapest first: the gate
     Ci,
     /// Every figure that the documents quote, into .local/bench.json
@@ -123,6 +126,10 @@ fn work(chore: Chore) -> anyhow::Result<()> {
             setup::setup(&place, setup::Purpose::Test)?;
             run::build(&place)?;
             fuzz::fuzz(&place, &stores::up(&place)?)
+        }
+        Chore::Federation => {
+            setup::setup(&place, setup::Purpose::Test)?;
+            federation::prove(&place, &stores::up(&place)?)
         }
         Chore::Ci => ci::ci(&place),
         Chore::Bench { rest } => run::bench(&place, &rest),

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -91,6 +91,13 @@ const NEEDS: &[Need] = &[
         debian: &["openssl"],
         purpose: Purpose::Test,
         found: |place| sh::which(place, "openssl").is_some(),
+    },
+    Need {
+        // A real identity provider for the tests of federated sign-in. Its own web server is not needed.
+        what: "SimpleSAMLphp",
+        debian: &["simplesamlphp", "php-cli", "php-xml"],
+        purpose: Purpose::Test,
+        found: |place| Path::new("/usr/share/simplesamlphp/www").is_dir() && sh::which(place, "php").is_some(),
     },
     Need {
         what: "Chromium",
