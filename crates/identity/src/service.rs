@@ -474,7 +474,7 @@ impl Identity {
     }
 }
 
-/// `own` are the words that somebody who knows the person would try first.
+/// `own` are the words that somebody who knows the person would try first; the estimator splits and turns them.
 pub(crate) fn check_password(new: &str, profile: &Profile, own: &[&str]) -> Result<(), Error> {
     let roles: RoleSet = profile.memberships.iter().flat_map(|membership| membership.roles.iter()).collect();
     let least = least_length(roles, profile.territory_admin);
