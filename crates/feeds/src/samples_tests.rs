@@ -109,7 +109,8 @@ fn onde_s_three_files_need_no_mapping() {
     let pupils = count(&records, |record| matches!(record, Record::Pupil(_)));
     let teachers = count(&records, |record| matches!(record, Record::Staff(staff) if staff.teacher));
     let carers = count(&records, |record| matches!(record, Record::Relative(_)));
-    assert_eq!((pupils, teachers, carers), (246, 13, 469));
+    // The last row has no line end: counting those gives one less.
+    assert_eq!((pupils, teachers, carers), (247, 14, 469));
     assert!(records.iter().all(|record| match record {
         Record::Pupil(pupil) => pupil.born_on.is_some() && pupil.classes.len() == 1 && pupil.level.is_some(),
         Record::Staff(staff) =>
