@@ -5,22 +5,34 @@ import { join } from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { defineConfig, type Plugin } from 'vite';
 
-/** The catalogue also holds the words of pages that only Rust draws (`page_…`): the program does not carry those. */
-function appWords(): Plugin {
+/** Words that both programs say. */
+const SHARED = /^(loading|print|months|days|second_|minute_)/;
+
+/**
+ * The catalogue also holds the words of pages that only Rust draws (`page_…`), and of the administration (`admin_…`): each
+ * program carries its own.
+ */
+function appWords(admin: boolean): Plugin {
+  const own = (key: string): boolean =>
+    admin ? key.startsWith('admin_') || SHARED.test(key) : !/^(page|admin|desk)_/.test(key);
   return {
     name: 'app-words',
     enforce: 'pre',
     apply: 'build',
     transform(code, id) {
       if (!/\/i18n\/\w+\.json$/.test(id)) return null;
-      const words = Object.entries(JSON.parse(code)).filter(([key]) => !key.startsWith('page_'));
+      const words = Object.entries(JSON.parse(code)).filter(([key]) => own(key));
       return { code: JSON.stringify(Object.fromEntries(words)), map: null };
     },
   };
 }
 
-/** What the server needs beside the bundles: entry names, the service worker with its file list, .br and .gz. */
-function closing(): Plugin {
+/**
+ * What the server needs beside the bundles: entry names, the service worker with its file list, .br and .gz. The
+ * administration is built apart, after the app: a chunk in common would be a request more for every pupil, and what the
+ * service worker keeps must not hold it.
+ */
+function closing(admin: boolean): Plugin {
   return {
     name: 'closing',
     apply: 'build',
@@ -32,11 +44,10 @@ function closing(): Plugin {
       const template = readFileSync('sw.js', 'utf8').replace(/^\s*\/\/.*\n|\/\*\*.*\*\/\n/gm, '');
       const version = createHash('sha256').update(template + files.join()).digest('hex').slice(0, 12);
       mkdirSync(out, { recursive: true });
-      writeFileSync(join(out, 'entries.json'), JSON.stringify(entries));
-      writeFileSync(
-        join(out, 'sw.js'),
-        template.replace('__FILES__', () => JSON.stringify(files)).replace('__VERSION__', version),
-      );
+      const before = admin ? JSON.parse(readFileSync(join(out, 'entries.json'), 'utf8')) : {};
+      writeFileSync(join(out, 'entries.json'), JSON.stringify({ ...before, ...entries }));
+      const worker = template.replace('__FILES__', () => JSON.stringify(files)).replace('__VERSION__', version);
+      if (!admin) writeFileSync(join(out, 'sw.js'), worker);
       for (const name of readdirSync(out, { recursive: true, encoding: 'utf8' })) {
         const path = join(out, name);
         if (!name.endsWith('.js') || !statSync(path).isFile()) continue;
@@ -48,20 +59,21 @@ function closing(): Plugin {
   };
 }
 
-export default defineConfig({
-  plugins: [appWords(), closing()],
+export default defineConfig(({ mode }) => ({
+  plugins: [appWords(mode === 'admin'), closing(mode === 'admin')],
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   build: {
     target: ['chrome71', 'safari12.1', 'firefox69'],
     modulePreload: false,
+    emptyOutDir: mode !== 'admin',
     assetsInlineLimit: 0,
     rolldownOptions: {
-      input: { app: 'src/main.tsx', access: 'src/access.ts' },
+      input: mode === 'admin' ? { admin: 'src/admin/main.tsx' } : { app: 'src/main.tsx', access: 'src/access.ts' },
       output: {
         entryFileNames: 'assets/[name]-[hash].js',
-        chunkFileNames: 'assets/[name]-[hash].js',
+        chunkFileNames: `assets/${mode === 'admin' ? 'admin-' : ''}[name]-[hash].js`,
       },
     },
   },
   test: { environment: 'happy-dom', include: ['test/**/*.test.{ts,tsx}'] },
-});
+}));

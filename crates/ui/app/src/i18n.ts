@@ -28,6 +28,12 @@ export function t(key: Key, holes: Record<string, string | number> = {}): string
   return words[key].replace(/\{(\w+)\}/g, (hole, name: string) => String(holes[name] ?? hole));
 }
 
+/** The sentence of a key that may not be there, such as one made of a code. */
+export function known(key: string): string | null {
+  const found = (words as Record<string, unknown>)[key];
+  return typeof found === 'string' ? found : null;
+}
+
 /** The sentence for a number: « 1 minute », « 2 minutes ». */
 export function count(key: Counted, n: number): string {
   return t(`${key}_${one(n) ? 'one' : 'other'}` as Key, { n });

@@ -223,7 +223,6 @@ struct PeoplePage<'a> {
     classes: Vec<Choice<'a>>,
     people: Vec<PersonRow>,
     next: Option<String>,
-    data: String,
 }
 
 /// What the list shows.
@@ -266,7 +265,6 @@ pub fn people(site: &Site<'_>, home: &Home, at: &Place<'_>, filters: &Filters, l
             })
             .collect(),
         next: list.next.map(|next| filters.address(next)),
-        data: String::new(),
     })
 }
 
@@ -345,6 +343,91 @@ fn state_name(w: &Words, account: &AccountState) -> &'static str {
     }
 }
 
+/// The sections of a school and of a territory that the administration's program draws.
+const SCHOOL_SECTIONS: [&str; 4] = ["classes", "regles", "delegations", "journal"];
+const TERRITORY_SECTIONS: [&str; 3] = ["imports", "clients", "journal"];
+
+fn section_title(w: &'static Words, section: &str) -> &'static str {
+    match section {
+        "classes" => w.page_admin_classes,
+        "regles" => w.page_admin_rules,
+        "delegations" => w.page_admin_delegations,
+        "imports" => w.page_admin_imports,
+        "clients" => w.page_admin_clients,
+        _ => w.page_admin_journal,
+    }
+}
+
+fn territory_tabs(w: &'static Words, current: &str) -> Vec<Tab> {
+    let schools =
+        Tab { href: "/administration".to_owned(), words: w.page_admin_schools, current: current.is_empty() };
+    let section = |name: &&str| Tab {
+        href: format!("/administration/territoire/{name}"),
+        words: section_title(w, name),
+        current: *name == current,
+    };
+    std::iter::once(schools).chain(TERRITORY_SECTIONS.iter().map(section)).collect()
+}
+
+#[derive(Template)]
+#[template(path = "admin_section.html")]
+struct SectionPage<'a> {
+    frame: Frame<'a>,
+    tabs: Vec<Tab>,
+    title: &'static str,
+    section: &'a str,
+    school: &'a str,
+    territory: &'a str,
+}
+
+/// A section of a school; nothing where there is none of that name.
+pub fn school_section(
+    site: &Site<'_>,
+    home: &Home,
+    at: &Place<'_>,
+    section: &str,
+    program: Option<&str>,
+) -> Option<Page> {
+    SCHOOL_SECTIONS.contains(&section).then(|| {
+        let w = site.lang.words();
+        let title = section_title(w, section);
+        let mut frame = admin_frame(site, home, title, at);
+        frame.script = program;
+        let tabs = tabs(w, at, &format!("/{section}"));
+        Page::draw(&SectionPage { frame, tabs, title, section, school: at.school, territory: "" })
+    })
+}
+
+/// A section of the territory; nothing where there is none of that name.
+pub fn territory_section(
+    site: &Site<'_>,
+    home: &Home,
+    territory: &str,
+    section: &str,
+    program: Option<&str>,
+) -> Option<Page> {
+    TERRITORY_SECTIONS.contains(&section).then(|| {
+        let w = site.lang.words();
+        let title = section_title(w, section);
+        let mut frame = admin_frame(site, home, title, &Place { school: "", name: "" });
+        frame.script = program;
+        Page::draw(&SectionPage { frame, tabs: territory_tabs(w, section), title, section, school: "", territory })
+    })
+}
+
+/// How many people a school has in a role.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Counter {
+    /// The role, or `all`.
+    pub role: String,
+    /// People.
+    #[serde(default)]
+    pub people: i64,
+    /// Of whom activated.
+    #[serde(default)]
+    pub activated: i64,
+}
+
 /// A school that one may administer.
 #[derive(Clone, Debug, Deserialize)]
 pub struct SchoolRow {
@@ -355,17 +438,39 @@ pub struct SchoolRow {
     /// Its code.
     #[serde(default)]
     pub uai: String,
+    /// Its people, by role.
+    #[serde(default)]
+    pub people: Vec<Counter>,
+}
+
+impl SchoolRow {
+    fn of(&self, role: &str, number: impl Fn(&Counter) -> i64) -> String {
+        let found = self.people.iter().find(|counter| counter.role == role);
+        found.map(|counter| number(counter).to_string()).unwrap_or_default()
+    }
+
+    fn everybody(&self) -> String {
+        self.of("all", |counter| counter.people)
+    }
+
+    fn pupils(&self) -> String {
+        self.of("pupil", |counter| counter.people)
+    }
+
+    fn activated(&self) -> String {
+        self.of("all", |counter| counter.activated)
+    }
 }
 
 #[derive(Template)]
 #[template(path = "admin_schools.html")]
 struct SchoolsPage<'a> {
     frame: Frame<'a>,
+    tabs: Vec<Tab>,
     schools: &'a [SchoolRow],
     next: Option<&'a str>,
     q: &'a str,
     territory: bool,
-    data: String,
 }
 
 /// The schools that one administers, to choose from.
@@ -379,7 +484,8 @@ pub fn schools(
     let w = site.lang.words();
     let at = Place { school: "", name: "" };
     let frame = admin_frame(site, home, w.page_admin_schools, &at);
-    Page::draw(&SchoolsPage { frame, schools, next, q, territory: home.territory_admin, data: String::new() })
+    let tabs = if home.territory_admin { territory_tabs(w, "") } else { Vec::new() };
+    Page::draw(&SchoolsPage { frame, tabs, schools, next, q, territory: home.territory_admin })
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub use account::{
 };
 pub use admin::{
     AccountState, Class as AdminClass, Filters, Listed, Made, People, Person as AdminPerson, PersonExtra, Place, SchoolRow,
-    people, person, schools,
+    people, person, school_section, schools, territory_section,
 };
 pub use day::day;
 pub use devices::{Device, devices};

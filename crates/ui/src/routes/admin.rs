@@ -63,7 +63,7 @@ pub(super) async fn show_administration(browser: Browser) -> Response {
                 .schools
                 .iter()
                 .filter(|school| school.roles.iter().any(|role| role == "school_admin"))
-                .map(|school| SchoolRow { id: school.id.clone(), name: school.name.clone(), uai: String::new() })
+                .map(|school| SchoolRow { id: school.id.clone(), name: school.name.clone(), uai: String::new(), people: Vec::new() })
                 .collect();
             let (schools, next) = if home.territory_admin {
                 let path = format!(
@@ -122,6 +122,49 @@ pub(super) async fn show_people(browser: Browser, at: Result<ValidPath<String>, 
                 classes: &classes.items,
             };
             Ok(pages::people(&browser.site(), &home, &place, &filters, &list).into_response())
+        })
+        .await
+}
+
+#[derive(Deserialize)]
+pub(super) struct SectionAt {
+    school: String,
+    section: String,
+}
+
+/// A section of a school's administration, which the administration's program fills.
+#[utoipa::path(get, path = "/administration/ecoles/{school}/{section}", operation_id = "show_school_section", params(("school" = String, Path), ("section" = String, Path)), responses((status = OK)))]
+pub(super) async fn show_school_section(
+    browser: Browser,
+    at: Result<ValidPath<SectionAt>, Problem>,
+) -> Response {
+    browser
+        .for_visitor(async |visitor| {
+            let ValidPath(at) = at?;
+            let school = segment(&at.school)?;
+            let home = home_of(&browser, visitor).await?;
+            let place = Place { school, name: name_of(&home, school) };
+            let program = browser.app.assets.entry("admin");
+            let page = pages::school_section(&browser.site(), &home, &place, &at.section, program);
+            Ok(page.ok_or_else(Problem::not_found)?.into_response())
+        })
+        .await
+}
+
+/// A section of a territory's administration, which the administration's program fills.
+#[utoipa::path(get, path = "/administration/territoire/{section}", operation_id = "show_territory_section", params(("section" = String, Path)), responses((status = OK)))]
+pub(super) async fn show_territory_section(
+    browser: Browser,
+    at: Result<ValidPath<String>, Problem>,
+) -> Response {
+    browser
+        .for_visitor(async |visitor| {
+            let ValidPath(section) = at?;
+            let admin = visitor.me.territory_admin().ok_or_else(Problem::forbidden)?;
+            let home = home_of(&browser, visitor).await?;
+            let (territory, program) = (admin.territory().to_string(), browser.app.assets.entry("admin"));
+            let page = pages::territory_section(&browser.site(), &home, &territory, &section, program);
+            Ok(page.ok_or_else(Problem::not_found)?.into_response())
         })
         .await
 }

@@ -114,6 +114,8 @@ pub fn routes(state: UiState) -> Routes {
         .add(Policy::browser(), routes!(admin::show_administration))
         .add(Policy::browser(), routes!(admin::show_people))
         .add(Policy::browser(), routes!(admin::show_person))
+        .add(Policy::browser(), routes!(admin::show_school_section))
+        .add(Policy::browser(), routes!(admin::show_territory_section))
         .add(Policy::browser(), routes!(admin::submit_code))
         .add(Policy::browser(), routes!(admin::submit_block))
         .add(Policy::browser(), routes!(admin::submit_unblock))

@@ -1,0 +1,28 @@
+/** The sections of the administration that need a program. Rust draws the page around them, and the people without it. */
+import { render } from 'preact';
+import { speak } from '../i18n';
+import type { Place } from './common';
+import { ClientsSection } from './clients';
+import { ImportsSection } from './imports';
+import { RulesSection } from './rules';
+import { ClassesSection, DelegationsSection, JournalSection } from './school';
+
+const SECTIONS: Record<string, (props: { place: Place }) => preact.JSX.Element> = {
+  classes: ClassesSection,
+  regles: RulesSection,
+  delegations: DelegationsSection,
+  journal: JournalSection,
+  imports: ImportsSection,
+  clients: ClientsSection,
+};
+
+const root = document.getElementById('admin');
+const Section = SECTIONS[root?.dataset.section ?? ''];
+if (root && Section) {
+  const place = { school: root.dataset.school ?? '', territory: root.dataset.territory ?? '' };
+  void speak(document.documentElement.lang).then(() => {
+    root.textContent = '';
+    render(<Section place={place} />, root);
+    document.documentElement.dataset.ready = 'yes';
+  });
+}
