@@ -1,10 +1,10 @@
 //! The only ways to what not everybody may see. Each returns the thing as a proof, or [`Error::NotFound`].
 
 use preau_db::SchoolTx;
-use preau_kernel::{ClassId, Member, PersonId, SchoolId};
+use preau_kernel::{ClassId, Member, PersonId, Role, SchoolId};
 
 use crate::{
-    Audience, ClassSummary, Error, GroupRef, PersonSummary,
+    Audience, ClassSummary, Error, GroupRef, PersonSummary, communication,
     queries::{self, Division},
     rules,
 };
@@ -100,16 +100,20 @@ impl SeenDay {
     }
 }
 
-/// Everybody that `member` sees.
+/// Everybody that `member` sees: whom they may write to, and their own family. Administrators see everybody.
 ///
 /// # Errors
 /// The database's.
 pub async fn circle(tx: &mut SchoolTx, member: &Member) -> Result<Circle, Error> {
-    let sight = rules::sight(member.roles());
-    if sight.everybody {
+    if member.is(Role::SchoolAdmin) {
         return Ok(Circle::Everybody);
     }
-    Ok(Circle::Only(queries::circle(tx, member.person(), &sight).await?))
+    let rules = communication::rules_of(tx).await?.rules;
+    let found = communication::rules::found(&rules, member.roles());
+    if found.everybody {
+        return Ok(Circle::Everybody);
+    }
+    Ok(Circle::Only(queries::reached(tx, member.person(), &found, true, None).await?))
 }
 
 /// A class that `member` may see: any for adults, their own for pupils, their children's for guardians.

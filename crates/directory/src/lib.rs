@@ -1,9 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+pub mod administration;
 mod cache;
+pub mod communication;
 mod groups;
+mod office;
 mod queries;
+pub mod register;
 mod routes;
 pub mod rules;
 
@@ -19,6 +23,7 @@ pub use access::{
 };
 pub use cache::{Contexts, Generation, Generations, unshare};
 pub use groups::{ClassPart, GroupRef, SchoolPart};
+pub use office::{OfSchool, Office};
 pub use queries::{members_context, own_name};
 pub use routes::{DirectoryState, routes};
 

@@ -1,15 +1,18 @@
-//! The directory over HTTP. Reading only.
+//! The directory over HTTP, for the people of a school. Reading only.
 
 use axum::extract::State;
 use preau_db::Db;
-use preau_http::{Cursors, InSchool, ListQuery, Policy, Problem, Reply, Routes, ValidPath, ValidQuery};
-use preau_kernel::{ClassId, Page, PersonId, Role, SchoolId};
+use preau_http::{
+    Budget, Cursors, InSchool, ListQuery, Policy, Problem, Reply, Routes, ValidPath, ValidQuery,
+};
+use preau_kernel::{ClassId, Clock, Page, PersonId, Role, SchoolId, Scope};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use crate::{
-    ClassName, ClassSummary, GroupRef, PersonName, PersonSummary, SubjectSummary, access,
+    ClassName, ClassSummary, Error, Generations, GroupRef, Office, PersonName, PersonSummary, SubjectSummary,
+    access, administration, communication,
     queries::{self, GroupsWanted, Kin, Listed, ListedGroup, PeopleWanted, TaughtBy},
     rules,
 };
@@ -19,19 +22,36 @@ use crate::{
 pub struct DirectoryState {
     /// The database.
     pub db: Db,
+    /// For instants and ids.
+    pub clock: Clock,
+    /// What this node knows of schools' changes: its own are known at once.
+    pub generations: Generations,
+}
+
+impl DirectoryState {
+    /// Makes a change of a school durable and known: here at once, on the other nodes by the outbox.
+    pub(crate) async fn commit(&self, office: Office) -> Result<(), Error> {
+        let school = office.school();
+        office.commit_changed(&self.clock).await?;
+        self.generations.bump(school);
+        Ok(())
+    }
 }
 
 /// The directory's routes, open to whoever belongs to the school; what each shows depends on who asks.
 pub fn routes(state: DirectoryState) -> Routes {
+    let seen = Policy::any_member().scope(Scope::DirectoryRead);
     Routes::new()
-        .add(Policy::any_member(), routes!(list_classes))
-        .add(Policy::any_member(), routes!(get_class))
-        .add(Policy::any_member(), routes!(list_people))
-        .add(Policy::any_member(), routes!(get_person))
-        .add(Policy::any_member(), routes!(list_groups))
-        .add(Policy::any_member(), routes!(list_group_members))
-        .add(Policy::any_member(), routes!(list_subjects))
-        .with_state(state)
+        .add(seen, routes!(list_classes))
+        .add(seen, routes!(get_class))
+        .add(seen, routes!(list_people))
+        .add(seen, routes!(get_person))
+        .add(seen, routes!(list_groups))
+        .add(seen, routes!(list_group_members))
+        .add(seen, routes!(list_subjects))
+        .with_state(state.clone())
+        .merge(communication::routes(state.clone()))
+        .merge(administration::routes(state))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -146,7 +166,7 @@ struct PersonDetail {
 
 /// The other end of a guardian's link.
 #[derive(Debug, Serialize, ToSchema)]
-struct Relative {
+pub(crate) struct Relative {
     /// Who.
     id: PersonId,
     /// First name.
@@ -237,6 +257,7 @@ async fn list_classes(
 async fn get_class(
     State(app): State<DirectoryState>,
     InSchool(member): InSchool,
+    budget: Budget,
     ValidPath(at): ValidPath<ClassPath>,
 ) -> Result<Reply<ClassDetail>, Problem> {
     let mut tx = app.db.in_school(&member).await?;
@@ -245,6 +266,7 @@ async fn get_class(
     let pupils = queries::class_pupils(&mut tx, class.id(), &circle).await?;
     let teachers = queries::class_teachers(&mut tx, class.id()).await?;
     tx.commit().await?;
+    budget.list(&member, pupils.len() + teachers.len()).await?;
     let ClassSummary { id, name, level } = class.summary().clone();
     Ok(Reply(ClassDetail {
         id,
@@ -268,6 +290,7 @@ async fn get_class(
 async fn list_people(
     State(app): State<DirectoryState>,
     InSchool(member): InSchool,
+    budget: Budget,
     Cursors(key): Cursors,
     ValidQuery(PeopleQuery { list, filter }): ValidQuery<PeopleQuery>,
 ) -> Result<Reply<Page<PersonSummary>>, Problem> {
@@ -289,6 +312,7 @@ async fn list_people(
     let rows = queries::people(&mut tx, wanted).await?;
     tx.commit().await?;
     let page = Page::cut(rows, list.limit, |last| key.seal("list_people", &(&last.search, last.person.id)));
+    budget.list(&member, page.items.len()).await?;
     Ok(Reply(page.map(|row: Listed| row.person)))
 }
 
@@ -305,12 +329,14 @@ async fn list_people(
 async fn get_person(
     State(app): State<DirectoryState>,
     InSchool(member): InSchool,
+    budget: Budget,
     ValidPath(at): ValidPath<PersonPath>,
 ) -> Result<Reply<PersonDetail>, Problem> {
     let mut tx = app.db.in_school(&member).await?;
     let seen = access::access_person(&mut tx, &member, at.person_id).await?;
     let ties = queries::ties(&mut tx, seen.id()).await?;
     tx.commit().await?;
+    budget.list(&member, 1 + ties.guardians.len() + ties.children.len()).await?;
     let PersonSummary { id, title, first_name, last_name, roles } = seen.summary().clone();
     let family = |kin: Vec<Kin>| seen.family().then(|| kin.into_iter().map(Into::into).collect());
     Ok(Reply(PersonDetail {
@@ -370,6 +396,7 @@ async fn list_groups(
 async fn list_group_members(
     State(app): State<DirectoryState>,
     InSchool(member): InSchool,
+    budget: Budget,
     Cursors(key): Cursors,
     ValidPath(at): ValidPath<GroupPath>,
     ValidQuery(query): ValidQuery<ListQuery>,
@@ -383,6 +410,7 @@ async fn list_group_members(
     tx.commit().await?;
     let page =
         Page::cut(rows, query.limit, |last| key.seal("list_group_members", &(&last.search, last.person.id)));
+    budget.list(&member, page.items.len()).await?;
     Ok(Reply(page.map(|row: Listed| row.person)))
 }
 
