@@ -3,12 +3,15 @@
 mod app;
 mod background;
 pub mod bench;
+mod bench_factors;
+mod bench_saml;
 pub mod commands;
 mod config;
 mod lessons;
 mod protect;
 mod routes;
 mod serve;
+pub mod soft_key;
 pub mod telemetry;
 mod worker;
 

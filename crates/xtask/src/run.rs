@@ -114,6 +114,9 @@ fn accounts(place: &Place) -> Result<()> {
         let school = it.school_name.as_deref().unwrap_or("the territory");
         println!("  {:role$}  {:login$}  {:password$}  {school}", it.role, it.login, it.password);
     }
+    println!(
+        "  Administrators also show a code: `preau code SECRET` prints that of the `totp_secret` in that file"
+    );
     Ok(())
 }
 

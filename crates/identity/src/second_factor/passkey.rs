@@ -39,10 +39,11 @@ impl From<WebauthnError> for Refused {
 }
 
 /// A question for a passkey, and what must be remembered until its answer.
-pub(super) struct Question<S> {
+pub struct Question<S> {
     /// For `PublicKeyCredential.parse…OptionsFromJSON`.
-    pub(super) options: Value,
-    pub(super) state: S,
+    pub options: Value,
+    /// To be given back with the answer, whole and unread.
+    pub state: S,
 }
 
 impl Passkeys {
@@ -70,8 +71,12 @@ impl Passkeys {
         self.0.is_some()
     }
 
-    /// A question that makes a passkey. It is asked to be one that finds its person without a name.
-    pub(super) fn ask_new(
+    /// A question that makes a passkey, for somebody who has those `known` already. It is asked to be one that finds its
+    /// person without a name. `None` where the site can have none.
+    ///
+    /// # Errors
+    /// [`DbError::Corrupt`] when it cannot be asked.
+    pub fn ask_new(
         &self,
         person: PersonId,
         login: &str,
@@ -92,14 +97,21 @@ impl Passkeys {
     }
 
     /// The passkey of an answer to [`Self::ask_new`].
-    pub(super) fn made(&self, answer: &Value, state: &PasskeyRegistration) -> Result<Passkey, Refused> {
+    ///
+    /// # Errors
+    /// [`Refused::Wrong`].
+    pub fn made(&self, answer: &Value, state: &PasskeyRegistration) -> Result<Passkey, Refused> {
         let webauthn = self.0.as_ref().ok_or(Refused::Wrong)?;
         let answer: RegisterPublicKeyCredential = read(answer)?;
         Ok(webauthn.finish_passkey_registration(&answer, state)?)
     }
 
-    /// A question for one of these credentials, or for whichever the person has (none given).
-    pub(super) fn ask(
+    /// A question for one of these credentials, or for whichever the person has (none given). `None` where the site can
+    /// have none.
+    ///
+    /// # Errors
+    /// [`DbError::Corrupt`] when it cannot be asked.
+    pub fn ask(
         &self,
         credentials: &[Vec<u8>],
     ) -> Result<Option<Question<DiscoverableAuthentication>>, DbError> {
@@ -120,7 +132,10 @@ impl Passkeys {
     }
 
     /// The passkey after its answer: its counter has moved on.
-    pub(super) fn verify(
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub fn verify(
         &self,
         answer: &Answer,
         state: DiscoverableAuthentication,

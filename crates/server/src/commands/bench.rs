@@ -3,7 +3,7 @@
 
 use clap::Subcommand;
 
-use crate::{Config, bench};
+use crate::{Config, bench, bench_factors, bench_saml};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Bench {
@@ -16,6 +16,19 @@ pub(super) enum Bench {
         #[arg(long, default_value_t = 5000)]
         n: u32,
     },
+    /// Print what looking at a second factor costs, as JSON: CPU of one verification of a code and of a passkey.
+    Factors {
+        /// Passkeys to verify; a hundred times as many codes.
+        #[arg(long, default_value_t = 2000)]
+        n: u32,
+    },
+    /// Print what a sign-in by a desk costs this process, as JSON: request, answer, session. Makes a territory of its own,
+    /// in a demonstration's database only; keys come from the `openssl` command.
+    Saml {
+        /// Sign-ins.
+        #[arg(long, default_value_t = 1000)]
+        n: u32,
+    },
 }
 
 impl Bench {
@@ -23,6 +36,8 @@ impl Bench {
         match self {
             Self::Stack => bench::stack(config).await,
             Self::Tx { n } => bench::transactions(config, n).await,
+            Self::Factors { n } => bench_factors::factors(n),
+            Self::Saml { n } => bench_saml::sign_ins(config, n).await,
         }
     }
 }

@@ -3,13 +3,17 @@
 //! Afterwards its people are given one password, hashed once: only in a database that its owner has marked as a
 //! demonstration, which the application's own role cannot do.
 
-use std::{collections::HashSet, path::PathBuf};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+};
 
 use anyhow::Context;
 use chrono::{Datelike, NaiveDate};
 use clap::Args;
 use futures::{StreamExt, TryStreamExt, stream};
 use preau_feeds::demo::{DemoPlan, DemoTimetable, generate};
+use preau_identity::TotpSecret;
 use preau_jobs::JobState;
 use preau_kernel::{Clock, PersonId, SchoolId, TerritoryId};
 use secrecy::ExposeSecret;
@@ -52,6 +56,9 @@ struct Account {
     school_name: String,
     login: String,
     password: &'static str,
+    /// Of the authenticator application of whoever administers, in base 32.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    totp_secret: Option<String>,
     #[serde(skip)]
     person: PersonId,
 }
@@ -154,6 +161,7 @@ impl Demo {
             .try_for_each_concurrent(8, |person| activate(app, person, &phc))
             .await?;
 
+        seed_factors(app, &mut to_try).await?;
         write(&self.accounts, &to_try)?;
         if let (Some(spare), false) = (spare, self.all_accounts) {
             let made = app.identity.make_code_by_login(&spare.login).await?;
@@ -224,9 +232,35 @@ async fn people(app: &App, territory: TerritoryId, school: SchoolId) -> anyhow::
     tx.commit().await?;
     let account = |row_role: String, person, login, school_name| {
         let role = row_role.parse::<preau_kernel::Role>().ok()?.as_str();
-        Some(Account { role, school_id: Some(school), school_name, login, password: PASSWORD, person })
+        Some(Account {
+            role,
+            school_id: Some(school),
+            school_name,
+            login,
+            password: PASSWORD,
+            totp_secret: None,
+            person,
+        })
     };
     Ok(rows.into_iter().filter_map(|row| account(row.role, row.person, row.login, row.school_name)).collect())
+}
+
+/// Administrators must have a second factor: theirs is an authenticator application whose secret stands beside the
+/// password, so that a person or a program can try the whole way in. One person, one secret, in however many roles.
+async fn seed_factors(app: &App, accounts: &mut [Account]) -> anyhow::Result<()> {
+    let administers = |account: &Account| matches!(account.role, "school_admin" | "territory_admin");
+    let mut secrets: HashMap<PersonId, String> = HashMap::new();
+    for account in accounts.iter().filter(|account| administers(account)) {
+        if !secrets.contains_key(&account.person) {
+            let secret = TotpSecret::generate().context("the system gives no randomness")?;
+            app.identity.seed_totp(account.person, &secret).await?;
+            secrets.insert(account.person, secret.base32());
+        }
+    }
+    for account in accounts {
+        account.totp_secret = secrets.get(&account.person).cloned();
+    }
+    Ok(())
 }
 
 async fn activate(app: &App, person: PersonId, phc: &str) -> anyhow::Result<()> {

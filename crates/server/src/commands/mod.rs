@@ -9,7 +9,9 @@ mod migrate;
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
+use preau_identity::TotpSecret;
 use preau_kernel::Clock;
 
 use crate::{App, Config, telemetry};
@@ -45,6 +47,12 @@ enum Command {
     /// The operator's own acts.
     #[command(subcommand)]
     Admin(admin::Admin),
+    /// Print the code that an authenticator application shows now, for a secret in base 32: to try a demonstration's
+    /// administrators (`totp_secret` of the accounts file) without one.
+    Code {
+        /// The secret.
+        secret: String,
+    },
     /// Print the table of routes.
     Routes {
         /// As JSON.
@@ -80,6 +88,11 @@ impl Cli {
                 crate::work(App::build(config, Clock::system())?, metrics).await
             }
             Command::Admin(act) => act.run(config).await,
+            Command::Code { secret } => {
+                let secret = TotpSecret::from_base32(&secret).context("a secret is 32 letters and digits")?;
+                say(&secret.code_at(Clock::system().now()));
+                Ok(())
+            }
             Command::Routes { json } => describe::routes(json),
             Command::Openapi => describe::openapi(),
             Command::Bench(bench) => bench.run(config).await,
