@@ -8,6 +8,13 @@ use crate::{
     xml::{self, ASSERTION, PROTOCOL},
 };
 
+/// The identifier of the request that an address brings to the desk.
+pub fn request_id(address: &str) -> Option<String> {
+    let (_, query) = address.split_once('?')?;
+    let message = crate::redirect::unpacked(query)?;
+    xml::parse(&message).ok()?.attribute("ID").map(str::to_owned)
+}
+
 /// What the desk is told to say.
 #[derive(Clone, Debug)]
 pub struct Says<'a> {
