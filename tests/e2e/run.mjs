@@ -1,6 +1,7 @@
 // `node tests/e2e/run.mjs`: journeys in a real browser against the real binary. `PREAU_URL` takes a running one;
 // an argument keeps only the scenarios whose name contains it.
 import { launch } from './browser.mjs';
+import { accountScenarios } from './accounts.mjs';
 import { scenarios } from './scenarios.mjs';
 import { start } from './server.mjs';
 
@@ -10,7 +11,7 @@ let passed = 0;
 let failed = 0;
 try {
   const browser = await launch();
-  for (const [name, play] of scenarios.filter(([name]) => name.includes(only))) {
+  for (const [name, play] of [...scenarios, ...accountScenarios].filter(([name]) => name.includes(only))) {
     const begun = performance.now();
     try {
       const note = await play({ browser, ...server });

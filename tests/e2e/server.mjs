@@ -64,7 +64,7 @@ async function until(what, check, limitMs) {
 export async function start() {
   if (process.env.PREAU_URL) {
     const accounts = process.env.PREAU_ACCOUNTS ?? join(LOCAL, 'accounts.json');
-    return { url: process.env.PREAU_URL.replace(/\/$/, ''), accounts: JSON.parse(readFileSync(accounts, 'utf8')), codes: [], stop: async () => {} };
+    return { url: process.env.PREAU_URL.replace(/\/$/, ''), accounts: JSON.parse(readFileSync(accounts, 'utf8')), codes: [], mail: null, stop: async () => {} };
   }
   const bin = process.env.PREAU_BIN ?? join(ROOT, 'target', 'debug', 'preau');
   if (!existsSync(bin)) throw new Error(`${bin} is not built: cargo build -p preau-server`);
@@ -73,7 +73,8 @@ export async function start() {
   const [port, probe] = [await freePort(), await freePort()];
   const url = `http://localhost:${port}`;
   const scratch = join(LOCAL, `e2e-${process.pid}`);
-  mkdirSync(scratch, { recursive: true });
+  const mail = join(scratch, 'mail');
+  mkdirSync(mail, { recursive: true });
   const env = {
     ...process.env,
     PREAU_DATABASE__URL: named(at.database_url, database),
@@ -82,6 +83,8 @@ export async function start() {
     PREAU_HTTP__LISTEN: `127.0.0.1:${port}`,
     PREAU_HTTP__PROBE_LISTEN: `127.0.0.1:${probe}`,
     PREAU_HTTP__PUBLIC_URL: url,
+    PREAU_POST__TRANSPORT: 'file',
+    PREAU_POST__FOLDER: mail,
     PREAU_SECRETS__MASTER_KEY: process.env.PREAU_SECRETS__MASTER_KEY ?? '5a'.repeat(32),
   };
   const preau = (...args) => {
@@ -113,7 +116,7 @@ export async function start() {
     await until('preau serve is ready', ready, 60_000);
     if (served.exitCode !== null) throw new Error('preau serve ended: see .local/e2e.log');
     const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
-    return { url, accounts: read(accounts), codes: read(join(scratch, 'activation.json')), stop };
+    return { url, accounts: read(accounts), codes: read(join(scratch, 'activation.json')), mail, stop };
   } catch (error) {
     await stop();
     throw error;

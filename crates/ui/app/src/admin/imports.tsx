@@ -8,7 +8,7 @@ import { detail } from './school';
 
 type Schemas = components['schemas'];
 type Job = Schemas['Job'];
-type Hold = Schemas['FeedHold'];
+type Hold = Schemas['Hold'];
 
 const POLL_MS = 3000;
 const over = (job: Job): boolean => job.state !== 'queued' && job.state !== 'running';
