@@ -1,13 +1,17 @@
 //! One binary for all, so that it is linked once.
 
 mod accounts;
+mod administered;
+mod administration;
 mod bad_input;
 mod clients;
+mod communication;
 mod directory;
 mod every_client;
 mod every_route;
 mod failures;
 mod federation;
+mod feed_flow;
 mod feeds;
 mod home;
 mod hostile_files;

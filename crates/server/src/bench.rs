@@ -116,7 +116,7 @@ fn process_cpu_us(pid: i32) -> anyhow::Result<f64> {
 }
 
 /// User and system time of a process, in microseconds: fields 14 and 15, in hundredths of a second.
-fn cpu_us_of(path: &str) -> anyhow::Result<f64> {
+pub(crate) fn cpu_us_of(path: &str) -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string(path)
         .with_context(|| format!("{path}: PostgreSQL must run on this machine"))?;
     let after_name = stat.rsplit(')').next().unwrap_or_default();

@@ -5,6 +5,7 @@
 //! separated parents, teachers in two schools. Memory holds one neighbourhood at a time, so a thousand schools cost no more
 //! than four. The same plan writes the same bytes. Nobody in it exists; subject and MEF codes do.
 
+mod changes;
 mod codes;
 mod dice;
 mod families;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use chrono::{Days, NaiveDate};
 use serde::Serialize;
 
+pub use changes::changes;
 use codes::Kind;
 use dice::Dice;
 use model::{Counters, Neighbourhood};

@@ -3,7 +3,7 @@
 
 use clap::Subcommand;
 
-use crate::{Config, bench, bench_factors, bench_saml};
+use crate::{Config, bench, bench_factors, bench_feeds, bench_saml, bench_timing};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Bench {
@@ -22,6 +22,13 @@ pub(super) enum Bench {
         #[arg(long, default_value_t = 2000)]
         n: u32,
     },
+    /// Print whether the door tells by its time who exists, as JSON: medians of one wrong secret for names that somebody has
+    /// and names that nobody has, in turns, and their gap. On a demonstration's database.
+    Timing {
+        /// Attempts of each kind: as many people are needed.
+        #[arg(long, default_value_t = 300)]
+        n: u32,
+    },
     /// Print what a sign-in by a desk costs this process, as JSON: request, answer, session. Makes a territory of its own,
     /// in a demonstration's database only; keys come from the `openssl` command.
     Saml {
@@ -29,13 +36,18 @@ pub(super) enum Bench {
         #[arg(long, default_value_t = 1000)]
         n: u32,
     },
+    /// Print what bringing an academy's directory in costs, as JSON: staging, merge, the same files again, a day's changes;
+    /// against a plain COPY of the same rows. Makes databases of its own beside the configured one.
+    Feeds(bench_feeds::Size),
 }
 
 impl Bench {
     pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
         match self {
             Self::Stack => bench::stack(config).await,
+            Self::Feeds(size) => bench_feeds::feeds(config, size).await,
             Self::Tx { n } => bench::transactions(config, n).await,
+            Self::Timing { n } => bench_timing::timing(config, n).await,
             Self::Factors { n } => bench_factors::factors(n),
             Self::Saml { n } => bench_saml::sign_ins(config, n).await,
         }
