@@ -198,7 +198,6 @@ impl Identity {
             behind.push(PersonId::from(uuid::Uuid::nil()));
         }
         let mut matching = Vec::new();
-        let mut waiting = None;
         let mut counted = Vec::with_capacity(behind.len());
         for (place, person) in behind.into_iter().enumerate() {
             let mut tx = self.db.as_person(person).await?;
@@ -214,10 +213,8 @@ impl Identity {
                     counted.push(identifier);
                     self.facts(&name, &identifier).await?.known
                 }
-                Err(Error::TooManyAttempts(left)) => {
-                    waiting = Some(waiting.map_or(left, |other: std::time::Duration| other.min(left)));
-                    None
-                }
+                // Not tried, and not told: that this name waits would say whose address it is.
+                Err(Error::TooManyAttempts(_)) => None,
                 Err(other) => return Err(other),
             };
             let stored = known.as_ref().and_then(|known| known.password.as_deref());
@@ -233,10 +230,7 @@ impl Identity {
             }
         }
         if matching.is_empty() {
-            return match waiting {
-                Some(left) if counted.is_empty() => Err(Error::TooManyAttempts(left)),
-                _ => Err(Error::BadCredentials),
-            };
+            return Err(Error::BadCredentials);
         }
         // Somebody came with a right password: it was no failure of anybody's.
         self.backoff.forget(&address).await;
@@ -450,7 +444,15 @@ impl Identity {
         device: &Device,
         proven: bool,
     ) -> Result<SignedIn, Error> {
+        let is_new_device = opened.is_new_device();
         let mut grant = self.sessions.grant(opened).await?;
+        if is_new_device
+            && let Err(error) = self.factors.mail_new_device(person, &first_name, &device.label).await
+        {
+            // The account tells it as well: a mail that cannot be queued keeps nobody outside.
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "news of a device could not be mailed");
+        }
         grant.device = self.factors.remember(device, person, proven)?;
         let mut memberships = Vec::with_capacity(profile.memberships.len());
         for membership in &profile.memberships {

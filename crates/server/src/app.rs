@@ -120,6 +120,7 @@ impl App {
             &master,
             &config.http.public_url,
             config.second_factor.clone(),
+            post.clone(),
         )
         .map_err(|why| anyhow::anyhow!("http.public_url or second_factor.passkey_origins: {why}"))?;
         let identity = Identity::new(

@@ -21,6 +21,7 @@ use std::{sync::Arc, time::Duration as Wait};
 use chrono::{DateTime, Duration, Utc};
 use preau_db::{Db, MasterKey, PersonTx};
 use preau_kernel::{Clock, FamilyId, PersonId, SchoolId};
+use preau_post::Post;
 use preau_session::{Device, Profile};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -66,6 +67,7 @@ struct Inner {
     recovery_key: [u8; 32],
     passkeys: Passkeys,
     config: FactorConfig,
+    post: Post,
     /// What schools want of their teachers: asked at each sign-in of one who has no second factor.
     teachers_must: moka::future::Cache<SchoolId, bool>,
 }
@@ -161,6 +163,7 @@ impl Factors {
         master: &MasterKey,
         public_url: &str,
         config: FactorConfig,
+        post: Post,
     ) -> Result<Self, String> {
         let passkeys = Passkeys::new(public_url, &config.passkey_origins)?;
         let teachers_must =
@@ -174,6 +177,7 @@ impl Factors {
             recovery_key: master.derive("recovery code"),
             passkeys,
             config,
+            post,
             teachers_must,
         })))
     }

@@ -432,6 +432,18 @@ pub(super) async fn delete_all(tx: &mut PersonTx) -> Result<(), DbError> {
     Ok(())
 }
 
+/// Where the person may be written to, if they have shown that it is theirs.
+pub(super) async fn confirmed_email(tx: &mut PersonTx) -> Result<Option<String>, DbError> {
+    let person = tx.person();
+    Ok(sqlx::query_scalar!(
+        r#"SELECT email AS "email!" FROM person
+            WHERE person_id = $1 AND email_confirmed_at IS NOT NULL AND coalesce(email, '') <> ''"#,
+        person.uuid(),
+    )
+    .fetch_optional(tx.conn())
+    .await?)
+}
+
 /// Whether somebody is in the transaction's school.
 pub(super) async fn is_member(tx: &mut SchoolTx, person: PersonId) -> Result<bool, DbError> {
     let school = tx.school();
