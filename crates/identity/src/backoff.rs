@@ -27,9 +27,9 @@ pub struct Backoff {
 }
 
 const WINDOW: Duration = Duration::from_secs(3600);
-/// Identifiers remembered as waiting, for as long as the longest wait.
+/// Identifiers remembered as waiting. Not for long: another node may have forgotten their failures (a password was reset).
 const WAITING: u64 = 100_000;
-const LONGEST_WAIT: Duration = Duration::from_secs(900);
+const BELIEVED: Duration = Duration::from_secs(10);
 /// Attempts of one identifier that wait for their turn on a node. A person with two tabs open makes two.
 const IN_LINE: usize = 4;
 
@@ -57,7 +57,7 @@ impl Drop for Turn {
 impl Backoff {
     /// Counters under a salt derived from the master key.
     pub fn new(db: Db, clock: Clock, salt: [u8; 32]) -> Self {
-        let waiting = moka::sync::Cache::builder().max_capacity(WAITING).time_to_live(LONGEST_WAIT).build();
+        let waiting = moka::sync::Cache::builder().max_capacity(WAITING).time_to_live(BELIEVED).build();
         Self { db, clock, salt: Arc::new(salt), turns: Arc::default(), waiting }
     }
 
@@ -147,6 +147,7 @@ impl Backoff {
 
     /// Forgets the failures of an identifier that has just shown the right secret.
     pub(crate) async fn forget(&self, identifier: &IdentifierHash) {
+        self.waiting.invalidate(identifier);
         self.settle(queries::forget_failures(&self.db, identifier).await);
     }
 

@@ -3,6 +3,7 @@
 use chrono::Utc;
 use clap::Subcommand;
 use preau_db::journal;
+use preau_identity::accounts::TermsVersion;
 use preau_kernel::{Clock, PersonId, TerritoryId};
 
 use super::say;
@@ -24,6 +25,18 @@ pub(super) enum Admin {
         /// Login name.
         login: String,
     },
+    /// Publish a version of the terms of use: from then on everybody is asked once, at their next sign-in. The same version
+    /// again changes nothing.
+    PublishTerms {
+        /// Its name, such as 2027-01.
+        version: String,
+        /// From when it is in force (RFC 3339); now, when nothing is said.
+        #[arg(long)]
+        from: Option<chrono::DateTime<Utc>>,
+        /// Where its text is: a path of this site, or an https address.
+        #[arg(long, default_value = "/conditions")]
+        text: String,
+    },
     /// Make an activation code for the person of a login and print it, once.
     ActivationCode {
         /// Login name.
@@ -43,6 +56,12 @@ impl Admin {
             Self::GrantTerritory { login } => {
                 grant_territory(&app, &login).await?;
                 say(&format!("{login} administers its territory"));
+            }
+            Self::PublishTerms { version, from, text } => {
+                let published_at = from.unwrap_or_else(|| app.clock.now());
+                let terms = TermsVersion { version, published_at, text_url: text };
+                app.accounts.terms().publish(&terms).await?;
+                say(&format!("terms {} are in force from {}", terms.version, terms.published_at));
             }
             Self::ActivationCode { login } => {
                 let made = app.identity.make_code_by_login(&login).await?;
