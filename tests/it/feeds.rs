@@ -58,6 +58,7 @@ async fn run(stage: &Stage, node: &Node, territory: TerritoryId, folder: &Path) 
 fn process(stage: &Stage) -> Db {
     let config = PoolConfig {
         max_connections: 2,
+        door_connections: 2,
         acquire_timeout_ms: 10_000,
         statement_timeout_ms: 20_000,
         lock_timeout_ms: 10_000,

@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::world::{MARK, World};
+use crate::{administered::NAMELESS, world::{MARK, World}};
 
 /// Every policy: table, name, command, what is seen, what may be written. `school` stands for `school_id` equal to the
 /// transaction's school, and so on; `feed` for any territory's transaction; `all` for everybody.
@@ -23,6 +23,14 @@ academy_subject academy_subject_territory ALL territory territory
 account account_own ALL person person
 account account_territory ALL territory territory
 activation_code activation_code_own ALL person person
+api_client api_client_lookup SELECT lookup -
+api_client api_client_school ALL own-school own-school-of-its-territory
+api_client api_client_territory ALL territory territory
+api_client api_client_touches SELECT touches -
+api_client_minute api_client_minute_territory ALL territory territory
+api_client_secret api_client_secret_lookup SELECT lookup -
+api_client_secret api_client_secret_owner ALL of-its-client of-its-client
+api_client_secret api_client_secret_used UPDATE lookup lookup
 class class_same_school ALL school school
 class_pupil class_pupil_same_school ALL school school
 class_teacher class_teacher_same_school ALL school school
@@ -35,6 +43,16 @@ guardian_link guardian_link_same_school ALL school school
 idempotency idempotency_own_scope ALL scope scope
 job job_same_territory ALL territory territory
 join_key join_key_territory ALL territory territory
+delegation delegation_same_school ALL school school
+communication_rule communication_rule_same_school ALL school school
+bulk_change bulk_change_same_school ALL school school
+year_archive year_archive_same_school ALL school school
+merge_step merge_step_same_school ALL school school
+school_counter school_counter_same_territory ALL territory territory
+year_transition year_transition_same_territory ALL territory territory
+duplicate_pair duplicate_pair_same_territory ALL territory territory
+account_merge account_merge_same_territory ALL territory territory
+lookup_budget lookup_budget_same_territory ALL territory territory
 journal journal_own_chain ALL chain chain
 journal_head journal_head_own_chain ALL chain chain
 key_ring key_ring_lookup ALL lookup lookup
@@ -42,6 +60,7 @@ lesson lesson_same_school ALL school school
 login login_feed_read SELECT feed -
 login login_feed_write INSERT - territory
 login login_lookup SELECT lookup -
+login login_merge UPDATE territory territory
 login_stem login_stem_feed ALL feed feed
 mef mef_territory ALL territory territory
 membership membership_same_school ALL school school
@@ -51,6 +70,12 @@ person person_territory ALL territory territory
 person_membership person_membership_own SELECT person -
 person_membership person_membership_territory ALL territory territory
 pupil pupil_same_school ALL school school
+read_approval read_approval_school ALL school school
+read_approval read_approval_territory SELECT territory -
+read_approval_use read_approval_use_school SELECT school -
+read_approval_use read_approval_use_territory ALL territory territory
+read_budget read_budget_territory ALL territory territory
+revocation revocation_client INSERT - of-a-client-of-ours
 revocation revocation_feed INSERT - feed-of-a-known-account
 revocation revocation_lookup SELECT lookup -
 revocation revocation_own ALL person person
@@ -172,6 +197,17 @@ fn word(expression: Option<String>) -> String {
         "(current_setting('app.lookup'::text, true) = 'on'::text)" => "lookup".to_owned(),
         "(($territory IS NOT NULL) AND (EXISTS ( SELECT 1 FROM account a WHERE (a.person_id = revocation.person_id))))" => {
             "feed-of-a-known-account".to_owned()
+        }
+        "(owner_school = ($school)::uuid)" => "own-school".to_owned(),
+        "((owner_school = ($school)::uuid) AND (EXISTS ( SELECT FROM school s WHERE ((s.school_id = api_client.owner_school) AND (s.territory_id = api_client.territory_id)))))" => {
+            "own-school-of-its-territory".to_owned()
+        }
+        "(($school)::uuid = ANY (schools))" => "touches".to_owned(),
+        "(EXISTS ( SELECT FROM api_client c WHERE ((c.client_id = api_client_secret.client_id) AND ((c.owner_school = ($school)::uuid) OR (c.territory_id = ($territory)::uuid)))))" => {
+            "of-its-client".to_owned()
+        }
+        "(EXISTS ( SELECT FROM api_client c WHERE ((c.client_id = revocation.person_id) AND ((c.owner_school = ($school)::uuid) OR (c.territory_id = ($territory)::uuid)))))" => {
+            "of-a-client-of-ours".to_owned()
         }
         _ if text == any("scope_id", &["school", "person", "territory"]) => "scope".to_owned(),
         _ if text == any("chain_id", &["school", "territory"]) => "chain".to_owned(),
@@ -295,7 +331,7 @@ fn row_level_security_stands_alone() {
             world.node.table.iter().filter(|row| matches!(row.who(), Who::InSchool(_)) && row.method == "GET")
         {
             let answer = world.ask(row, &world.foreign_target()).await.by(&theirs).await;
-            if row.operation_id != "get_timetable" {
+            if row.operation_id != "get_timetable" && !NAMELESS.contains(&row.operation_id.as_str()) {
                 assert!(
                     String::from_utf8_lossy(&answer.expect(200).body).contains(MARK),
                     "{}",
@@ -341,6 +377,7 @@ fn connections_carry_nothing_from_one_transaction_to_the_next() {
         }
         let limits = PoolConfig {
             max_connections: 2,
+            door_connections: 2,
             acquire_timeout_ms: 30_000,
             statement_timeout_ms: 30_000,
             lock_timeout_ms: 30_000,

@@ -9,7 +9,7 @@ use preau_identity::{
 };
 use preau_kernel::{Role, Scope};
 use preau_tests::{
-    Class, Client, Node, PASSWORD, Persona, Program, School, Stage, Territory,
+    Class, Client, Node, PASSWORD, Persona, Program, School, Sent, Stage, Territory,
     desk::{self, StandIn},
 };
 use serde_json::{Value, json};
@@ -208,6 +208,7 @@ impl World {
         ] {
             path = path.replace(&format!("{{{name}}}"), &value);
         }
+        path = self.administered(&row.operation_id, path, target).await;
         assert!(!path.contains('{'), "{}: say what {path} is about", row.operation_id);
         let mut headers = Vec::new();
         match row.operation_id.as_str() {
@@ -269,10 +270,16 @@ impl World {
         if row.keyed {
             headers.push(("idempotency-key", self.stage.clock().mint::<Uuid>().to_string()));
         }
+        if crate::administered::wants_if_match(&row.operation_id, &row.method.parse().expect("a method")) {
+            headers.push(("if-match", "*".to_owned()));
+        }
         if row.method == "PATCH" && !headers.iter().any(|(name, _)| *name == "if-match") {
             headers.push(("if-match", "*".to_owned()));
         }
-        let body = self.body(&row.operation_id, target).await;
+        let body = match self.administered_body(&row.operation_id, &path, target).await {
+            Some(body) => Some(body),
+            None => self.body(&row.operation_id, target).await,
+        };
         let method = row.method.parse().expect("a method");
         Ask { method, path, body, headers }
     }
@@ -452,6 +459,8 @@ impl Foreign {
                 there.id
             ))
             .await;
+        let people = [pupil.id.uuid(), teacher.id.uuid()];
+        stage.sql(&crate::administered::marked(there.id.uuid(), id.uuid(), group, people, MARK)).await;
         let program = school.program(&[Scope::DirectoryRead]).await;
         stage.sql(&format!("UPDATE api_client SET name = '{MARK}' WHERE client_id = '{}'", program.id)).await;
         let approval = ask_to_read(stage, &school, &program, &format!("Lire {MARK}")).await;
