@@ -160,7 +160,7 @@ fn what_is_held_is_not_sent_again_until_it_changes() {
     });
 }
 
-async fn counted(stage: &Stage) -> (Node, Relay) {
+pub(crate) async fn counted(stage: &Stage) -> (Node, Relay) {
     let relay = Relay::before(&stage.stores().postgres_address()).await;
     let url = format!("postgres://preau_app@{}/{}", relay.address(), stage.database().name());
     (stage.node_with(|config| config.database.url = SecretString::from(url)).await, relay)
