@@ -86,7 +86,12 @@ fn an_administrator_makes_a_client_and_it_comes_in() {
             "scopes": ["directory:read", "timetable:read"], "expires_on": "2027-07-31",
         });
         let path = school.url("api-clients");
-        node.signed_in(&admin).await.with("idempotency-key", &key()).post(&path, &made).await.refused(403, "proof-required");
+        node.signed_in(&admin)
+            .await
+            .with("idempotency-key", &key())
+            .post(&path, &made)
+            .await
+            .refused(403, "proof-required");
         let proven = node.proven(&admin).await.with("idempotency-key", "une-seule-fois");
         let first = proven.post(&path, &made).await.expect(201).json();
         let again = proven.post(&path, &made).await.expect(201).json();
@@ -95,7 +100,8 @@ fn an_administrator_makes_a_client_and_it_comes_in() {
         assert_eq!(stage.count("SELECT count(*) FROM api_client").await, 1);
         let kept = "SELECT count(*) FROM idempotency WHERE response::text LIKE '%preau_cs_%'";
         assert_eq!(stage.count(kept).await, 0, "a secret is kept");
-        let (id, secret) = (first["client"]["id"].as_str().unwrap(), first["client_secret"].as_str().unwrap());
+        let (id, secret) =
+            (first["client"]["id"].as_str().unwrap(), first["client_secret"].as_str().unwrap());
 
         let answer = token(&other, id, secret, "").await.expect(200);
         assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -109,7 +115,8 @@ fn an_administrator_makes_a_client_and_it_comes_in() {
         // By header, and for less.
         let basic = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
         let asker = node.stranger().with("authorization", &basic);
-        let form = |scope: &str| Some((FORM, Bytes::from(format!("grant_type=client_credentials&scope={scope}"))));
+        let form =
+            |scope: &str| Some((FORM, Bytes::from(format!("grant_type=client_credentials&scope={scope}"))));
         let narrow = asker.send(Method::POST, TOKEN, form("timetable:read")).await.expect(200).json();
         assert_eq!(narrow["scope"], "timetable:read");
         let narrow = node.bearer(narrow["access_token"].as_str().unwrap());
@@ -121,7 +128,8 @@ fn an_administrator_makes_a_client_and_it_comes_in() {
         assert_eq!(seen["secrets"][0]["last_used_at"], "2026-11-23T08:00:00Z", "to the hour: {seen}");
         let acts = "SELECT count(*) FROM journal WHERE act = 'client.create'";
         assert_eq!(stage.count(acts).await, 1);
-        let metadata = node.stranger().get("/.well-known/oauth-authorization-server").await.expect(200).json();
+        let metadata =
+            node.stranger().get("/.well-known/oauth-authorization-server").await.expect(200).json();
         assert!(metadata["token_endpoint"].as_str().unwrap().ends_with(TOKEN), "{metadata}");
     });
 }
@@ -145,7 +153,8 @@ fn neither_kind_of_token_passes_for_the_other() {
             <[u8; 32]>::from(mac.finalize().into_bytes())
         };
         let claims = |token: &str| -> Value {
-            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap())
+                .unwrap()
         };
         let (of_program, of_person) = (claims(&good), claims(&persons));
         let header = |typ: &str| Header {
@@ -177,7 +186,11 @@ fn neither_kind_of_token_passes_for_the_other() {
         let twice = of_program.to_string().replacen('{', "{\"scope\":\"directory:read directory:write\",", 1);
         let twice = {
             let (head, body) = (good.split('.').next().unwrap(), URL_SAFE_NO_PAD.encode(twice));
-            let key = jsonwebtoken::crypto::sign(format!("{head}.{body}").as_bytes(), &EncodingKey::from_secret(&own), Algorithm::HS256);
+            let key = jsonwebtoken::crypto::sign(
+                format!("{head}.{body}").as_bytes(),
+                &EncodingKey::from_secret(&own),
+                Algorithm::HS256,
+            );
             format!("{head}.{body}.{}", key.unwrap())
         };
         let mut bad: Vec<(&str, String)> = vec![
@@ -186,20 +199,58 @@ fn neither_kind_of_token_passes_for_the_other() {
             ("a program's claims with the person's key", sign(&program_type, &of_program, &access.bytes)),
             ("a person's claims under a program's type", sign(&program_type, &of_person, &own)),
             ("a person's claims with the program's key", sign(&person_type, &of_person, &own)),
-            ("a person's claims, a program's type, the person's key", sign(&program_type, &of_person, &access.bytes)),
+            (
+                "a person's claims, a program's type, the person's key",
+                sign(&program_type, &of_person, &access.bytes),
+            ),
             ("a person's audience", sign(&program_type, &but(&of_program, "aud", json!("preau-api")), &own)),
-            ("both audiences", sign(&program_type, &but(&of_program, "aud", json!(["preau-api", "preau-api-clients"])), &own)),
+            (
+                "both audiences",
+                sign(
+                    &program_type,
+                    &but(&of_program, "aud", json!(["preau-api", "preau-api-clients"])),
+                    &own,
+                ),
+            ),
             ("no algorithm", format!("{none}.{}.", parts[1])),
             ("no algorithm, old signature", format!("{none}.{}.{}", parts[1], parts[2])),
-            ("another algorithm", sign(&Header { alg: Algorithm::HS512, ..program_type.clone() }, &of_program, &own)),
+            (
+                "another algorithm",
+                sign(&Header { alg: Algorithm::HS512, ..program_type.clone() }, &of_program, &own),
+            ),
             ("HS384", sign(&Header { alg: Algorithm::HS384, ..program_type.clone() }, &of_program, &own)),
             ("no type", sign(&Header { typ: None, ..program_type.clone() }, &of_program, &own)),
             ("the type in capitals", sign(&header("CLIENT-AT+JWT"), &of_program, &own)),
             ("an id token", sign(&header("JWT"), &of_program, &own)),
             ("no kid", sign(&Header { kid: None, ..program_type.clone() }, &of_program, &own)),
-            ("an unknown kid", sign(&Header { kid: Some(Uuid::nil().to_string()), ..program_type.clone() }, &of_program, &own)),
-            ("a kid that is a path", sign(&Header { kid: Some("../../dev/null".into()), ..program_type.clone() }, &of_program, b"")),
-            ("a key by address", sign(&Header { jku: Some("https://evil.example/keys".into()), kid: None, ..program_type.clone() }, &of_program, b"evil")),
+            (
+                "an unknown kid",
+                sign(
+                    &Header { kid: Some(Uuid::nil().to_string()), ..program_type.clone() },
+                    &of_program,
+                    &own,
+                ),
+            ),
+            (
+                "a kid that is a path",
+                sign(
+                    &Header { kid: Some("../../dev/null".into()), ..program_type.clone() },
+                    &of_program,
+                    b"",
+                ),
+            ),
+            (
+                "a key by address",
+                sign(
+                    &Header {
+                        jku: Some("https://evil.example/keys".into()),
+                        kid: None,
+                        ..program_type.clone()
+                    },
+                    &of_program,
+                    b"evil",
+                ),
+            ),
             ("expired", sign(&program_type, &but(&of_program, "exp", json!(now)), &own)),
             ("a year", sign(&program_type, &but(&of_program, "exp", json!(now + 31_536_000)), &own)),
             ("a second too long", sign(&program_type, &but(&of_program, "exp", json!(now + 301)), &own)),
@@ -236,7 +287,8 @@ fn neither_kind_of_token_passes_for_the_other() {
         client.get("/api/v1/sessions").await.refused(403, "insufficient-scope");
         client.get("/api/v1/home").await.refused(403, "insufficient-scope");
         client.delete("/api/v1/sessions/current").await.refused(403, "insufficient-scope");
-        let refresh = node.stranger().post("/api/v1/sessions/refresh", &json!({ "refresh_token": good })).await;
+        let refresh =
+            node.stranger().post("/api/v1/sessions/refresh", &json!({ "refresh_token": good })).await;
         refresh.refused(401, "session-ended");
         // Nor is a person's token a client's secret.
         token(&node, program.id, &persons, "").await.expect(401);
@@ -278,7 +330,9 @@ fn what_is_revoked_is_refused_on_every_node_without_redis() {
             assert_eq!(status, if turn == 2 { 200 } else { 401 });
             if turn == 0 {
                 admin.delete(&this).await.expect(204);
-                change(&admin, &this, "*", &json!({ "contact": "cpe@exemple.fr" })).await.refused(409, "client-ended");
+                change(&admin, &this, "*", &json!({ "contact": "cpe@exemple.fr" }))
+                    .await
+                    .refused(409, "client-ended");
                 keyed(&admin, &format!("{this}/secrets"), &json!({})).await.refused(409, "client-ended");
             }
         }
@@ -379,7 +433,8 @@ fn a_school_keeps_to_itself_and_sees_who_touches_it() {
     play(async |stage| {
         let node = stage.node().await;
         let here = stage.territory("ici").await;
-        let (ours, theirs) = (here.school("Collège Rosa-Parks").await, here.school("Lycée Jean-Moulin").await);
+        let (ours, theirs) =
+            (here.school("Collège Rosa-Parks").await, here.school("Lycée Jean-Moulin").await);
         let foreign = stage.territory("ailleurs").await.school("Collège Zola").await;
         let (admin, neighbour, boss) = (ours.admin().await, theirs.admin().await, here.admin().await);
         let (admin, neighbour) = (node.proven(&admin).await, node.proven(&neighbour).await);
@@ -399,8 +454,11 @@ fn a_school_keeps_to_itself_and_sees_who_touches_it() {
             assert!(refused.json()["errors"][0]["field"].is_string(), "{what}");
         }
         let of_territory = format!("/api/v1/territories/{}/api-clients", here.id);
-        keyed(&boss, &of_territory, &said(&["directory:read"], json!([foreign.id]))).await.refused(422, "against-the-rules");
-        let made = keyed(&boss, &of_territory, &said(&["directory:read", "imports:read"], json!([ours.id]))).await;
+        keyed(&boss, &of_territory, &said(&["directory:read"], json!([foreign.id])))
+            .await
+            .refused(422, "against-the-rules");
+        let made =
+            keyed(&boss, &of_territory, &said(&["directory:read", "imports:read"], json!([ours.id]))).await;
         let made = made.expect(201).json();
         let id = made["client"]["id"].as_str().unwrap();
         // The school that it touches sees it, and does not change it; the other does not know of it.
@@ -420,7 +478,10 @@ fn a_school_keeps_to_itself_and_sees_who_touches_it() {
         client.get(&ours.url("people")).await.expect(200);
         client.get(&theirs.url("people")).await.refused(404, "not-found");
         client.get(&format!("/api/v1/territories/{}/jobs", here.id)).await.expect(200);
-        client.get(&format!("/api/v1/territories/{}/jobs", foreign.territory.id)).await.refused(404, "not-found");
+        client
+            .get(&format!("/api/v1/territories/{}/jobs", foreign.territory.id))
+            .await
+            .refused(404, "not-found");
 
         // Two people change it: the second is told.
         let this = format!("{of_territory}/{id}");
@@ -428,7 +489,9 @@ fn a_school_keeps_to_itself_and_sees_who_touches_it() {
         let tag = read.header("etag").unwrap().to_owned();
         let after = change(&boss, &this, &tag, &json!({ "contact": "autre@exemple.fr" })).await.expect(200);
         assert_ne!(after.header("etag"), Some(tag.as_str()));
-        change(&boss, &this, &tag, &json!({ "contact": "tard@exemple.fr" })).await.refused(412, "changed-meanwhile");
+        change(&boss, &this, &tag, &json!({ "contact": "tard@exemple.fr" }))
+            .await
+            .refused(412, "changed-meanwhile");
         change(&boss, &this, "*", &json!({ "name": null })).await.refused(400, "invalid-field");
         change(&boss, &this, "*", &json!({ "owner_school_id": ours.id })).await.refused(400, "unknown-field");
     });
@@ -488,7 +551,8 @@ fn one_school_a_day_and_more_by_a_second_person_only() {
     play(async |stage| {
         let node = stage.node().await;
         let here = stage.territory("ici").await;
-        let (first, second) = (here.school("Collège Rosa-Parks").await, here.school("Lycée Jean-Moulin").await);
+        let (first, second) =
+            (here.school("Collège Rosa-Parks").await, here.school("Lycée Jean-Moulin").await);
         crowd(&stage, &first, 120).await;
         crowd(&stage, &second, 120).await;
         let (alix, boss) = (second.admin().await, here.admin().await);
@@ -528,7 +592,8 @@ fn one_school_a_day_and_more_by_a_second_person_only() {
         client.get(&second.url("people")).await.refused(403, "approval-required");
 
         for act in ["reading.ask", "reading.grant"] {
-            let of_school = format!("SELECT count(*) FROM journal WHERE act = '{act}' AND chain_id = '{}'", second.id);
+            let of_school =
+                format!("SELECT count(*) FROM journal WHERE act = '{act}' AND chain_id = '{}'", second.id);
             assert_eq!(stage.count(&of_school).await, 1, "{act}");
         }
         let listed = alix_again(&node, &second).await.get(&path).await.expect(200).json();
@@ -560,7 +625,10 @@ fn nobody_agrees_to_their_own_reading_and_an_end_is_an_end() {
         let this = format!("{path}/{}", asked["id"].as_str().unwrap());
         keyed(&asker, &format!("{this}/decision"), &yes()).await.refused(403, "second-person-required");
         let no = json!({ "grant": false, "reason": "Pas cette semaine" });
-        assert_eq!(keyed(&friend, &format!("{this}/decision"), &no).await.expect(201).json()["state"], "refused");
+        assert_eq!(
+            keyed(&friend, &format!("{this}/decision"), &no).await.expect(201).json()["state"],
+            "refused"
+        );
 
         for (what, field, value) in [
             ("nothing", "records_per_day", json!(0)),

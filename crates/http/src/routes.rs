@@ -199,7 +199,8 @@ fn common_statuses(row: &RouteRow) -> Vec<(&'static str, &'static str)> {
     if signed_in || row.path.contains('{') {
         all.push(("404", "Absent, foreign, or forbidden to know"));
     }
-    if matches!(row.who, Who::InSchool(_) | Who::TerritoryAdmin) || row.sudo || row.method != "GET" {
+    // Whoever has a session may still be a program, which has none of its scopes here.
+    if signed_in || row.sudo || row.method != "GET" {
         all.push((
             "403",
             "Visible, and not allowed; or a proof is required; or the request comes from another site",
