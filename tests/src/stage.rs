@@ -252,7 +252,8 @@ impl Stage {
         let each = tables.iter().map(|table| {
             format!("SELECT '{table}', count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text FROM {table} t")
         });
-        let sql = each.collect::<Vec<_>>().join(" UNION ALL ");
+        // Ordered here: with this many tables the planner reads them in parallel, and they come as they please.
+        let sql = format!("{} ORDER BY 1", each.collect::<Vec<_>>().join(" UNION ALL "));
         sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&self.0.owner).await.expect("a fingerprint")
     }
 
