@@ -67,7 +67,7 @@ function Opened({ preview }: { preview: Preview }) {
   const name = (one: string): string => word('from', one);
   return (
     <div role="status">
-      <h3>{t('admin_preview')}</h3>
+      <h2>{t('admin_preview')}</h2>
       {preview.reaches.length === 0 && preview.directions.length === 0 && <p>{t('admin_preview_nothing')}</p>}
       <ul class="rows plain">
         {preview.reaches.map((change) => (
