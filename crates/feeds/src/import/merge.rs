@@ -697,7 +697,7 @@ impl Part<'_> {
             ("new_administrator", admins.take(SAMPLES).collect()),
             ("created", joined.iter().filter(|id| resolved.fresh.contains(id)).take(SAMPLES).copied().collect()),
             ("arrived", joined.iter().filter(|id| !resolved.fresh.contains(id)).take(SAMPLES).copied().collect()),
-            ("updated", changes.changed.iter().filter(|id| !joined.contains(id)).take(SAMPLES).copied().collect()),
+            ("updated", changes.changed.iter().filter(|id| !joined.contains(id) && !gone.contains(id)).take(SAMPLES).copied().collect()),
             ("moved", gone.iter().filter(|id| elsewhere.contains(id)).take(SAMPLES).copied().collect()),
             ("left", gone.iter().filter(|id| !elsewhere.contains(id)).take(SAMPLES).copied().collect()),
         ];

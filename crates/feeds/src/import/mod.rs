@@ -165,37 +165,8 @@ pub async fn import_directory(
     if !import.dry_run {
         nomenclature::merge(import, &mut report).await?;
     }
-    duplicated_ines(import, &delivery, &mut report).await?;
     merge::schools(import, &delivery, &mut report, step).await?;
     let (waiting, approved) = holds::open(import).await?;
     keep::discard(import, waiting + approved > 0).await?;
     Ok(report)
-}
-
-/// National identifiers that two pupils of the delivery share: each is a line to look at, and neither is left out.
-async fn duplicated_ines(
-    import: &Import,
-    delivery: &keep::Delivery,
-    report: &mut Report,
-) -> Result<(), Error> {
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
-    let rows = sqlx::query!(
-        r#"SELECT p.file_no AS "file_no!", p.line AS "line!"
-             FROM stage_person p
-            WHERE p.territory_id = $1 AND p.job_id = $2 AND p.kind = 'pupil' AND p.op <> 'delete'
-              AND p.ine = ANY (ARRAY(SELECT s.ine FROM stage_person s
-                                      WHERE s.territory_id = $1 AND s.job_id = $2 AND s.kind = 'pupil' AND s.op <> 'delete'
-                                        AND s.ine <> ''
-                                      GROUP BY s.ine HAVING count(*) > 1 LIMIT 1000))
-            ORDER BY p.file_no, p.line"#,
-        import.territory.uuid(),
-        import.job.uuid(),
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    tx.commit().await?;
-    for row in rows {
-        report.warn("feed-duplicated-ine", delivery.place(row.file_no, row.line), "INE");
-    }
-    Ok(())
 }

@@ -28,4 +28,3 @@ pub(super) const TEACHER: i32 = 1 << 19;
 pub(super) const SCHOOL_NAME: i32 = 1;
 pub(super) const SCHOOL_KIND: i32 = 1 << 1;
 pub(super) const SCHOOL_CITY: i32 = 1 << 2;
-pub(super) const SCHOOL_UAI: i32 = 1 << 3;
