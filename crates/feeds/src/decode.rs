@@ -58,7 +58,9 @@ pub(crate) struct Utf8<R> {
     out_len: usize,
     ended: bool,
     flushed: bool,
+    /// The line of the first byte that is not counted yet, and where in `out` that byte stands.
     line: u64,
+    counted: usize,
     budget: usize,
     stop: Option<Stop>,
     /// Where the text ends, once what comes before it has been consumed.
@@ -116,6 +118,7 @@ impl<R: Read> Utf8<R> {
             ended: false,
             flushed: false,
             line: 1,
+            counted: 0,
             budget: usize::MAX,
             stop: None,
             broken: None,
@@ -130,7 +133,17 @@ impl<R: Read> Utf8<R> {
     }
 
     /// The line of the next byte to be consumed, from 1.
+    ///
+    /// Counted when asked for: counting at every token would cost as much as decoding.
     pub(crate) fn line(&self) -> u64 {
+        let eaten = self.out.get(self.counted..self.out_pos).unwrap_or_default();
+        self.line + u64::try_from(memchr::memchr_iter(b'\n', eaten).count()).unwrap_or(0)
+    }
+
+    /// The same, for one who asks at every record: what is counted once is not counted again.
+    pub(crate) fn note_line(&mut self) -> u64 {
+        self.line = self.line();
+        self.counted = self.out_pos;
         self.line
     }
 
@@ -176,7 +189,7 @@ impl<R: Read> Utf8<R> {
             match self.trust {
                 Trust::Declared if modern => {
                     self.decoder = UTF_8.new_decoder_without_bom_handling();
-                    self.odd.denied = Some(self.line);
+                    self.odd.denied = Some(self.line());
                 }
                 Trust::Guessed if !modern => self.decoder = WINDOWS_1252.new_decoder_without_bom_handling(),
                 Trust::Declared | Trust::Guessed | Trust::Settled => {}
@@ -187,7 +200,7 @@ impl<R: Read> Utf8<R> {
             && memchr::memchr3_iter(0xbc, 0xbd, 0xbe, pending).any(|at| in_a_word(pending, at))
         {
             self.decoder = ISO_8859_15.new_decoder_without_bom_handling();
-            self.odd.ligature = Some(self.line);
+            self.odd.ligature = Some(self.line());
         }
         Look::All
     }
@@ -233,6 +246,11 @@ impl<R: Read> Utf8<R> {
                     continue;
                 }
             };
+            // What was eaten is counted before it is overwritten.
+            self.line = self.line();
+            self.counted = 0;
+            self.out_pos = 0;
+            self.out_len = 0;
             let pending = self.raw.get(self.raw_pos..end).unwrap_or_default();
             let last = self.ended && end == self.raw.len();
             let (result, read, written) =
@@ -270,11 +288,8 @@ impl<R: Read> BufRead for Utf8<R> {
     }
 
     fn consume(&mut self, amount: usize) {
-        let end = (self.out_pos + amount).min(self.out_len);
-        let eaten = self.out.get(self.out_pos..end).unwrap_or_default();
-        self.line += u64::try_from(memchr::memchr_iter(b'\n', eaten).count()).unwrap_or(0);
         self.budget = self.budget.saturating_sub(amount);
-        self.out_pos = end;
+        self.out_pos = (self.out_pos + amount).min(self.out_len);
     }
 }
 

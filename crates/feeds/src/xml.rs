@@ -78,12 +78,12 @@ impl<R: Read> Xml<R> {
 
     /// Where the last step ended.
     pub(crate) fn place(&self) -> Place {
-        Place::line(&self.file, self.line())
+        Place::line(&self.file, self.reader.get_ref().line())
     }
 
     /// The line where the last step ended.
-    pub(crate) fn line(&self) -> u64 {
-        self.reader.get_ref().line()
+    pub(crate) fn line(&mut self) -> u64 {
+        self.reader.get_mut().note_line()
     }
 
     /// Notes in `report` what was odd about the encoding.
@@ -287,10 +287,11 @@ fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Option<char> {
     }
 }
 
-/// [`forbidden`] over a text, byte by byte: what is forbidden beyond ASCII begins with one byte that French never has.
+/// [`forbidden`] over a text. All bytes are looked at together: what is forbidden beyond ASCII begins with one byte that French
+/// hardly has, and then each letter is looked at.
 fn any_forbidden(text: &str) -> bool {
-    text.bytes().any(|byte| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r'))
-        || memchr::memchr(0xef, text.as_bytes()).is_some() && text.chars().any(forbidden)
+    let odd = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r') || *byte == 0xef;
+    text.as_bytes().iter().fold(false, |any, byte| any | odd(byte)) && text.chars().any(forbidden)
 }
 
 /// XML 1.0 forbids these in any form, references included.

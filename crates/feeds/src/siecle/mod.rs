@@ -115,13 +115,10 @@ impl<'a, R: Read> Export<'a, R> {
 
     /// The element just opened, to its end.
     fn element(&mut self, name: &'static str) -> Result<Element, Fault> {
+        let line = self.xml.line();
         let id = ["ELEVE_ID", "PERSONNE_ID"].into_iter().find_map(|name| self.xml.attribute(name));
-        let mut element = Element {
-            name,
-            id: id.unwrap_or_default().trim().to_owned(),
-            values: Vec::new(),
-            line: self.xml.line(),
-        };
+        let id = id.unwrap_or_default().trim().to_owned();
+        let mut element = Element { name, id, values: Vec::new(), line };
         let outside = self.xml.depth() - 1;
         let mut size = 0;
         self.xml.text.clear();
