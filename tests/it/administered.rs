@@ -9,7 +9,8 @@ use uuid::Uuid;
 use crate::world::{Target, World};
 
 /// Operations of administrators and of who may write to whom that show nobody by name.
-pub(crate) const NAMELESS: [&str; 3] = ["list_school_journal", "verify_school_journal", "get_communication_rules"];
+pub(crate) const NAMELESS: [&str; 3] =
+    ["list_school_journal", "verify_school_journal", "get_communication_rules"];
 
 /// The rules of a collège that has set none.
 pub(crate) fn rules() -> Value {
@@ -133,7 +134,8 @@ impl World {
             "create_person" => json!({ "last_name": "Neuf", "first_name": "Ana", "role": "pupil" }),
             "update_person" => json!({ "mobile": "06 12 34 56 78" }),
             "attach_person" => {
-                let login = if own { self.here.person("Ida Rattachée").await.login } else { "personne".to_owned() };
+                let login =
+                    if own { self.here.person("Ida Rattachée").await.login } else { "personne".to_owned() };
                 json!({ "login": login, "last_name": "rattachee", "role": "teacher" })
             }
             "set_membership" => json!({ "function": "EDU" }),
@@ -155,14 +157,17 @@ impl World {
             "look_up_people" => json!({ "login": self.teacher.login }),
             "create_year_transition" => json!({ "year": "2025-2026", "school_ids": [target.school] }),
             "move_year_transition" => json!({ "step": "start" }),
-            "set_school_duplicate_verdict" | "set_territory_duplicate_verdict" => json!({ "verdict": "distinct" }),
+            "set_school_duplicate_verdict" | "set_territory_duplicate_verdict" => {
+                json!({ "verdict": "distinct" })
+            }
             "merge_school_duplicate" => {
                 let pair = path.split('/').rev().nth(1).unwrap_or_default();
-                let kept: Option<Uuid> = sqlx::query_scalar("SELECT one_id FROM duplicate_pair WHERE pair_id = $1::uuid")
-                    .bind(pair)
-                    .fetch_optional(self.stage.owner())
-                    .await
-                    .expect("a pair");
+                let kept: Option<Uuid> =
+                    sqlx::query_scalar("SELECT one_id FROM duplicate_pair WHERE pair_id = $1::uuid")
+                        .bind(pair)
+                        .fetch_optional(self.stage.owner())
+                        .await
+                        .expect("a pair");
                 json!({ "kept_id": kept.unwrap_or_default() })
             }
             "create_duplicate_search" => json!({ "school_ids": [target.school] }),

@@ -32,7 +32,10 @@ impl College {
         let cook = school.staff("Guy Cantine").await;
         for (persona, function) in [(&head, "DIR"), (&cpe, "EDU")] {
             stage
-                .sql(&format!("UPDATE membership SET function = '{function}' WHERE person_id = '{}'", persona.id))
+                .sql(&format!(
+                    "UPDATE membership SET function = '{function}' WHERE person_id = '{}'",
+                    persona.id
+                ))
                 .await;
         }
         let people = vec![
@@ -57,7 +60,8 @@ impl College {
     fn names(&self, page: &Value) -> BTreeSet<&'static str> {
         let ids: Vec<&str> =
             page["items"].as_array().expect("items").iter().filter_map(|item| item["id"].as_str()).collect();
-        let known = self.people.iter().filter(|(_, _, persona)| ids.contains(&persona.id.to_string().as_str()));
+        let known =
+            self.people.iter().filter(|(_, _, persona)| ids.contains(&persona.id.to_string().as_str()));
         known.map(|(name, ..)| *name).collect()
     }
 
@@ -115,7 +119,8 @@ fn the_matrix_of_a_college_holds_in_lists_and_one_by_one() {
                 tx.commit().await.expect("committed");
                 assert_eq!(may, writes_to.contains(name), "{asker} to {name}");
                 // Whoever may be written to is found, and nobody else but one's own family.
-                let seen = client.get(&college.school.url(&format!("people/{}", persona.id))).await.status == 200;
+                let seen =
+                    client.get(&college.school.url(&format!("people/{}", persona.id))).await.status == 200;
                 assert!(!may || seen, "{asker} may write to {name} and does not find them");
                 assert!(may || !seen || asker == *name, "{asker} finds {name} and may not write");
             }
@@ -131,33 +136,39 @@ fn a_school_opens_its_classes_and_the_lists_follow() {
         let admin = node.signed_in(&college.school.admin().await).await;
         let mut open = rules();
         open["pupil"]["pupils"] = json!("own_classes");
-        let preview = admin
-            .post(&college.school.url("communication-rules/preview"), &open)
-            .await
-            .expect(200)
-            .json();
+        let preview =
+            admin.post(&college.school.url("communication-rules/preview"), &open).await.expect(200).json();
         assert_eq!(preview["reaches"][0]["opened"], 2, "Lina and Zoé find each other: {preview}");
         assert_eq!((&preview["directions"], &preview["refused_to_school"]), (&json!([]), &json!([])));
         college.set(&admin, &open).await.expect(200);
         let lina = node.signed_in(college.one("Lina")).await;
         let found = lina.get(&college.school.url("people")).await.expect(200).json();
         assert_eq!(college.names(&found), ["Lina", "Zoé", "Durand", "Anne", "CPE"].into());
-        let zoe = lina.get(&college.school.url(&format!("people/{}", college.one("Zoé").id))).await.expect(200);
+        let zoe =
+            lina.get(&college.school.url(&format!("people/{}", college.one("Zoé").id))).await.expect(200);
         assert_eq!(zoe.json().get("guardians"), None, "a classmate's parents are not one's business");
         let journal = admin.get(&college.school.url("administration/journal?act=communication.set")).await;
         assert_eq!(journal.expect(200).json()["items"].as_array().map(Vec::len), Some(1));
 
         // Somebody who read the rules before is told that they have changed.
         let stale = admin.clone().with("if-match", "\"old\"");
-        stale.put(&college.school.url("communication-rules"), &rules()).await.refused(412, "changed-meanwhile");
-        admin.put(&college.school.url("communication-rules"), &rules()).await.refused(428, "if-match-missing");
+        stale
+            .put(&college.school.url("communication-rules"), &rules())
+            .await
+            .refused(412, "changed-meanwhile");
+        admin
+            .put(&college.school.url("communication-rules"), &rules())
+            .await
+            .refused(428, "if-match-missing");
 
         // The child's own link is apart from every rule.
         open["family"] = json!("off");
         college.set(&admin, &open).await.expect(200);
         let page = lina.get(&college.school.url("writable-people")).await.expect(200).json();
         assert!(!college.names(&page).contains("Anne"));
-        assert!(lina.get(&college.school.url(&format!("people/{}", college.one("Anne").id))).await.status == 200);
+        assert!(
+            lina.get(&college.school.url(&format!("people/{}", college.one("Anne").id))).await.status == 200
+        );
     });
 }
 
@@ -190,7 +201,10 @@ fn a_local_administrator_opens_no_school_and_the_territory_may() {
             college.set(&admin, rules).await.refused(403, code);
             assert_eq!(stage.fingerprint().await, before, "{code}");
         }
-        college.set(&admin, &with("teacher", "pupils", "none")).await.refused(422, "communication-too-narrow");
+        college
+            .set(&admin, &with("teacher", "pupils", "none"))
+            .await
+            .refused(422, "communication-too-narrow");
         let (open, _) = &refused[0];
         college.set(&above, open).await.expect(200);
         let lina = node.signed_in(college.one("Lina")).await;
@@ -224,8 +238,9 @@ fn in_a_crisis_families_only_reply() {
 struct Links(Vec<(usize, usize, i16)>);
 
 fn families() -> impl Strategy<Value = Links> {
-    proptest::collection::btree_map((0_usize..4, 0_usize..4), 0_i16..3, 0..12)
-        .prop_map(|links| Links(links.into_iter().map(|((guardian, pupil), legal)| (guardian, pupil, legal)).collect()))
+    proptest::collection::btree_map((0_usize..4, 0_usize..4), 0_i16..3, 0..12).prop_map(|links| {
+        Links(links.into_iter().map(|((guardian, pupil), legal)| (guardian, pupil, legal)).collect())
+    })
 }
 
 /// T06: over any families, a guardian finds exactly the children that they have a right to, whatever was before.
@@ -242,12 +257,20 @@ fn a_guardian_finds_whom_they_have_a_right_to() {
             guardians.push(school.guardian_of(&anchor, &format!("Parent N{number}")).await);
         }
         let admin = node.signed_in(&school.admin().await).await;
+        stage.sql("DELETE FROM guardian_link").await;
+        let mut before: Vec<String> = Vec::new();
         let mut runner = proptest::test_runner::TestRunner::deterministic();
         for _ in 0..12 {
             let links = families().new_tree(&mut runner).expect("a tree").current();
-            stage.sql("DELETE FROM guardian_link").await;
+            for url in before.drain(..) {
+                admin.delete(&school.url(&url)).await.expect(204);
+            }
             for (guardian, pupil, legal) in &links.0 {
-                let url = format!("administration/people/{}/guardians/{}", pupils[*pupil].id, guardians[*guardian].id);
+                let url = format!(
+                    "administration/people/{}/guardians/{}",
+                    pupils[*pupil].id, guardians[*guardian].id
+                );
+                before.push(url.clone());
                 let body = json!({ "kind": 1, "legal": legal, "contact_order": 1 });
                 admin.put(&school.url(&url), &body).await.expect(200);
             }
