@@ -175,7 +175,8 @@ fn cards_are_for_the_pupils_of_a_primary_school() {
         let node = stage.node().await;
         let class = class(&stage).await;
         let teacher = class.teacher("Claire Durand").await;
-        let (old, new) = (class.pupil("Lina Martin").await, newcomer(&class, "Zoé Nouvelle", Role::Pupil).await);
+        let (old, new) =
+            (class.pupil("Lina Martin").await, newcomer(&class, "Zoé Nouvelle", Role::Pupil).await);
         in_class(&stage, &class, &new).await;
         let session = node.sign_in(&old).await;
         let path = school_path(&class, &format!("classes/{}/cards", class.id));
@@ -186,7 +187,9 @@ fn cards_are_for_the_pupils_of_a_primary_school() {
         let cards = cards["items"].as_array().unwrap();
         assert_eq!(cards.len(), 2);
         for card in cards {
-            sign_in(&node, card["login"].as_str().unwrap(), card["passphrase"].as_str().unwrap()).await.expect(201);
+            sign_in(&node, card["login"].as_str().unwrap(), card["passphrase"].as_str().unwrap())
+                .await
+                .expect(201);
         }
         sign_in(&node, &old.login, PASSWORD).await.refused(401, "bad-credentials");
         node.bearer(&session.access).get(SESSIONS).await.refused(401, "unauthorized");
@@ -219,12 +222,19 @@ fn an_address_counts_once_its_owner_has_shown_to_read_it() {
         assert!(server.raw()[0].contains("Message-ID: <"), "{:?}", server.raw());
         assert_eq!(stage.count("SELECT count(*) FROM post_message").await, 0);
         let before = me.get("/api/v1/account").await.expect(200).json();
-        assert_eq!((&before["email"], &before["email_waiting"]), (&Value::Null, &json!("claire@example.org")));
-        me.post("/api/v1/account/email/confirmation", &json!({ "code": "000000" })).await.refused(422, "bad-code");
+        assert_eq!(
+            (&before["email"], &before["email_waiting"]),
+            (&Value::Null, &json!("claire@example.org"))
+        );
+        me.post("/api/v1/account/email/confirmation", &json!({ "code": "000000" }))
+            .await
+            .refused(422, "bad-code");
         me.post("/api/v1/account/email/confirmation", &json!({ "code": sent.code(6) })).await.expect(204);
         let after = me.get("/api/v1/account").await.expect(200).json();
         assert_eq!((&after["email"], &after["email_by_hand"]), (&json!("claire@example.org"), &json!(true)));
-        me.post("/api/v1/account/email/confirmation", &json!({ "code": sent.code(6) })).await.refused(422, "bad-code");
+        me.post("/api/v1/account/email/confirmation", &json!({ "code": sent.code(6) }))
+            .await
+            .refused(422, "bad-code");
 
         // By the link, from any device; and five wrong codes void what waits.
         me.put("/api/v1/account/email", &json!({ "email": "durand@example.org" })).await.expect(202);
@@ -232,9 +242,13 @@ fn an_address_counts_once_its_owner_has_shown_to_read_it() {
         let link = server.taken().pop().unwrap();
         let token = link.token("compte/confirmation");
         for _ in 0..6 {
-            me.post("/api/v1/account/email/confirmation", &json!({ "code": "111112" })).await.refused(422, "bad-code");
+            me.post("/api/v1/account/email/confirmation", &json!({ "code": "111112" }))
+                .await
+                .refused(422, "bad-code");
         }
-        me.post("/api/v1/account/email/confirmation", &json!({ "code": link.code(6) })).await.refused(422, "bad-code");
+        me.post("/api/v1/account/email/confirmation", &json!({ "code": link.code(6) }))
+            .await
+            .refused(422, "bad-code");
         let confirm = async |token: &str| {
             node.stranger().post("/api/v1/email-confirmations", &json!({ "token": token })).await
         };
@@ -247,7 +261,14 @@ fn an_address_counts_once_its_owner_has_shown_to_read_it() {
         let late = server.taken().pop().unwrap();
         stage.advance(Duration::minutes(61));
         confirm(&late.token("compte/confirmation")).await.refused(422, "bad-code");
-        assert_eq!(stage.count("SELECT count(*) FROM person WHERE email = 'durand@example.org' AND email_origin = 'hand'").await, 1);
+        assert_eq!(
+            stage
+                .count(
+                    "SELECT count(*) FROM person WHERE email = 'durand@example.org' AND email_origin = 'hand'"
+                )
+                .await,
+            1
+        );
     });
 }
 
@@ -257,13 +278,18 @@ fn a_mobile_is_confirmed_by_a_text_message() {
         let node = stage.node().await;
         let durand = class(&stage).await.teacher("Claire Durand").await;
         let me = node.proven(&durand).await;
-        me.put("/api/v1/account/mobile", &json!({ "mobile": "01 42 00 00 00" })).await.refused(422, "against-the-rules");
+        me.put("/api/v1/account/mobile", &json!({ "mobile": "01 42 00 00 00" }))
+            .await
+            .refused(422, "against-the-rules");
         me.put("/api/v1/account/mobile", &json!({ "mobile": "06 12 34 56 78" })).await.expect(202);
         node.app.accounts.work().await.unwrap();
         let sent = stage.sent_to("+33612345678").pop().expect("a text message");
         me.post("/api/v1/account/mobile/confirmation", &json!({ "code": sent.code(6) })).await.expect(204);
         let standing = me.get("/api/v1/account").await.expect(200).json();
-        assert_eq!((&standing["mobile"], &standing["mobile_by_hand"]), (&json!("+33612345678"), &json!(true)));
+        assert_eq!(
+            (&standing["mobile"], &standing["mobile_by_hand"]),
+            (&json!("+33612345678"), &json!(true))
+        );
         me.delete("/api/v1/account/mobile").await.expect(204);
         let standing = me.get("/api/v1/account").await.expect(200).json();
         assert_eq!((&standing["mobile"], &standing["mobile_by_hand"]), (&Value::Null, &json!(true)));
@@ -283,10 +309,12 @@ fn a_server_that_hesitates_is_asked_again_and_nothing_travels_in_the_clear_unles
                 config.post.smtp_security = security;
             }
         };
-        let (plain, guarded) = (stage.node_with(smtp(Security::None)).await, stage.node_with(smtp(Security::Starttls)).await);
+        let (plain, guarded) =
+            (stage.node_with(smtp(Security::None)).await, stage.node_with(smtp(Security::Starttls)).await);
         let durand = class(&stage).await.teacher("Claire Durand").await;
         let me = plain.proven(&durand).await;
-        let change = async |email: &str| me.put("/api/v1/account/email", &json!({ "email": email })).await.expect(202);
+        let change =
+            async |email: &str| me.put("/api/v1/account/email", &json!({ "email": email })).await.expect(202);
         change("un@example.org").await;
         let deliver = async |node: &Node| node.app.post.deliver_due().await.unwrap();
         for waited in [30, 60] {
@@ -306,7 +334,8 @@ fn a_server_that_hesitates_is_asked_again_and_nothing_travels_in_the_clear_unles
         assert_eq!(deliver(&guarded).await.put_off, 1, "a server without STARTTLS is given nothing");
         assert!(server.connections() > came && server.taken().len() == taken);
         // What waits holds no address, and is not sent any more once it has run out.
-        let waiting: Vec<u8> = sqlx::query_scalar("SELECT sealed FROM post_message").fetch_one(stage.owner()).await.unwrap();
+        let waiting: Vec<u8> =
+            sqlx::query_scalar("SELECT sealed FROM post_message").fetch_one(stage.owner()).await.unwrap();
         assert!(!waiting.windows(5).any(|bytes| bytes == b"trois"));
         stage.advance(Duration::hours(2));
         assert_eq!(deliver(&plain).await.dropped, 1);
@@ -324,7 +353,8 @@ fn a_lost_login_is_mailed_to_its_address_and_nobody_else_learns_of_it() {
         }
         let mut answers = Vec::new();
         for email in ["Martin@example.org", "personne@example.org", "autre@example.org"] {
-            let answer = node.stranger().post("/api/v1/login-reminders", &json!({ "email": email })).await.expect(202);
+            let answer =
+                node.stranger().post("/api/v1/login-reminders", &json!({ "email": email })).await.expect(202);
             answers.push((answer.body.clone(), answer.headers.clone()));
         }
         assert!(answers.iter().all(|answer| *answer == answers[0]));
@@ -360,7 +390,10 @@ fn a_lost_password_comes_back_by_a_link_that_works_once_and_for_an_hour() {
             .expect(202);
         node.app.accounts.work().await.unwrap();
         let all = stage.sent();
-        assert!(all.len() == 2 && all.iter().all(|sent| sent.text.contains("http://localhost:8080/reinitialisation/")));
+        assert!(
+            all.len() == 2
+                && all.iter().all(|sent| sent.text.contains("http://localhost:8080/reinitialisation/"))
+        );
         assert!(all.iter().all(|sent| !sent.text.contains("evil")));
         let token = stage.sent_to("claire@example.org").pop().unwrap().token("reinitialisation");
         let with = |token: &str, password: &str| json!({ "token": token, "password": password });
@@ -373,7 +406,8 @@ fn a_lost_password_comes_back_by_a_link_that_works_once_and_for_an_hour() {
         sign_in(&node, &durand.login, NEW_PASSWORD).await.expect(201);
         // Another person's link, cut, or an hour old, opens nothing.
         let theirs = stage.sent_to("omar@example.org").pop().unwrap().token("reinitialisation");
-        let crossed = theirs.replace(&petit.id.uuid().simple().to_string(), &durand.id.uuid().simple().to_string());
+        let crossed =
+            theirs.replace(&petit.id.uuid().simple().to_string(), &durand.id.uuid().simple().to_string());
         for bad in [crossed.as_str(), &theirs[..theirs.len() - 2], "v1..", ""] {
             complete(&node, &with(bad, NEW_PASSWORD)).await.refused(401, "bad-reset");
         }
@@ -414,13 +448,17 @@ fn a_password_comes_back_by_text_message_and_by_a_code_that_a_teacher_makes() {
         let node = stage.node().await;
         let class = class(&stage).await;
         let (teacher, pupil) = (class.teacher("Claire Durand").await, class.pupil("Lina Martin").await);
-        stage.sql(&format!("UPDATE person SET mobile = '+33612345678' WHERE person_id = '{}'", pupil.id)).await;
+        stage
+            .sql(&format!("UPDATE person SET mobile = '+33612345678' WHERE person_id = '{}'", pupil.id))
+            .await;
         ask_for_password(&node, &pupil.login, "sms").await;
         node.app.accounts.work().await.unwrap();
         let code = stage.sent_to("+33612345678").pop().unwrap().code(8);
-        let by_code = |login: &str, code: &str| json!({ "login": login, "code": code, "password": NEW_PASSWORD });
+        let by_code =
+            |login: &str, code: &str| json!({ "login": login, "code": code, "password": NEW_PASSWORD });
         let wrong = complete(&node, &by_code(&pupil.login, "12345678")).await.refused(401, "bad-reset");
-        let nobody = complete(&node, &by_code("personne.nulle-part", "12345678")).await.refused(401, "bad-reset");
+        let nobody =
+            complete(&node, &by_code("personne.nulle-part", "12345678")).await.refused(401, "bad-reset");
         assert_eq!((wrong.body, wrong.headers), (nobody.body, nobody.headers));
         complete(&node, &by_code(&pupil.login, &code)).await.expect(204);
         complete(&node, &by_code(&pupil.login, &code)).await.refused(401, "bad-reset");
@@ -434,13 +472,20 @@ fn a_password_comes_back_by_text_message_and_by_a_code_that_a_teacher_makes() {
         let first = me.post(&path, &json!({ "hours": 1 })).await.expect(201).json();
         let made = me.post(&path, &json!({ "hours": 1 })).await.expect(201).json();
         let code = made["code"].as_str().unwrap();
-        complete(&node, &by_code(&pupil.login, first["code"].as_str().unwrap())).await.refused(401, "bad-reset");
+        complete(&node, &by_code(&pupil.login, first["code"].as_str().unwrap()))
+            .await
+            .refused(401, "bad-reset");
         complete(&node, &by_code(&pupil.login, &code.to_lowercase())).await.expect(204);
         sign_in(&node, &pupil.login, NEW_PASSWORD).await.expect(201);
-        assert_eq!(stage.count("SELECT count(*) FROM journal WHERE act = 'identity.make-reset-code'").await, 2);
+        assert_eq!(
+            stage.count("SELECT count(*) FROM journal WHERE act = 'identity.make-reset-code'").await,
+            2
+        );
         let late = me.post(&path, &json!({ "hours": 1 })).await.expect(201).json();
         stage.advance(Duration::minutes(61));
-        complete(&node, &by_code(&pupil.login, late["code"].as_str().unwrap())).await.refused(401, "bad-reset");
+        complete(&node, &by_code(&pupil.login, late["code"].as_str().unwrap()))
+            .await
+            .refused(401, "bad-reset");
         // Paper is for who has not come yet; and nobody reaches above themselves.
         let waiting = newcomer(&class, "Zoé Nouvelle", Role::Pupil).await;
         in_class(&stage, &class, &waiting).await;
@@ -459,7 +504,9 @@ fn short_codes_are_tried_a_few_times_only() {
     play(async |stage| {
         let nodes = [stage.node().await, stage.node().await, stage.node().await];
         let pupil = class(&stage).await.pupil("Lina Martin").await;
-        stage.sql(&format!("UPDATE person SET mobile = '+33612345678' WHERE person_id = '{}'", pupil.id)).await;
+        stage
+            .sql(&format!("UPDATE person SET mobile = '+33612345678' WHERE person_id = '{}'", pupil.id))
+            .await;
         ask_for_password(&nodes[0], &pupil.login, "sms").await;
         nodes[0].app.accounts.work().await.unwrap();
         let code = stage.sent_to("+33612345678").pop().unwrap().code(8);
@@ -528,7 +575,8 @@ fn people_who_share_an_address_sign_in_by_it() {
             give_email(&stage, one, "Martin@example.org").await;
         }
         // The same password: whoever knows it is offered both, and says which.
-        let offered = sign_in(&node, "martin@EXAMPLE.org", PASSWORD).await.refused(409, "choose-person").json();
+        let offered =
+            sign_in(&node, "martin@EXAMPLE.org", PASSWORD).await.refused(409, "choose-person").json();
         let logins: Vec<&str> =
             offered["people"].as_array().unwrap().iter().filter_map(|one| one["login"].as_str()).collect();
         assert_eq!(logins.len(), 2);
@@ -543,8 +591,10 @@ fn people_who_share_an_address_sign_in_by_it() {
         let came = sign_in(&node, "martin@example.org", PASSWORD).await.expect(201).json();
         assert_eq!(came["person"]["id"], json!(paul.id));
         // Known and unknown addresses are told the same.
-        let known = sign_in(&node, "martin@example.org", "ce n'est pas cela").await.refused(401, "bad-credentials");
-        let unknown = sign_in(&node, "personne@example.org", "ce n'est pas cela").await.refused(401, "bad-credentials");
+        let known =
+            sign_in(&node, "martin@example.org", "ce n'est pas cela").await.refused(401, "bad-credentials");
+        let unknown =
+            sign_in(&node, "personne@example.org", "ce n'est pas cela").await.refused(401, "bad-credentials");
         assert_eq!((known.body, known.headers), (unknown.body, unknown.headers));
         // And no address is a way round a name that waits, which it does not tell either.
         for _ in 0..6 {
@@ -557,7 +607,8 @@ fn people_who_share_an_address_sign_in_by_it() {
         // An address is guessed at as often as a name.
         let mut checked = 0;
         for _ in 0..360 {
-            checked += usize::from(sign_in(&node, "martin@example.org", "ce n'est pas cela").await.status == 401);
+            checked +=
+                usize::from(sign_in(&node, "martin@example.org", "ce n'est pas cela").await.status == 401);
             stage.advance(Duration::seconds(10));
         }
         assert!((6..=20).contains(&checked), "{checked}");
@@ -655,7 +706,10 @@ fn a_profile_is_shut_out_of_one_school_and_lives_on_elsewhere() {
         }
         there.app.revoked.refresh(&there.app.db).await.unwrap();
         let refresh = async |session: &Session| {
-            there.stranger().post("/api/v1/sessions/refresh", &json!({ "refresh_token": session.refresh })).await
+            there
+                .stranger()
+                .post("/api/v1/sessions/refresh", &json!({ "refresh_token": session.refresh }))
+                .await
         };
         there.bearer(&young.access).get(SESSIONS).await.refused(401, "unauthorized");
         refresh(&young).await.refused(401, "session-ended");
@@ -675,13 +729,18 @@ fn a_profile_is_shut_out_of_one_school_and_lives_on_elsewhere() {
 
 /// The cookie of a device, as a browser sends it back.
 fn device_cookie(answer: &Answer) -> String {
-    let line = answer.cookies().into_iter().find(|line| line.starts_with("__Host-preau-profiles=")).expect("a cookie");
+    let line = answer
+        .cookies()
+        .into_iter()
+        .find(|line| line.starts_with("__Host-preau-profiles="))
+        .expect("a cookie");
     assert!(line.contains("HttpOnly") && line.contains("Secure") && line.contains("SameSite=Lax"), "{line}");
     line.split(';').next().unwrap().to_owned()
 }
 
 async fn trusted(node: &Node, persona: &Persona) -> Client {
-    let body = json!({ "login": persona.login, "password": PASSWORD, "tokens": true, "trusted_device": true });
+    let body =
+        json!({ "login": persona.login, "password": PASSWORD, "tokens": true, "trusted_device": true });
     node.bearer(Session::of(&node.stranger().post(SESSIONS, &body).await.expect(201).json()).access)
 }
 
@@ -693,7 +752,10 @@ fn a_family_shares_a_device_by_pin() {
         let (lina, omar) = (class.pupil("Lina Martin").await, class.pupil("Omar Martin").await);
         const PROFILES: &str = "/api/v1/device/profiles";
         let shared = node.sign_in(&lina).await;
-        node.bearer(&shared.access).post(PROFILES, &json!({ "pin": "2718" })).await.refused(409, "shared-device");
+        node.bearer(&shared.access)
+            .post(PROFILES, &json!({ "pin": "2718" }))
+            .await
+            .refused(409, "shared-device");
         let me = trusted(&node, &lina).await;
         for bad in ["1234", "0000", "12", "abcd"] {
             me.post(PROFILES, &json!({ "pin": bad })).await.refused(422, "against-the-rules");
@@ -746,7 +808,9 @@ fn a_profile_is_taken_off_a_device_with_its_session() {
         let class = class(&stage).await;
         let (teacher, lina) = (class.teacher("Claire Durand").await, class.pupil("Lina Martin").await);
         const PROFILES: &str = "/api/v1/device/profiles";
-        let cookie = device_cookie(&trusted(&node, &lina).await.post(PROFILES, &json!({ "pin": "2718" })).await.expect(204));
+        let cookie = device_cookie(
+            &trusted(&node, &lina).await.post(PROFILES, &json!({ "pin": "2718" })).await.expect(204),
+        );
         let device = node.stranger().with("cookie", &cookie);
         let session = format!("{PROFILES}/{}/session", lina.id);
         let pin = json!({ "pin": "2718", "tokens": true });

@@ -272,8 +272,15 @@ const TABLE: &[(&str, May)] = &[
 ];
 
 /// Operations that also ask for a recent proof of who asks (`Policy::sudo`).
-const PROVEN: &[&str] = &["appoint_administrator", "dismiss_administrator", "move_year_transition",
-    "merge_school_duplicate", "create_merge", "undo_merge", "create_federation_provider", "update_federation_provider", 
+const PROVEN: &[&str] = &[
+    "appoint_administrator",
+    "dismiss_administrator",
+    "move_year_transition",
+    "merge_school_duplicate",
+    "create_merge",
+    "undo_merge",
+    "create_federation_provider",
+    "update_federation_provider",
     "update_email",
     "delete_email",
     "update_mobile",
@@ -338,7 +345,12 @@ fn every_route_was_decided() {
         assert_eq!(faults(policies(&node.table)), [""; 0]);
         for row in node.table.iter() {
             let elsewhere = row.policy.ends_with(", from elsewhere");
-            assert_eq!(elsewhere, FROM_ELSEWHERE.contains(&row.operation_id.as_str()), "{}", row.operation_id);
+            assert_eq!(
+                elsewhere,
+                FROM_ELSEWHERE.contains(&row.operation_id.as_str()),
+                "{}",
+                row.operation_id
+            );
         }
         let patterns: Vec<_> = node.table.iter().map(|row| (&row.method, &row.path)).collect();
         for (at, pattern) in patterns.iter().enumerate() {
@@ -534,7 +546,10 @@ fn whoever_may_does() {
                     format!("{} for {actor:?}: {}", row.operation_id, String::from_utf8_lossy(&answer.body));
                 match row.operation_id.as_str() {
                     // Whom they let through depends on what else is there: second_factor.rs follows each to its end.
-                    "create_proof_challenge" | "create_proof" | "update_totp" | "create_passkey"
+                    "create_proof_challenge"
+                    | "create_proof"
+                    | "update_totp"
+                    | "create_passkey"
                     | "create_recovery_codes"
                         if !answer.status.is_success() =>
                     {

@@ -83,7 +83,12 @@ fn somebody_comes_in_by_a_desk() {
         let inside = bring_back(&scene.node, &scene.desk, &jar(&departure), &document).await.expect(303);
         assert_eq!(inside.header("location"), Some("/semaine/2026-11-23"));
         assert!(is_in(&scene.node, &jar(&inside)).await);
-        assert!(inside.cookies().iter().any(|it| it.starts_with("__Host-preau-depart=;") && it.contains("Max-Age=0")));
+        assert!(
+            inside
+                .cookies()
+                .iter()
+                .any(|it| it.starts_with("__Host-preau-depart=;") && it.contains("Max-Age=0"))
+        );
 
         // The same person under the other ways of writing an academy.
         for value in ["{AAF}25|x|1001|y", "{AAF}025|x|1001"] {
@@ -102,7 +107,8 @@ fn somebody_new_needs_no_code_and_meets_the_terms() {
         let inside = scene.come("_t1", &["{AAF}7|x|77"]).await.expect(303);
         assert_eq!(inside.header("location"), Some("/conditions"));
         assert!(is_in(&scene.node, &jar(&inside)).await);
-        let state = format!("SELECT count(*) FROM account WHERE person_id = '{}' AND state = 'active'", newcomer.id);
+        let state =
+            format!("SELECT count(*) FROM account WHERE person_id = '{}' AND state = 'active'", newcomer.id);
         assert_eq!(scene.stage.count(&state).await, 1);
     });
 }
@@ -143,7 +149,9 @@ fn an_answer_counts_once_on_every_node_and_without_redis() {
             // Redis forgets everything: still once.
             scene.stage.flush_redis().await;
             let again = bring_back(&scene.node, &scene.desk, cookies, document).await.expect(401);
-            assert!(text(&again).contains("used") && again.cookies().iter().all(|it| it.contains("Max-Age=0")));
+            assert!(
+                text(&again).contains("used") && again.cookies().iter().all(|it| it.contains("Max-Age=0"))
+            );
         }
     });
 }
@@ -182,7 +190,10 @@ fn several_accounts_are_a_choice_made_once() {
         let both = ["{AAF}25|x|1001", "{AAF}25|y|1002"];
         let offered = scene.come("_t1", &both).await.expect(200);
         let page = text(&offered);
-        assert!(page.contains("Collège Rosa-Parks (Responsable)") && page.contains("Lycée Jean-Moulin (Élève)"), "{page}");
+        assert!(
+            page.contains("Collège Rosa-Parks (Responsable)") && page.contains("Lycée Jean-Moulin (Élève)"),
+            "{page}"
+        );
         assert!(!jar(&offered).contains("__Host-preau="));
 
         let at = if page.find("Jean-Moulin") < page.find("Rosa-Parks") { "0" } else { "1" };
@@ -193,13 +204,17 @@ fn several_accounts_are_a_choice_made_once() {
         assert_eq!(choose(HERE, "", at).await.status, 401);
         assert_eq!(choose(HERE, &jar(&offered), "7").await.status, 401);
         let inside = choose(HERE, &jar(&offered), at).await.expect(303);
-        let me = scene.node.stranger().with("cookie", &jar(&inside)).get("/api/v1/home").await.expect(200).json();
+        let me =
+            scene.node.stranger().with("cookie", &jar(&inside)).get("/api/v1/home").await.expect(200).json();
         assert!(me.to_string().contains(&pupil.id.to_string()), "{me}");
         // On a shared device: going back and choosing again opens nothing.
         assert_eq!(choose(HERE, &jar(&offered), at).await.status, 401);
 
         // Of two, one is blocked: the other comes in at once.
-        scene.stage.sql(&format!("UPDATE account SET blocked_at = now() WHERE person_id = '{}'", pupil.id)).await;
+        scene
+            .stage
+            .sql(&format!("UPDATE account SET blocked_at = now() WHERE person_id = '{}'", pupil.id))
+            .await;
         assert_eq!(scene.come("_t2", &both).await.status, 303);
     });
 }
@@ -210,7 +225,10 @@ fn whoever_is_not_let_in_is_told_what_to_do() {
         let scene = Scene::new(stage).await;
         for values in [&["{AAF}25|x|9999"][..], &["{ECT}25|x|1001"], &["{AAF}13|x|1001"], &[]] {
             let page = scene.come("_t1", values).await.expect(200);
-            assert!(text(&page).contains("code sur papier") && text(&page).contains("secrétariat"), "{values:?}");
+            assert!(
+                text(&page).contains("code sur papier") && text(&page).contains("secrétariat"),
+                "{values:?}"
+            );
             assert!(jar(&page).is_empty());
         }
         let value = ["{AAF}25|x|1001"];
@@ -253,7 +271,10 @@ fn agents_come_by_the_address_that_the_academy_gave() {
         set(&scene.guardian, "feed").await;
         let colleague = scene.school.staff("Nora Vidal").await;
         set(&colleague, "hand").await;
-        for attributes in [&[("mail", &["claire.durand@ac-test.fr"][..])][..], &[("ctemail", &["claire.durand@AC-TEST.fr"][..])]] {
+        for attributes in [
+            &[("mail", &["claire.durand@ac-test.fr"][..])][..],
+            &[("ctemail", &["claire.durand@AC-TEST.fr"][..])],
+        ] {
             assert_eq!(come(attributes).await.status, 303);
         }
         let opened = format!("SELECT count(*) FROM session_family WHERE person_id = '{}'", teacher.id);
@@ -270,26 +291,52 @@ fn no_address_leads_elsewhere() {
     play(async |stage| {
         let scene = Scene::new(stage).await;
         let foreign = [
-            "//evil.test", "https://evil.test/", "/\\evil.test", "/%2F/evil.test", "\\\\evil.test", "/semaine/..//evil.test/\\x",
-            "javascript:alert(1)", "http:evil.test", "/deconnexion", "/federation/essai/depart", "https://localhost:8080@evil.test",
-            "/semaine/a\r\nSet-Cookie: x=1", "%0d%0aLocation: https://evil.test", "///evil.test", "/appareils@evil.test", "ⓔvil.test",
+            "//evil.test",
+            "https://evil.test/",
+            "/\\evil.test",
+            "/%2F/evil.test",
+            "\\\\evil.test",
+            "/semaine/..//evil.test/\\x",
+            "javascript:alert(1)",
+            "http:evil.test",
+            "/deconnexion",
+            "/federation/essai/depart",
+            "https://localhost:8080@evil.test",
+            "/semaine/a\r\nSet-Cookie: x=1",
+            "%0d%0aLocation: https://evil.test",
+            "///evil.test",
+            "/appareils@evil.test",
+            "ⓔvil.test",
         ];
         for wanted in foreign {
             let escaped = wanted.bytes().fold(String::new(), |out, byte| out + &format!("%{byte:02X}"));
             let path = format!("{}?vers={escaped}", scene.desk.ours("depart"));
             let departure = scene.node.stranger().get(&path).await.expect(303);
-            assert!(departure.header("location").unwrap().starts_with("https://desk.test/essai?"), "{wanted}");
+            assert!(
+                departure.header("location").unwrap().starts_with("https://desk.test/essai?"),
+                "{wanted}"
+            );
             let document = scene.desk.answer(&departure, "_t1", &[("FrEduCtRefId", &["{AAF}25|x|1001"])]);
             let inside = bring_back(&scene.node, &scene.desk, &jar(&departure), &document).await.expect(303);
             let to = inside.header("location").unwrap();
-            assert!(to == "/" || (to.starts_with("/semaine/") && !to.contains("//") && !to.contains('\\')), "{wanted}: {to}");
+            assert!(
+                to == "/" || (to.starts_with("/semaine/") && !to.contains("//") && !to.contains('\\')),
+                "{wanted}: {to}"
+            );
         }
         // RelayState is not looked at.
         let departure = scene.depart().await;
         let document = scene.desk.answer(&departure, "_t1", &[("FrEduCtRefId", &["{AAF}25|x|1001"])]);
         let packed = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, document);
         let fields = [("SAMLResponse", packed.as_str()), ("RelayState", "https://evil.test/")];
-        let back = post_form(&scene.node, &scene.desk.ours("retour"), "https://desk.test", &jar(&departure), &fields).await;
+        let back = post_form(
+            &scene.node,
+            &scene.desk.ours("retour"),
+            "https://desk.test",
+            &jar(&departure),
+            &fields,
+        )
+        .await;
         assert_eq!(back.expect(303).header("location"), Some("/"));
     });
 }
@@ -311,7 +358,10 @@ fn signing_out_goes_both_ways() {
         // The desk asks: that session, and no other.
         let answered = ask(scene.desk.asks_to_sign_out("_t1", true)).await.expect(303);
         let to = answered.header("location").unwrap();
-        assert!(to.starts_with("https://desk.test/essai?SAMLResponse=") && to.contains("&RelayState=relay"), "{to}");
+        assert!(
+            to.starts_with("https://desk.test/essai?SAMLResponse=") && to.contains("&RelayState=relay"),
+            "{to}"
+        );
         assert!(!is_in(&scene.node, &jar(&inside)).await);
         assert!(is_in(&scene.node, &jar(&other)).await);
 
@@ -320,7 +370,10 @@ fn signing_out_goes_both_ways() {
         assert_eq!(left.header("location"), Some(scene.desk.ours("deconnexion").as_str()));
         assert!(!is_in(&scene.node, &jar(&other)).await);
         let browser = scene.node.stranger().with("cookie", &jar(&left));
-        assert!(text(&browser.get(&scene.desk.ours("deconnexion")).await.expect(200)).contains("deconnexion?suite"));
+        assert!(
+            text(&browser.get(&scene.desk.ours("deconnexion")).await.expect(200))
+                .contains("deconnexion?suite")
+        );
         let on = browser.get(&format!("{}?suite", scene.desk.ours("deconnexion"))).await.expect(303);
         assert!(on.header("location").unwrap().starts_with("https://desk.test/essai?SAMLRequest="));
     });
@@ -333,7 +386,8 @@ fn a_desk_is_kept_by_its_territory() {
         let admin = scene.territory.admin().await;
         let proven = scene.node.proven(&admin).await;
         let path = format!("/api/v1/territories/{}/federation-providers", scene.territory.id);
-        let keyed = || proven.clone().with("idempotency-key", &scene.stage.clock().mint::<Uuid>().to_string());
+        let keyed =
+            || proven.clone().with("idempotency-key", &scene.stage.clock().mint::<Uuid>().to_string());
         let certificate = Certificate::parse(&pem().1).unwrap();
         let desk = |slug: &str, entity: &str| {
             json!({ "slug": slug, "kind": "educonnect", "name": "ÉduConnect", "academies": ["025", "P07"], "enabled": true,
@@ -345,7 +399,10 @@ fn a_desk_is_kept_by_its_territory() {
         let made = keyed().post(&path, &desk("nouveau", "https://desk.test/n")).await.expect(201).json();
         assert_eq!(made["certificates"][0]["fingerprint"], certificate.fingerprint());
         assert_eq!(made["academies"], json!(["25", "7"]));
-        keyed().post(&path, &desk("nouveau", "https://desk.test/n")).await.refused(409, "federation-slug-taken");
+        keyed()
+            .post(&path, &desk("nouveau", "https://desk.test/n"))
+            .await
+            .refused(409, "federation-slug-taken");
         keyed().post(&path, &desk("loin", "http://desk.test/n")).await.refused(422, "federation-metadata");
         keyed().post(&path, &desk("Majuscule", "https://desk.test/n")).await.refused(400, "invalid-field");
         let mut broken = desk("cassé", "https://desk.test/n");
@@ -378,7 +435,10 @@ fn a_desk_is_kept_by_its_territory() {
         // Metadata of another desk is not taken for this one's.
         let other = json!({ "metadata": metadata("https://desk.test/other", &certificate) });
         change(other).await.refused(422, "federation-metadata");
-        let journal = format!("SELECT count(*) FROM journal WHERE chain_id = '{}' AND act LIKE 'federation.%'", scene.territory.id);
+        let journal = format!(
+            "SELECT count(*) FROM journal WHERE chain_id = '{}' AND act LIKE 'federation.%'",
+            scene.territory.id
+        );
         assert_eq!(scene.stage.count(&journal).await, 3);
     });
 }

@@ -146,13 +146,17 @@ fn write(folder: &Path, word: &str, requests: &BTreeMap<&str, String>) {
 
 fn head(category: &str) -> String {
     let (_, kind, value) = FILES.iter().find(|(file, ..)| *file == category).unwrap();
-    format!("<operationalAttributes><attr name=\"{kind}\"><value>{value}</value></attr></operationalAttributes>")
+    format!(
+        "<operationalAttributes><attr name=\"{kind}\"><value>{value}</value></attr></operationalAttributes>"
+    )
 }
 
 fn add(object: &Object, key: u32) -> String {
     let all: String = object.attributes.iter().map(|(name, all)| values(name, all)).collect();
     let head = head(object.category);
-    format!("<addRequest>{head}<identifier><id>{key}</id></identifier><attributes>{all}</attributes></addRequest>\n")
+    format!(
+        "<addRequest>{head}<identifier><id>{key}</id></identifier><attributes>{all}</attributes></addRequest>\n"
+    )
 }
 
 /// Everything.
@@ -173,7 +177,8 @@ fn delta(folder: &Path, from: &Academy, to: &Academy) -> usize {
             Some(known) if known == object => continue,
             None => add(object, *key),
             Some(known) => {
-                let changed = object.attributes.iter().filter(|(name, all)| known.attributes.get(*name) != Some(*all));
+                let changed =
+                    object.attributes.iter().filter(|(name, all)| known.attributes.get(*name) != Some(*all));
                 let mut all = String::new();
                 for (name, new) in changed {
                     let inner = values(name, new);
@@ -192,7 +197,8 @@ fn delta(folder: &Path, from: &Academy, to: &Academy) -> usize {
     }
     for ((category, key), _) in from.iter().filter(|(key, _)| !to.contains_key(*key)) {
         let head = head(category);
-        let request = format!("<deleteRequest>{head}<identifier><id>{key}</id></identifier></deleteRequest>\n");
+        let request =
+            format!("<deleteRequest>{head}<identifier><id>{key}</id></identifier></deleteRequest>\n");
         requests.entry(category).or_default().push_str(&request);
         count += 1;
     }
@@ -351,11 +357,18 @@ fn a_halved_school_waits_and_an_approval_merges_it() {
         assert_eq!(told["report"]["schools"]["held"]["10"][0], "feed-too-many-pupils-gone");
         assert_eq!(desk.stage.count(accounts).await, all, "nobody has lost an account");
         assert_eq!(desk.active("pupil").await, 80);
-        assert_eq!(desk.stage.count("SELECT count(*) FROM person WHERE last_name = 'Autre'").await, 1, "the other goes on");
+        assert_eq!(
+            desk.stage.count("SELECT count(*) FROM person WHERE last_name = 'Autre'").await,
+            1,
+            "the other goes on"
+        );
         assert!(!desk.work().await, "nobody works on what waits");
 
         let holds = desk.holds(&admin, "waiting").await;
-        assert_eq!((holds.len(), &holds[0]["uai"], &holds[0]["counts"]["pupils_left"]), (1, &json!("0771991W"), &json!(20)));
+        assert_eq!(
+            (holds.len(), &holds[0]["uai"], &holds[0]["counts"]["pupils_left"]),
+            (1, &json!("0771991W"), &json!(20))
+        );
         let sheet = admin.get(&desk.url(&format!("jobs/{job}/report.csv"))).await.expect(200);
         let sheet = String::from_utf8(sheet.body.to_vec()).unwrap();
         assert!(sheet.contains("\"personnes parties\";\"30\"") && sheet.contains("en attente"), "{sheet}");
@@ -386,12 +399,16 @@ fn an_empty_delivery_takes_nobody() {
         let desk = Desk::new(stage).await;
         let mut academy = academy(2);
         desk.import(&academy).await;
-        let (pupils, accounts) = (desk.active("pupil").await, desk.stage.count("SELECT count(*) FROM account").await);
+        let (pupils, accounts) =
+            (desk.active("pupil").await, desk.stage.count("SELECT count(*) FROM account").await);
         academy.retain(|(category, _), _| *category == "EtabEducNat" || *category == "PersEducNat");
         let report = desk.import(&academy).await;
         assert_eq!(report.schools.held.len(), 2, "{report:?}");
         assert!(report.schools.held["10"].contains(&"feed-no-pupils".to_owned()), "{:?}", report.schools);
-        assert_eq!((desk.active("pupil").await, desk.stage.count("SELECT count(*) FROM account").await), (pupils, accounts));
+        assert_eq!(
+            (desk.active("pupil").await, desk.stage.count("SELECT count(*) FROM account").await),
+            (pupils, accounts)
+        );
         assert_eq!(desk.stage.count("SELECT count(*) FROM account WHERE state = 'pre-deleted'").await, 0);
     });
 }
@@ -439,7 +456,8 @@ impl Dice {
 fn a_day_later(academy: &Academy, dice: &mut Dice) -> Academy {
     let mut next = academy.clone();
     let pupils: Vec<u32> = next.keys().filter(|(kind, _)| *kind == "Eleve").map(|(_, key)| *key).collect();
-    let some = |dice: &mut Dice| pupils[usize::try_from(dice.below(u32::try_from(pupils.len()).unwrap())).unwrap()];
+    let some =
+        |dice: &mut Dice| pupils[usize::try_from(dice.below(u32::try_from(pupils.len()).unwrap())).unwrap()];
     for _ in 0..6 {
         let key = some(dice);
         match dice.below(9) {
@@ -471,7 +489,9 @@ fn a_day_later(academy: &Academy, dice: &mut Dice) -> Academy {
                 let new = 7_000 + dice.below(500);
                 relative(&mut next, new);
                 if let Some(pupil) = next.get_mut(&("Eleve", key)) {
-                    pupil.attributes.insert("ENTElevePersRelEleve", one(format!("{new}$10$1$1$2$0")).to_vec());
+                    pupil
+                        .attributes
+                        .insert("ENTElevePersRelEleve", one(format!("{new}$10$1$1$2$0")).to_vec());
                 }
             }
             5 => {
@@ -487,7 +507,10 @@ fn a_day_later(academy: &Academy, dice: &mut Dice) -> Academy {
             7 => {
                 let teacher = 9_100 + dice.below(2);
                 if let Some(teacher) = next.get_mut(&("PersEducNat", teacher)) {
-                    teacher.attributes.insert("ENTPersonFonctions", one(format!("{}$EDU$-$-$-", 10 + dice.below(2))).to_vec());
+                    teacher.attributes.insert(
+                        "ENTPersonFonctions",
+                        one(format!("{}$EDU$-$-$-", 10 + dice.below(2))).to_vec(),
+                    );
                 }
             }
             _ => {
@@ -522,9 +545,15 @@ fn a_delta_comes_to_what_the_next_complet_says() {
             let changes = delta(desk.folder(), &now, &next);
             desk.stage.advance(chrono::Duration::hours(1));
             let report = desk.run(false).await;
-            assert!(report.schools.failed.is_empty() && report.schools.held.is_empty(), "day {day}: {report:?}");
+            assert!(
+                report.schools.failed.is_empty() && report.schools.held.is_empty(),
+                "day {day}: {report:?}"
+            );
             let written = report.rows_written_total();
-            assert!(written > 0 && written < 60 * u64::try_from(changes).unwrap(), "day {day}: {written} of {changes}");
+            assert!(
+                written > 0 && written < 60 * u64::try_from(changes).unwrap(),
+                "day {day}: {written} of {changes}"
+            );
             // What the complet of the day says is there already.
             let report = desk.import(&next).await;
             let mut rows = report.rows_written.clone();
@@ -543,11 +572,18 @@ fn a_delta_alone_creates_and_one_of_strangers_is_told() {
         delta(desk.folder(), &Academy::new(), &academy);
         let report = desk.run(false).await;
         assert_eq!(report.schools.merged, 1, "{report:?}");
-        assert_eq!((desk.active("pupil").await, desk.active("guardian").await, desk.active("teacher").await), (40, 20, 2));
+        assert_eq!(
+            (desk.active("pupil").await, desk.active("guardian").await, desk.active("teacher").await),
+            (40, 20, 2)
+        );
         let mut later = academy.clone();
         pupil(&mut later, 1_950, 0, "6e A", &[]);
         let mut never = later.clone();
-        never.get_mut(&("Eleve", 1_950)).unwrap().attributes.insert("ENTEleveNivFormation", one("5EME").to_vec());
+        never
+            .get_mut(&("Eleve", 1_950))
+            .unwrap()
+            .attributes
+            .insert("ENTEleveNivFormation", one("5EME").to_vec());
         delta(desk.folder(), &later, &never);
         let report = desk.run(false).await;
         assert_eq!(report.warned("feed-change-of-unknown"), 1, "{report:?}");
@@ -568,10 +604,14 @@ fn what_hands_have_written_survives() {
             ))
             .await;
         // Somebody whom no academy knows, attached by hand.
-        let school: uuid::Uuid = sqlx::query_scalar("SELECT school_id FROM school").fetch_one(desk.stage.owner()).await.unwrap();
+        let school: uuid::Uuid =
+            sqlx::query_scalar("SELECT school_id FROM school").fetch_one(desk.stage.owner()).await.unwrap();
         let guest = desk.territory.person("Ana Lopez").await;
         for sql in [
-            format!("INSERT INTO school_person VALUES ('{school}', '{}', 'Lopez', 'Ana', '', 'lopez ana', now())", guest.id),
+            format!(
+                "INSERT INTO school_person VALUES ('{school}', '{}', 'Lopez', 'Ana', '', 'lopez ana', now())",
+                guest.id
+            ),
             format!(
                 "INSERT INTO membership (school_id, person_id, role, origin, started_at) VALUES ('{school}', '{}', 'teacher', 'hand', now())",
                 guest.id
@@ -614,7 +654,9 @@ fn who_leaves_is_deleted_after_a_while_and_who_comes_back_before_is_not() {
         assert_eq!((report.schools.held.len(), report.counts["account_pre_deleted"]), (0, 3), "{report:?}");
         assert_eq!(desk.state_of(1_000).await, "pre-deleted");
         let keep = KeepDays { pupil: 30, guardian: 60, teacher: 90, staff: 90 };
-        let sweep = async || delete_leavers(&desk.node.app.db, desk.stage.clock(), desk.territory.id, keep).await.unwrap();
+        let sweep = async || {
+            delete_leavers(&desk.node.app.db, desk.stage.clock(), desk.territory.id, keep).await.unwrap()
+        };
         assert_eq!(sweep().await, 0);
         // One comes back.
         let mut back = fewer.clone();
@@ -623,11 +665,15 @@ fn who_leaves_is_deleted_after_a_while_and_who_comes_back_before_is_not() {
         assert_eq!(desk.state_of(1_001).await, "imported");
         desk.stage.advance(chrono::Duration::days(31));
         assert_eq!(sweep().await, 1, "the pupil, and not yet the guardian");
-        assert_eq!((desk.state_of(1_000).await, desk.state_of(5_000).await), ("deleted".into(), "pre-deleted".into()));
+        assert_eq!(
+            (desk.state_of(1_000).await, desk.state_of(5_000).await),
+            ("deleted".into(), "pre-deleted".into())
+        );
         let erased = "SELECT count(*) FROM person p JOIN join_key j USING (person_id)
                        WHERE j.join_key = '1000' AND p.ine IS NULL AND p.birth_on IS NULL";
         assert_eq!(desk.stage.count(erased).await, 1);
-        let login = "SELECT count(*) FROM login l JOIN join_key j USING (person_id) WHERE j.join_key = '1000'";
+        let login =
+            "SELECT count(*) FROM login l JOIN join_key j USING (person_id) WHERE j.join_key = '1000'";
         assert_eq!(desk.stage.count(login).await, 1, "the name stays taken");
         assert_eq!(sweep().await, 0);
         // Even a deleted one begins anew under the old name.
@@ -702,9 +748,11 @@ fn a_night_feed_begins_once_whatever_the_number_of_workers() {
         let admin = desk.admin().await;
         let url = desk.url("feed-schedule");
         admin.get(&url).await.refused(404, "not-found");
-        let body = |directory: &str| json!({
-            "enabled": true, "format": "aaf", "directory": directory, "at": "02:30:00", "time_zone": "Europe/Paris",
-        });
+        let body = |directory: &str| {
+            json!({
+                "enabled": true, "format": "aaf", "directory": directory, "at": "02:30:00", "time_zone": "Europe/Paris",
+            })
+        };
         admin.put(&url, &body("../ailleurs")).await.refused(422, "feed-bad-schedule");
         admin.put(&url, &body("nuit")).await.expect(200);
         let inbox = tempfile::tempdir().unwrap();

@@ -39,7 +39,10 @@ impl Drop for Provider {
 
 impl Provider {
     fn start() -> Self {
-        assert!(Path::new(PROGRAM).is_dir(), "Debian's simplesamlphp is missing: `cargo xtask setup` installs it");
+        assert!(
+            Path::new(PROGRAM).is_dir(),
+            "Debian's simplesamlphp is missing: `cargo xtask setup` installs it"
+        );
         let folder = tempfile::tempdir().expect("a folder");
         let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
         let at = folder.path().display();
@@ -120,9 +123,17 @@ impl Browser<'_> {
         let path = address.strip_prefix(&root).unwrap_or_else(|| panic!("{address} is not the provider's"));
         let jar: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let method = if form.is_some() { "POST" } else { "GET" };
-        let mut request = format!("{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{}\r\nCookie: {}\r\n", self.provider.port, jar.join("; "));
+        let mut request = format!(
+            "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{}\r\nCookie: {}\r\n",
+            self.provider.port,
+            jar.join("; ")
+        );
         if let Some(form) = form {
-            let _ = write!(request, "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n", form.len());
+            let _ = write!(
+                request,
+                "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n",
+                form.len()
+            );
         }
         let _ = write!(request, "\r\n{}", form.unwrap_or_default());
         let mut socket = TcpStream::connect(("127.0.0.1", self.provider.port)).expect("the provider");
@@ -131,7 +142,8 @@ impl Browser<'_> {
         let mut answer = Vec::new();
         socket.read_to_end(&mut answer).expect("an answer");
         let answer = String::from_utf8_lossy(&answer).into_owned();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {method} {path}: {answer}"));
+        let (head, body) =
+            answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {method} {path}: {answer}"));
         let mut location = None;
         for line in head.lines() {
             let Some((name, value)) = line.split_once(": ") else { continue };
@@ -178,12 +190,23 @@ impl Browser<'_> {
 fn field(html: &str, name: &str) -> Option<String> {
     let (_, rest) = html.split_once(&format!("name=\"{name}\" value=\""))?;
     let value = rest.split('"').next()?;
-    Some(value.replace("&quot;", "\"").replace("&#039;", "'").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    Some(
+        value
+            .replace("&quot;", "\"")
+            .replace("&#039;", "'")
+            .replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&amp;", "&"),
+    )
 }
 
 fn escape(text: &str) -> String {
     text.bytes().fold(String::new(), |mut out, byte| {
-        let _ = if byte.is_ascii_alphanumeric() { write!(out, "{}", char::from(byte)) } else { write!(out, "%{byte:02X}") };
+        let _ = if byte.is_ascii_alphanumeric() {
+            write!(out, "{}", char::from(byte))
+        } else {
+            write!(out, "%{byte:02X}")
+        };
         out
     })
 }
@@ -268,16 +291,25 @@ fn a_real_provider_lets_people_in_and_out() {
         let page = family.sign_in(&departure, "deux", "essai");
         let offered = post_back(&node, &departure, &page).await.expect(200);
         let choice = [("account", "1")];
-        let chosen = post_form(&node, "/federation/essai/choix", "http://localhost:8080", &jar(&offered), &choice).await;
+        let chosen =
+            post_form(&node, "/federation/essai/choix", "http://localhost:8080", &jar(&offered), &choice)
+                .await;
         assert!(is_in(&node, &jar(&chosen.expect(303))).await);
 
         // Out here, then there: the provider checks our signature, forgets the person, and says so to us.
-        let left = post_form(&node, "/deconnexion", "http://localhost:8080", &jar(&inside), &[]).await.expect(303);
+        let left =
+            post_form(&node, "/deconnexion", "http://localhost:8080", &jar(&inside), &[]).await.expect(303);
         assert!(!is_in(&node, &jar(&inside)).await);
-        let leaving = node.stranger().with("cookie", &jar(&left)).get("/federation/essai/deconnexion?suite").await.expect(303);
+        let leaving = node
+            .stranger()
+            .with("cookie", &jar(&left))
+            .get("/federation/essai/deconnexion?suite")
+            .await
+            .expect(303);
         let (_, page) = browser.follow(leaving.header("location").expect("to the provider"));
         let back = page.location.expect("back to us");
-        let done = node.stranger().get(back.strip_prefix("http://localhost:8080").expect("ours")).await.expect(303);
+        let done =
+            node.stranger().get(back.strip_prefix("http://localhost:8080").expect("ours")).await.expect(303);
         assert_eq!(done.header("location"), Some("/connexion?sortie"));
         let (_, page) = browser.follow(depart().await.header("location").expect("a departure"));
         assert!(field(&page.body, "AuthState").is_some(), "the provider asks who it is again");
@@ -288,11 +320,20 @@ fn a_real_provider_lets_people_in_and_out() {
         let page = again.sign_in(&departure, "paul", "essai");
         let inside = post_back(&node, &departure, &page).await.expect(303);
         assert!(is_in(&node, &jar(&inside)).await);
-        let logout = format!("{root}/saml2/idp/SingleLogoutService.php?ReturnTo={}", escape(&format!("{root}/index.php")));
+        let logout = format!(
+            "{root}/saml2/idp/SingleLogoutService.php?ReturnTo={}",
+            escape(&format!("{root}/index.php"))
+        );
         let (_, page) = again.follow(&logout);
         let asked = page.location.expect("the provider asks us");
-        let answered = node.stranger().get(asked.strip_prefix("http://localhost:8080").expect("ours")).await.expect(303);
+        let answered =
+            node.stranger().get(asked.strip_prefix("http://localhost:8080").expect("ours")).await.expect(303);
         assert!(!is_in(&node, &jar(&inside)).await);
-        assert!(answered.header("location").expect("back").starts_with(&format!("{root}/saml2/idp/SingleLogoutService.php?SAMLResponse=")));
+        assert!(
+            answered
+                .header("location")
+                .expect("back")
+                .starts_with(&format!("{root}/saml2/idp/SingleLogoutService.php?SAMLResponse="))
+        );
     });
 }

@@ -14,7 +14,10 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::{administered::NAMELESS, world::{MARK, World}};
+use crate::{
+    administered::NAMELESS,
+    world::{MARK, World},
+};
 
 /// Every policy: table, name, command, what is seen, what may be written. `school` stands for `school_id` equal to the
 /// transaction's school, and so on; `feed` for any territory's transaction; `all` for everybody.
@@ -22,7 +25,10 @@ const POLICIES: &str = "
 academy_subject academy_subject_territory ALL territory territory
 account account_own ALL person person
 account account_territory ALL territory territory
+account_merge account_merge_same_territory ALL territory territory
+account_rule account_rule_same_school ALL school school
 activation_code activation_code_own ALL person person
+activation_code activation_code_territory ALL territory territory
 api_client api_client_lookup SELECT lookup -
 api_client api_client_school ALL own-school own-school-of-its-territory
 api_client api_client_territory ALL territory territory
@@ -31,10 +37,16 @@ api_client_minute api_client_minute_territory ALL territory territory
 api_client_secret api_client_secret_lookup SELECT lookup -
 api_client_secret api_client_secret_owner ALL of-its-client of-its-client
 api_client_secret api_client_secret_used UPDATE lookup lookup
+bulk_change bulk_change_same_school ALL school school
 class class_same_school ALL school school
 class_pupil class_pupil_same_school ALL school school
 class_teacher class_teacher_same_school ALL school school
+communication_rule communication_rule_same_school ALL school school
+contact_change contact_change_own ALL person person
 credential credential_own ALL person person
+delegation delegation_same_school ALL school school
+device_profile device_profile_lookup ALL lookup lookup
+duplicate_pair duplicate_pair_same_territory ALL territory territory
 feed_delivery feed_delivery_same_territory ALL territory territory
 feed_school feed_school_same_territory ALL territory territory
 group_pupil group_pupil_same_school ALL school school
@@ -43,16 +55,6 @@ guardian_link guardian_link_same_school ALL school school
 idempotency idempotency_own_scope ALL scope scope
 job job_same_territory ALL territory territory
 join_key join_key_territory ALL territory territory
-delegation delegation_same_school ALL school school
-communication_rule communication_rule_same_school ALL school school
-bulk_change bulk_change_same_school ALL school school
-year_archive year_archive_same_school ALL school school
-merge_step merge_step_same_school ALL school school
-school_counter school_counter_same_territory ALL territory territory
-year_transition year_transition_same_territory ALL territory territory
-duplicate_pair duplicate_pair_same_territory ALL territory territory
-account_merge account_merge_same_territory ALL territory territory
-lookup_budget lookup_budget_same_territory ALL territory territory
 journal journal_own_chain ALL chain chain
 journal_head journal_head_own_chain ALL chain chain
 key_ring key_ring_lookup ALL lookup lookup
@@ -62,19 +64,30 @@ login login_feed_write INSERT - territory
 login login_lookup SELECT lookup -
 login login_merge UPDATE territory territory
 login_stem login_stem_feed ALL feed feed
+lookup_budget lookup_budget_same_territory ALL territory territory
 mef mef_territory ALL territory territory
 membership membership_same_school ALL school school
+merge_step merge_step_same_school ALL school school
 outbox outbox_same_school ALL school school
+person person_of_email SELECT ((current_setting('app.lookup'::text, true) = 'on'::text) AND (lower(email) = convert_from(decode(NULLIF(current_setting('app.email'::text, true), ''::text), 'hex'::text), 'UTF8'::name))) -
 person person_own SELECT person -
+person person_own_contact UPDATE person person
 person person_territory ALL territory territory
 person_membership person_membership_own SELECT person -
 person_membership person_membership_territory ALL territory territory
+post_budget post_budget_lookup ALL lookup lookup
+post_message post_message_lookup ALL lookup lookup
+post_message post_message_write INSERT - all
+profile_block profile_block_read SELECT all -
+profile_block profile_block_same_school ALL school school
 pupil pupil_same_school ALL school school
 read_approval read_approval_school ALL school school
 read_approval read_approval_territory SELECT territory -
 read_approval_use read_approval_use_school SELECT school -
 read_approval_use read_approval_use_territory ALL territory territory
 read_budget read_budget_territory ALL territory territory
+recovery recovery_own ALL person person
+recovery_request recovery_request_lookup ALL lookup lookup
 revocation revocation_client INSERT - of-a-client-of-ours
 revocation revocation_feed INSERT - feed-of-a-known-account
 revocation revocation_lookup SELECT lookup -
@@ -83,6 +96,7 @@ revocation revocation_sweep DELETE lookup -
 school school_read SELECT all -
 school school_territory_insert INSERT - territory
 school school_territory_update UPDATE territory territory
+school_counter school_counter_same_territory ALL territory territory
 school_person school_person_same_school ALL school school
 session_family session_family_own ALL person person
 sign_in_failure sign_in_failure_lookup ALL lookup lookup
@@ -97,12 +111,17 @@ stage_subject stage_subject_same_territory ALL territory territory
 sts_key sts_key_same_territory ALL territory territory
 subject subject_same_school ALL school school
 teaching_group teaching_group_same_school ALL school school
+terms terms_lookup INSERT - lookup
+terms terms_read SELECT all -
+terms_acceptance terms_acceptance_own ALL person person
 territory territory_own INSERT - territory
 territory territory_read SELECT all -
 territory_admin territory_admin_own SELECT person -
 territory_admin territory_admin_territory ALL territory territory
 upload upload_same_territory ALL territory territory
 upload_chunk upload_chunk_same_territory ALL territory territory
+year_archive year_archive_same_school ALL school school
+year_transition year_transition_same_territory ALL territory territory
 ";
 
 /// Tables without row-level security: nobody's, and the application only reads them.
@@ -267,7 +286,7 @@ fn without_a_setting_there_are_no_rows() {
         let mut app = stage.database().app().await;
         let tables: Vec<String> = sqlx::query_scalar(
             "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relrowsecurity
-                AND relname NOT IN ('school', 'territory')",
+                AND relname NOT IN ('school', 'territory', 'terms')",
         )
         .fetch_all(&mut app)
         .await

@@ -25,6 +25,8 @@ pub(crate) struct World {
     pub(crate) class: Class,
     pub(crate) pupil: Persona,
     pub(crate) guardian: Persona,
+    /// Another pupil of the class, whose account stays active.
+    pub(crate) active: Persona,
     pub(crate) teacher: Persona,
     pub(crate) staff: Persona,
     pub(crate) admin: Persona,
@@ -106,6 +108,9 @@ impl World {
         let class = school.class("6e B").await;
         let teacher = class.teacher("Claire Durand").await;
         let pupil = class.pupil("Lina Martin").await;
+        let active = class.pupil("Omar Petit").await;
+        // Cards are for young pupils.
+        stage.sql("UPDATE school SET kind = 'primary'").await;
         let guardian = school.guardian_of(&pupil, "Paul Martin").await;
         let staff = school.staff("Nora Vidal").await;
         let admin = school.admin().await;
@@ -124,6 +129,7 @@ impl World {
             school,
             class,
             pupil,
+            active,
             guardian,
             teacher,
             staff,
@@ -256,7 +262,10 @@ impl World {
             }
             "delete_second_factors" => {
                 self.stage
-                    .sql(&format!("UPDATE account SET second_factor = true WHERE person_id = '{}'", self.pupil.id))
+                    .sql(&format!(
+                        "UPDATE account SET second_factor = true WHERE person_id = '{}'",
+                        self.pupil.id
+                    ))
                     .await;
             }
             "create_cards" => self.stage.sql("UPDATE school SET kind = 'primary'").await,
@@ -328,8 +337,11 @@ impl World {
             "update_password" => {
                 json(json!({ "present_password": PASSWORD, "new_password": "un tout autre chemin creux" }))
             }
-            "create_passkey_challenge" | "create_proof_challenge" | "create_totp_enrolment"
-            | "create_passkey_enrolment" | "create_recovery_codes" => json(json!({})),
+            "create_passkey_challenge"
+            | "create_proof_challenge"
+            | "create_totp_enrolment"
+            | "create_passkey_enrolment"
+            | "create_recovery_codes" => json(json!({})),
             "create_proof" => json(json!({ "password": PASSWORD })),
             "update_totp" => json(json!({ "enrolment": "AAAA", "code": "000000" })),
             "create_passkey" => json(json!({ "enrolment": "AAAA", "name": "Clé", "credential": {} })),
@@ -354,13 +366,18 @@ impl World {
                 let newcomer = self.here.person("Ève Perdue").await;
                 let address = format!("{}@example.org", newcomer.id);
                 self.stage
-                    .sql(&format!("UPDATE person SET email = '{address}' WHERE person_id = '{}'", newcomer.id))
+                    .sql(&format!(
+                        "UPDATE person SET email = '{address}' WHERE person_id = '{}'",
+                        newcomer.id
+                    ))
                     .await;
                 let accounts = &self.node.app.accounts;
                 accounts.ask_for_password(&newcomer.login, Channel::Mail).await.expect("asked");
                 accounts.work().await.expect("answered");
                 let sent = self.stage.sent_to(&address).pop().expect("a mail");
-                json(json!({ "token": sent.token("reinitialisation"), "password": "un tout autre chemin creux" }))
+                json(
+                    json!({ "token": sent.token("reinitialisation"), "password": "un tout autre chemin creux" }),
+                )
             }
             "create_reset_code" => json(json!({ "hours": 2 })),
             "create_activation_sheets" | "export_activation_sheets" => {
@@ -381,7 +398,9 @@ impl World {
                 "name": "Écran du hall", "purpose": "Afficher les cours du jour", "contact": "vie.scolaire@exemple.fr",
                 "scopes": ["timetable:read"], "school_ids": [target.school], "expires_on": "2027-07-31",
             })),
-            "update_school_client" | "update_territory_client" => json(json!({ "contact": "cpe@exemple.fr" })),
+            "update_school_client" | "update_territory_client" => {
+                json(json!({ "contact": "cpe@exemple.fr" }))
+            }
             "create_school_client_secret" | "create_territory_client_secret" => json(json!({})),
             "create_read_approval" => json(json!({
                 "client_id": target.program, "records_per_day": 3000, "ends_on": "2026-12-15",
@@ -418,11 +437,12 @@ impl World {
 
     /// The code that whoever asks (the person of the target's session) was just sent.
     async fn code_for(&self, target: &Target, by_mail: bool) -> String {
-        let asker: Option<Uuid> = sqlx::query_scalar("SELECT person_id FROM session_family WHERE family_id = $1")
-            .bind(target.session)
-            .fetch_optional(self.stage.owner())
-            .await
-            .expect("a family");
+        let asker: Option<Uuid> =
+            sqlx::query_scalar("SELECT person_id FROM session_family WHERE family_id = $1")
+                .bind(target.session)
+                .fetch_optional(self.stage.owner())
+                .await
+                .expect("a family");
         let Some(asker) = asker else { return "000000".to_owned() };
         let kind = if by_mail { ContactKind::Email } else { ContactKind::Mobile };
         self.change_contact(asker, kind).await.code(6)
@@ -433,7 +453,8 @@ impl World {
         let newcomer = self.here.person("Léo Tablette").await;
         let me = self.node.signed_in(&newcomer).await;
         let kept = me.post("/api/v1/device/profiles", &json!({ "pin": "2718" })).await.expect(204);
-        let cookie = kept.cookies().first().and_then(|line| line.split(';').next()).expect("a cookie").to_owned();
+        let cookie =
+            kept.cookies().first().and_then(|line| line.split(';').next()).expect("a cookie").to_owned();
         (newcomer.id.uuid(), cookie)
     }
 }

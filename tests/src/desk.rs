@@ -39,7 +39,18 @@ pub fn pem() -> &'static (String, String) {
         let folder = tempfile::tempdir().expect("a folder");
         let (key, certificate) = (folder.path().join("key.pem"), folder.path().join("cert.pem"));
         let made = Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-sha256", "-days", "30", "-subj", "/CN=desk.test"])
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-sha256",
+                "-days",
+                "30",
+                "-subj",
+                "/CN=desk.test",
+            ])
             .arg("-keyout")
             .arg(&key)
             .arg("-out")
@@ -55,7 +66,9 @@ pub fn pem() -> &'static (String, String) {
 /// The metadata of a desk at one address.
 pub fn metadata(entity: &str, certificate: &Certificate) -> String {
     let place = |service: &str| {
-        format!("<{service} Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect\" Location=\"{entity}\"/>")
+        format!(
+            "<{service} Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect\" Location=\"{entity}\"/>"
+        )
     };
     format!(
         "<EntityDescriptor xmlns=\"urn:oasis:names:tc:SAML:2.0:metadata\" entityID=\"{entity}\"><IDPSSODescriptor \
@@ -167,7 +180,13 @@ pub fn jar(answer: &Answer) -> String {
 }
 
 /// Posts a form, as a page of `origin`.
-pub async fn post_form(node: &Node, path: &str, origin: &str, cookies: &str, fields: &[(&str, &str)]) -> Answer {
+pub async fn post_form(
+    node: &Node,
+    path: &str,
+    origin: &str,
+    cookies: &str,
+    fields: &[(&str, &str)],
+) -> Answer {
     let escape = |text: &str| {
         text.bytes().fold(String::new(), |mut out, byte| {
             if byte.is_ascii_alphanumeric() {
@@ -178,7 +197,8 @@ pub async fn post_form(node: &Node, path: &str, origin: &str, cookies: &str, fie
             out
         })
     };
-    let body = fields.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect::<Vec<_>>().join("&");
+    let body =
+        fields.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect::<Vec<_>>().join("&");
     let mut client = node.stranger().with("origin", origin);
     if !cookies.is_empty() {
         client = client.with("cookie", cookies);

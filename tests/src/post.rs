@@ -36,7 +36,8 @@ impl Sent {
     /// # Panics
     /// When there is none.
     pub fn token(&self, path: &str) -> String {
-        let (_, rest) = self.text.split_once(&format!("/{path}/")).unwrap_or_else(|| panic!("{path} in {self:?}"));
+        let (_, rest) =
+            self.text.split_once(&format!("/{path}/")).unwrap_or_else(|| panic!("{path} in {self:?}"));
         rest.chars().take_while(|c| !c.is_whitespace()).collect()
     }
 
@@ -46,7 +47,10 @@ impl Sent {
     /// When there is none.
     pub fn code(&self, digits: usize) -> String {
         let runs = self.text.split(|c: char| !c.is_ascii_digit());
-        runs.into_iter().find(|run| run.len() == digits).unwrap_or_else(|| panic!("a code in {self:?}")).to_owned()
+        runs.into_iter()
+            .find(|run| run.len() == digits)
+            .unwrap_or_else(|| panic!("a code in {self:?}"))
+            .to_owned()
     }
 }
 

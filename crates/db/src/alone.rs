@@ -34,10 +34,7 @@ pub trait Alone: Sync {
     ///
     /// # Errors
     /// As the statement.
-    fn run(
-        &self,
-        conn: &mut PgConnection,
-    ) -> impl Future<Output = Result<Self::Answer, sqlx::Error>> + Send;
+    fn run(&self, conn: &mut PgConnection) -> impl Future<Output = Result<Self::Answer, sqlx::Error>> + Send;
 }
 
 /// The connections.
@@ -67,11 +64,7 @@ impl managed::Manager for Opener {
 }
 
 impl Door {
-    pub(crate) fn new(
-        options: PgConnectOptions,
-        most: u32,
-        wait: Duration,
-    ) -> Result<Self, DbError> {
+    pub(crate) fn new(options: PgConnectOptions, most: u32, wait: Duration) -> Result<Self, DbError> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let connections = managed::Pool::builder(Opener(Arc::new(options)))
             .max_size(most)
@@ -127,7 +120,9 @@ fn refused(err: PoolError<sqlx::Error>) -> DbError {
     match err {
         PoolError::Backend(err) => err.into(),
         PoolError::Timeout(managed::TimeoutType::Wait) => DbError::Saturated,
-        PoolError::Timeout(_) | PoolError::NoRuntimeSpecified => DbError::Unavailable(sqlx::Error::PoolTimedOut),
+        PoolError::Timeout(_) | PoolError::NoRuntimeSpecified => {
+            DbError::Unavailable(sqlx::Error::PoolTimedOut)
+        }
         PoolError::Closed => DbError::Unavailable(sqlx::Error::PoolClosed),
         PoolError::PostCreateHook(_) => DbError::Corrupt("pool of connections with a hook"),
     }

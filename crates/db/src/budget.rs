@@ -99,7 +99,9 @@ pub async fn lease_records(tx: &mut TerritoryTx, wanted: &Wanted) -> Result<Leas
     .fetch_all(tx.conn())
     .await?;
     for approval in &approvals {
-        let Some(granted) = portion(wanted.records, approval.records_per_day - approval.leased) else { continue };
+        let Some(granted) = portion(wanted.records, approval.records_per_day - approval.leased) else {
+            continue;
+        };
         sqlx::query!(
             "INSERT INTO read_approval_use (school_id, approval_id, day, territory_id, leased) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (school_id, approval_id, day) DO UPDATE SET leased = read_approval_use.leased + excluded.leased",
@@ -155,9 +157,13 @@ pub async fn lease_requests(
     .fetch_one(tx.conn())
     .await?;
     let granted = (limit - row.leased).clamp(0, (limit / 10).max(1));
-    sqlx::query!("UPDATE api_client_minute SET leased = leased + $2 WHERE client_id = $1", client.uuid(), granted)
-        .execute(tx.conn())
-        .await?;
+    sqlx::query!(
+        "UPDATE api_client_minute SET leased = leased + $2 WHERE client_id = $1",
+        client.uuid(),
+        granted
+    )
+    .execute(tx.conn())
+    .await?;
     Ok((row.minute, granted))
 }
 

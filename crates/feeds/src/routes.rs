@@ -6,7 +6,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use preau_db::{Db, journal};
-use preau_http::{AdminOf, Cursors, Keyed, Policy, Problem, Reply, Routes, ValidJson, ValidPath, ValidQuery, once};
+use preau_http::{
+    AdminOf, Cursors, Keyed, Policy, Problem, Reply, Routes, ValidJson, ValidPath, ValidQuery, once,
+};
 use preau_jobs::{Job, NewJob, enqueue, find, wake};
 use preau_kernel::{
     Clock, JobId, Limit, Page, Priority, SchoolId, Scope, TerritoryAdmin, TerritoryId, UploadId,
@@ -341,7 +343,10 @@ async fn get_feed_report(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"rapport.csv\""));
+    headers.insert(
+        header::CONTENT_DISPOSITION,
+        HeaderValue::from_static("attachment; filename=\"rapport.csv\""),
+    );
     Ok(response)
 }
 

@@ -38,10 +38,9 @@ impl FilesState {
 
 /// The files' routes, for administrators of the territory.
 pub fn routes(state: FilesState) -> Routes {
-    let policy = Policy::territory_admin().priority(Priority::Background).uploads().scope(Scope::ImportsWrite);
-    Routes::new()
-        .add(policy, routes!(create_upload))
-        .with_state(state)
+    let policy =
+        Policy::territory_admin().priority(Priority::Background).uploads().scope(Scope::ImportsWrite);
+    Routes::new().add(policy, routes!(create_upload)).with_state(state)
 }
 
 #[derive(Deserialize, IntoParams)]

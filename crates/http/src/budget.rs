@@ -61,7 +61,9 @@ impl Budget {
     /// # Errors
     /// 403 `approval-required`; 503 while PostgreSQL cannot count.
     pub async fn take(&self, credential: PersonId, school: SchoolId, records: usize) -> Result<(), Problem> {
-        let Ok(records) = i32::try_from(records) else { return Err(approval_required(Beyond::Records, school)) };
+        let Ok(records) = i32::try_from(records) else {
+            return Err(approval_required(Beyond::Records, school));
+        };
         if records == 0 {
             return Ok(());
         }
@@ -160,6 +162,10 @@ async fn lease_requests(
 }
 
 fn quota_exceeded(wait: Duration) -> Problem {
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "quota-exceeded", "this client has used up its requests of this minute")
-        .retry_after(wait.max(Duration::from_secs(1)))
+    Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "quota-exceeded",
+        "this client has used up its requests of this minute",
+    )
+    .retry_after(wait.max(Duration::from_secs(1)))
 }

@@ -51,7 +51,16 @@ const UPLOAD_DEADLINE: Duration = Duration::from_secs(600);
 
 impl Policy {
     const fn of(who: Who) -> Self {
-        Self { who, priority: Priority::Normal, keyed: false, deadline: DEADLINE, sudo: false, elsewhere: false, power: None, scope: None }
+        Self {
+            who,
+            priority: Priority::Normal,
+            keyed: false,
+            deadline: DEADLINE,
+            sudo: false,
+            elsewhere: false,
+            power: None,
+            scope: None,
+        }
     }
 
     /// Open to all: a decision, reviewed as one.

@@ -84,7 +84,8 @@ impl TryFrom<FactsRow> for Facts {
 
     fn try_from(row: FactsRow) -> Result<Self, DbError> {
         let mut facts = Self { failures: row.failures, locked_until: row.locked_until, known: None };
-        let (Some(person), Some(territory_id), Some(state)) = (row.person_id, row.territory_id, row.state) else {
+        let (Some(person), Some(territory_id), Some(state)) = (row.person_id, row.territory_id, row.state)
+        else {
             return Ok(facts);
         };
         let profile = ProfileRow {

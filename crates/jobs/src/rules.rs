@@ -110,7 +110,10 @@ mod tests {
     fn who_waits_for_a_human_waits_unless_nobody_wants_it_any_more() {
         let waiting = || Came::Waiting(json!({"held": 1}));
         assert_eq!(then(waiting(), None, 1), Then::End(JobState::Waiting, json!({"held": 1})));
-        assert_eq!(then(waiting(), Some(Stop::Shutdown), 1), Then::End(JobState::Waiting, json!({"held": 1})));
+        assert_eq!(
+            then(waiting(), Some(Stop::Shutdown), 1),
+            Then::End(JobState::Waiting, json!({"held": 1}))
+        );
         assert_eq!(then(waiting(), Some(Stop::Cancelled), 1), Then::End(JobState::Cancelled, json!({})));
         assert_eq!(then(waiting(), Some(Stop::Lost), 1), Then::Nothing);
     }

@@ -114,6 +114,10 @@ mod tests {
         assert_eq!(client.member_of(ours, Scope::ImportsRead, RoleSet::ADULTS), None, "not a school's scope");
         assert_eq!(client.territory_admin(Scope::ImportsRead).unwrap().person(), client.actor());
         assert_eq!(client.territory_admin(Scope::ImportsWrite), None);
-        assert_eq!(client.territory_admin(Scope::DirectoryRead), None, "a school's scope is not a territory's");
+        assert_eq!(
+            client.territory_admin(Scope::DirectoryRead),
+            None,
+            "a school's scope is not a territory's"
+        );
     }
 }

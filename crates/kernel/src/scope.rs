@@ -90,7 +90,9 @@ impl Scope {
     /// What it allows, for the administrator who gives it.
     pub const fn in_french(self) -> &'static str {
         match self {
-            Self::DirectoryRead => "Lire l'annuaire de l'établissement : personnes, classes, groupes, matières",
+            Self::DirectoryRead => {
+                "Lire l'annuaire de l'établissement : personnes, classes, groupes, matières"
+            }
             Self::DirectoryWrite => "Modifier l'annuaire de l'établissement : personnes, classes, groupes",
             Self::AccountsRead => "Consulter l'état des comptes de l'établissement",
             Self::AccountsWrite => {
@@ -139,7 +141,10 @@ impl FromStr for Scope {
     type Err = UnknownScope;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or_else(|| UnknownScope(text.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|scope| scope.as_str() == text)
+            .ok_or_else(|| UnknownScope(text.to_owned()))
     }
 }
 

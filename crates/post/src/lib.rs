@@ -374,10 +374,8 @@ impl Post {
 
     /// Takes one message from the budgets of its recipient and of its school, both or neither.
     async fn within_budgets(&self, sealed: &Sealed, now: DateTime<Utc>) -> Result<bool, DbError> {
-        let mut buckets = vec![(
-            self.bucket("recipient", &sealed.message.to().to_lowercase()),
-            self.0.recipient_per_hour,
-        )];
+        let mut buckets =
+            vec![(self.bucket("recipient", &sealed.message.to().to_lowercase()), self.0.recipient_per_hour)];
         if let Some(school) = sealed.school {
             buckets.push((self.bucket("school", &school.to_string()), self.0.school_per_hour));
         }

@@ -30,7 +30,10 @@ pub(crate) fn door(config: &PostConfig, deadline: Duration) -> Result<Option<Mai
         Transport::None => return Ok(None),
         Transport::File => {
             if config.folder.as_os_str().is_empty() {
-                return Err(PostError::Setting("folder", "must name a folder for the file transport".to_owned()));
+                return Err(PostError::Setting(
+                    "folder",
+                    "must name a folder for the file transport".to_owned(),
+                ));
             }
             Way::File(config.folder.clone())
         }
@@ -47,9 +50,8 @@ fn smtp(config: &PostConfig, deadline: Duration) -> Result<AsyncSmtpTransport<To
         if !config.smtp_authority.as_os_str().is_empty() {
             let wrong = |err: String| PostError::Setting("smtp_authority", err);
             let pem = std::fs::read(&config.smtp_authority).map_err(|err| wrong(err.to_string()))?;
-            builder = builder.add_root_certificate(
-                Certificate::from_pem(&pem).map_err(|err| wrong(err.to_string()))?,
-            );
+            builder = builder
+                .add_root_certificate(Certificate::from_pem(&pem).map_err(|err| wrong(err.to_string()))?);
         }
         builder.build_rustls().map_err(|err| security(err.to_string()))
     };
@@ -79,9 +81,9 @@ impl MailDoor {
             Way::Smtp(transport) => match transport.send(message).await {
                 Ok(_) => Ok(()),
                 // The server's own words may repeat the address: only their class is kept.
-                Err(err) if err.is_permanent() => {
-                    Err(Refused::ForGood(err.status().map_or("permanent".to_owned(), |code| code.to_string())))
-                }
+                Err(err) if err.is_permanent() => Err(Refused::ForGood(
+                    err.status().map_or("permanent".to_owned(), |code| code.to_string()),
+                )),
                 Err(err) => {
                     Err(Refused::ForNow(err.status().map_or("no answer".to_owned(), |code| code.to_string())))
                 }

@@ -26,8 +26,7 @@ pub(crate) fn gateway(config: &PostConfig) -> Result<Option<Box<dyn TextGateway>
     }
     let url: Uri =
         config.sms_url.parse().map_err(|_| PostError::Setting("sms_url", "must be an address".to_owned()))?;
-    let connector =
-        HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
+    let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
     Ok(Some(Box::new(HttpGateway {
         client: Client::builder(TokioExecutor::new()).build(connector),
         url,
@@ -59,7 +58,8 @@ struct HttpGateway {
 impl TextGateway for HttpGateway {
     fn send<'a>(&'a self, id: Uuid, text: &'a Text) -> BoxFuture<'a, Result<(), Refused>> {
         Box::pin(async move {
-            let body = json!({ "id": id, "to": text.to, "text": text.text, "sender": self.sender }).to_string();
+            let body =
+                json!({ "id": id, "to": text.to, "text": text.text, "sender": self.sender }).to_string();
             let request = Request::post(self.url.clone())
                 .header(header::CONTENT_TYPE, "application/json")
                 .header(header::AUTHORIZATION, format!("Bearer {}", self.token.expose_secret()))
@@ -92,7 +92,9 @@ mod tests {
 
     #[test]
     fn a_gateway_that_may_recover_is_asked_again() {
-        for (status, again) in [(408, true), (429, true), (500, true), (302, true), (400, false), (403, false)] {
+        for (status, again) in
+            [(408, true), (429, true), (500, true), (302, true), (400, false), (403, false)]
+        {
             let outcome = judge(StatusCode::from_u16(status).unwrap()).unwrap_err();
             assert_eq!(matches!(outcome, Refused::ForNow(_)), again, "{status}");
         }

@@ -58,8 +58,8 @@ fn live_threads(pid: u32) -> Duration {
 /// # Errors
 /// There is no such process.
 pub fn of_threads(pid: u32, prefix: &str) -> anyhow::Result<Duration> {
-    let tasks =
-        fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("no process {pid} to look into"))?;
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+        .with_context(|| format!("no process {pid} to look into"))?;
     let nanos = tasks
         .flatten()
         .map(|task| task.path())

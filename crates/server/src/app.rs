@@ -12,9 +12,9 @@ use preau_directory::{Contexts, Generations};
 use preau_home::Home;
 use preau_http::{Gate, RouteRow};
 use preau_identity::{
-    federation::Federation,
     Backoff, Factors, Identity,
     accounts::{self, Accounts, Terms},
+    federation::Federation,
 };
 use preau_kernel::Clock;
 use preau_overload::{HashPool, HashPoolConfig};

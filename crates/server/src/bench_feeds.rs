@@ -140,7 +140,8 @@ pub(crate) async fn feeds(config: Config, size: Size) -> anyhow::Result<()> {
     // The peak of what follows, without what making the delivery took.
     fs::write("/proc/self/clear_refs", "5").ok();
     let first = measured(&db, &clock, territory, &delivery).await?;
-    let people: u64 = ["pupil", "relative", "staff"].iter().filter_map(|kind| first.report.counts.get(*kind)).sum();
+    let people: u64 =
+        ["pupil", "relative", "staff"].iter().filter_map(|kind| first.report.counts.get(*kind)).sum();
     let rows = first.report.rows_written_total();
     figures.say("import_people", count(people), "people");
     figures.say("import_rows", count(rows), "rows");
@@ -204,7 +205,8 @@ fn delivery(size: &Size) -> anyhow::Result<PathBuf> {
     if !done.exists() {
         say(&format!("writing {} schools and {} pupils to {}", size.schools, size.pupils, folder.display()));
         let today = Clock::system().today(chrono_tz::Europe::Paris);
-        let plan = DemoPlan { schools: size.schools, pupils: size.pupils, weeks: 0, ..DemoPlan::small(today) };
+        let plan =
+            DemoPlan { schools: size.schools, pupils: size.pupils, weeks: 0, ..DemoPlan::small(today) };
         generate(&plan, &folder, &mut |_| {})?;
         fs::write(done, "")?;
     }

@@ -101,7 +101,8 @@ pub(crate) async fn sign_ins(config: Config, n: u32) -> anyhow::Result<()> {
 
         let mut forms = Vec::new();
         for (_, cookie, document) in &answers {
-            let form = format!("SAMLResponse={}", STANDARD.encode(document).replace('+', "%2B").replace('=', "%3D"));
+            let form =
+                format!("SAMLResponse={}", STANDARD.encode(document).replace('+', "%2B").replace('=', "%3D"));
             forms.push(
                 Request::post(format!("/federation/{slug}/retour"))
                     .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -142,7 +143,18 @@ fn key() -> anyhow::Result<SigningKey> {
     let folder = tempfile::tempdir()?;
     let (key, certificate) = (folder.path().join("key.pem"), folder.path().join("cert.pem"));
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-sha256", "-days", "1", "-subj", "/CN=bench"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-sha256",
+            "-days",
+            "1",
+            "-subj",
+            "/CN=bench",
+        ])
         .arg("-keyout")
         .arg(&key)
         .arg("-out")
@@ -164,7 +176,8 @@ async fn put(app: &App, slug: &str, key: &SigningKey) -> anyhow::Result<()> {
     if demo != Some(true) {
         bail!("this measure makes a territory: give it a demonstration's database");
     }
-    let service = Service { entity_id: DESK, answer_to: DESK, logout: DESK, certificate: Some(key.certificate()) };
+    let service =
+        Service { entity_id: DESK, answer_to: DESK, logout: DESK, certificate: Some(key.certificate()) };
     let described = service.xml().replace("SPSSODescriptor", "IDPSSODescriptor").replace(
         "<md:NameIDFormat>",
         &format!("<md:SingleSignOnService Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect\" Location=\"{DESK}\"/><md:NameIDFormat>"),
@@ -172,7 +185,8 @@ async fn put(app: &App, slug: &str, key: &SigningKey) -> anyhow::Result<()> {
     let desk = Desk::read(&described, None, now).context("metadata of the measure")?;
     let (territory, person): (TerritoryId, PersonId) = (app.clock.mint(), app.clock.mint());
     let mut tx = app.db.in_territory_for_work(territory).await?;
-    let school = sqlx::query_scalar!("SELECT school_id FROM school LIMIT 1").fetch_optional(tx.conn()).await?;
+    let school =
+        sqlx::query_scalar!("SELECT school_id FROM school LIMIT 1").fetch_optional(tx.conn()).await?;
     let school = school.context("a demonstration has schools")?;
     sqlx::query!(
         "INSERT INTO territory (territory_id, slug, name, created_at) VALUES ($1, $2, $3, $4)",

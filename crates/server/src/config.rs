@@ -106,10 +106,15 @@ impl FederationConfig {
         if self.signing_key_file.is_empty() && self.certificate_file.is_empty() {
             return Ok(None);
         }
-        let read = |path: &str, name| std::fs::read_to_string(path).with_context(|| format!("federation.{name}: {path}"));
+        let read = |path: &str, name| {
+            std::fs::read_to_string(path).with_context(|| format!("federation.{name}: {path}"))
+        };
         let key = read(&self.signing_key_file, "signing_key_file")?;
         let certificate = read(&self.certificate_file, "certificate_file")?;
-        Ok(Some(SigningKey::parse(&key, &certificate).context("federation.signing_key_file and certificate_file")?))
+        Ok(Some(
+            SigningKey::parse(&key, &certificate)
+                .context("federation.signing_key_file and certificate_file")?,
+        ))
     }
 }
 

@@ -130,7 +130,8 @@ fn document(paths: utoipa::openapi::OpenApi, table: &[RouteRow]) -> utoipa::open
 
 fn with_security(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-    let scopes = Scope::ALL.into_iter().map(|scope| (scope.as_str().to_owned(), scope.in_french().to_owned()));
+    let scopes =
+        Scope::ALL.into_iter().map(|scope| (scope.as_str().to_owned(), scope.in_french().to_owned()));
     let flow = ClientCredentials::new("/api/v1/oauth/token", Scopes::from_iter(scopes));
     let programs = OAuth2::new([Flow::ClientCredentials(flow)]);
     let components = document.components.get_or_insert_default();

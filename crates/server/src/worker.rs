@@ -166,7 +166,8 @@ async fn tidy(app: &App) -> Result<(), DbError> {
         preau_files::sweep(&mut tx, now).await?;
         idempotency::sweep(&mut tx, now).await?;
         tx.commit().await?;
-        preau_feeds::import::delete_leavers(&app.db, &app.clock, territory, app.config.feeds.keep_days).await?;
+        preau_feeds::import::delete_leavers(&app.db, &app.clock, territory, app.config.feeds.keep_days)
+            .await?;
         for school in app.db.schools_of(territory).await? {
             let mut tx = app.db.in_school_for_work(school).await?;
             idempotency::sweep(&mut tx, now).await?;

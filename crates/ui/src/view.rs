@@ -109,7 +109,8 @@ impl Home {
     /// Whether this person administers a school. (A territory's administrator may have no school at all: see
     /// [`Self::territory_admin`].)
     pub fn administers(&self) -> bool {
-        self.territory_admin || self.schools.iter().any(|school| school.roles.iter().any(|role| role == "school_admin"))
+        self.territory_admin
+            || self.schools.iter().any(|school| school.roles.iter().any(|role| role == "school_admin"))
     }
 }
 

@@ -97,7 +97,9 @@ const NEEDS: &[Need] = &[
         what: "SimpleSAMLphp",
         debian: &["simplesamlphp", "php-cli", "php-xml"],
         purpose: Purpose::Test,
-        found: |place| Path::new("/usr/share/simplesamlphp/www").is_dir() && sh::which(place, "php").is_some(),
+        found: |place| {
+            Path::new("/usr/share/simplesamlphp/www").is_dir() && sh::which(place, "php").is_some()
+        },
     },
     Need {
         what: "Chromium",

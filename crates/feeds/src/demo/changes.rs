@@ -20,7 +20,10 @@ pub fn changes(delivery: &Path, out: &Path, every: u64) -> io::Result<u64> {
     parts.sort();
     let mut file = BufWriter::new(File::create(out.join("ENT2DVA-DEMO_Delta_20260101_Eleve_0000.xml"))?);
     let academy = super::ACADEMY;
-    write!(file, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ficAlimMENESR>\n<!-- codeAcademieExport=\"{academy}\" -->\n")?;
+    write!(
+        file,
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ficAlimMENESR>\n<!-- codeAcademieExport=\"{academy}\" -->\n"
+    )?;
     let (mut seen, mut written) = (0_u64, 0_u64);
     let mut key = String::new();
     for part in parts {
@@ -37,7 +40,10 @@ pub fn changes(delivery: &Path, out: &Path, every: u64) -> io::Result<u64> {
             let name = rest.split('<').next().unwrap_or_default();
             let head = "<operationalAttributes><attr name=\"categoriePersonne\"><value>Eleve</value></attr></operationalAttributes>";
             if seen.is_multiple_of(every.max(1) * 10) {
-                write!(file, "<deleteRequest>\n{head}\n<identifier><id>{key}</id></identifier>\n</deleteRequest>\n")?;
+                write!(
+                    file,
+                    "<deleteRequest>\n{head}\n<identifier><id>{key}</id></identifier>\n</deleteRequest>\n"
+                )?;
             } else {
                 write!(
                     file,

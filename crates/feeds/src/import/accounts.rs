@@ -111,7 +111,12 @@ pub(super) async fn open(
 
 /// A code for each of these accounts, of which only the hash is kept: the sheet that is printed makes its own. Until then the
 /// account has a secret that nobody knows, rather than none.
-async fn codes(tx: &mut TerritoryTx, import: &Import, people: &[Uuid], report: &mut Report) -> Result<(), Error> {
+async fn codes(
+    tx: &mut TerritoryTx,
+    import: &Import,
+    people: &[Uuid],
+    report: &mut Report,
+) -> Result<(), Error> {
     let mut random = vec![0_u8; people.len() * 16];
     OsRng.try_fill_bytes(&mut random).map_err(|_| Error::NoRandomness)?;
     let hashes: Vec<Vec<u8>> = random.chunks(16).map(|bytes| Sha256::digest(bytes).to_vec()).collect();

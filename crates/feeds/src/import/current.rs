@@ -121,8 +121,12 @@ async fn people(
     current.people = rows
         .into_iter()
         .map(|row| {
-            let shown =
-                Shown { last_name: row.last_name, first_name: row.first_name, title: row.title, search: row.search };
+            let shown = Shown {
+                last_name: row.last_name,
+                first_name: row.first_name,
+                title: row.title,
+                search: row.search,
+            };
             (row.id, shown)
         })
         .collect();
@@ -139,8 +143,11 @@ async fn people(
     current.memberships = rows
         .into_iter()
         .filter_map(|row| {
-            let member =
-                Member { function: row.function, by_hand: row.origin == "hand", ended: row.ended_at.is_some() };
+            let member = Member {
+                function: row.function,
+                by_hand: row.origin == "hand",
+                ended: row.ended_at.is_some(),
+            };
             Some(((row.id, row.role.parse().ok()?), member))
         })
         .collect();
@@ -183,9 +190,10 @@ async fn divisions(tx: &mut TerritoryTx, school: SchoolId, current: &mut Current
         .into_iter()
         .map(|row| (row.name, Held { id: row.group_id, level: String::new(), ended: row.ended_at.is_some() }))
         .collect();
-    let rows = sqlx::query!("SELECT subject_code, label FROM subject WHERE school_id = $1", school as SchoolId)
-        .fetch_all(tx.conn())
-        .await?;
+    let rows =
+        sqlx::query!("SELECT subject_code, label FROM subject WHERE school_id = $1", school as SchoolId)
+            .fetch_all(tx.conn())
+            .await?;
     current.subjects = rows.into_iter().map(|row| (row.subject_code, row.label)).collect();
     Ok(())
 }

@@ -17,7 +17,8 @@ use super::diff::Scope;
 use super::keep::Delivery;
 use super::people::{self, Resolved};
 use super::roster::{
-    self, Known, Membership, Person, Place, Reference, Roster, StagedLink, StagedMember, StagedMembership, Staging,
+    self, Known, Membership, Person, Place, Reference, Roster, StagedLink, StagedMember, StagedMembership,
+    Staging,
 };
 use super::staged::StagedSchool;
 use super::{Error, Import, present};
@@ -73,14 +74,17 @@ pub(super) async fn prepare(
         if row.role == "teacher" {
             touched.teachers.insert(row.join_key.clone());
         }
-        if row.role == "pupil" && row.kind == "pupil" && row.op == "modify" && row.present & present::SCHOOL != 0 {
+        if row.role == "pupil"
+            && row.kind == "pupil"
+            && row.op == "modify"
+            && row.present & present::SCHOOL != 0
+        {
             let found = (row.join_key.clone(), row.present);
             pupils.entry(row.school_id).or_default().insert(row.person_id, found);
         }
         places.entry(row.school_id).or_default().insert(row.join_key);
     }
-    touched.members =
-        places.into_iter().map(|(school, keys)| (school, keys.into_iter().collect())).collect();
+    touched.members = places.into_iter().map(|(school, keys)| (school, keys.into_iter().collect())).collect();
     take_along(&mut tx, import, delivery, pupils).await?;
     concern(&mut tx, import, delivery, &touched).await?;
     let links = sqlx::query_as!(
@@ -281,7 +285,8 @@ pub(super) async fn complete(
     let ids: Vec<Uuid> = touched.iter().copied().collect();
     *current = current::read(tx, school, Some(&ids)).await?;
     let linked = staging.links.iter().filter_map(|link| Some(resolved.directory.get(&link.guardian_key)?.id));
-    let raised = staging.children.iter().filter_map(|row| Some(resolved.directory.get(&row.guardian_key)?.id));
+    let raised =
+        staging.children.iter().filter_map(|row| Some(resolved.directory.get(&row.guardian_key)?.id));
     let guardians: HashSet<Uuid> =
         current.links.keys().map(|(_, guardian)| *guardian).chain(linked).chain(raised).collect();
     let all: HashSet<Uuid> = touched.union(&guardians).copied().collect();
@@ -291,12 +296,15 @@ pub(super) async fn complete(
     resolved.masters.extend(people::masters(tx, &unknown).await?);
 
     let said = |attribute: i32| {
-        about.is_some_and(|about| about.op != "delete" && about.op != "known" && about.present & attribute != 0)
+        about.is_some_and(|about| {
+            about.op != "delete" && about.op != "known" && about.present & attribute != 0
+        })
     };
     scope.pupils = true;
     scope.relatives = true;
     scope.staff = true;
-    live_divisions(tx, school, &touched, (said(present::CLASSES), said(present::GROUPS)), current, staging).await?;
+    live_divisions(tx, school, &touched, (said(present::CLASSES), said(present::GROUPS)), current, staging)
+        .await?;
     scope.divisions_said = said(present::CLASSES) || said(present::GROUPS);
     let mut roster = roster::roster(staging, &resolved.directory);
     for person in &staging.people {
@@ -345,8 +353,11 @@ async fn live_divisions(
         .await?;
         inhabited.extend(rows);
     }
-    for (kind, rows, said) in [("class", &current.classes, classes_said), ("group", &current.groups, groups_said)] {
-        let live = rows.divisions.iter().filter(|(_, held)| !held.ended && (!said || inhabited.contains(&held.id)));
+    for (kind, rows, said) in
+        [("class", &current.classes, classes_said), ("group", &current.groups, groups_said)]
+    {
+        let live =
+            rows.divisions.iter().filter(|(_, held)| !held.ended && (!said || inhabited.contains(&held.id)));
         staging.divisions.extend(live.map(|(name, _)| (kind.to_owned(), name.clone())));
     }
     Ok(())
@@ -381,7 +392,8 @@ fn pupil(person: &Person, id: Uuid, current: &Current, ended: &HashSet<Uuid>, ro
             continue;
         }
         let names = names(rows);
-        let kept = rows.pupils.iter().filter(|(_, who)| *who == id).filter_map(|(division, _)| names.get(division));
+        let kept =
+            rows.pupils.iter().filter(|(_, who)| *who == id).filter_map(|(division, _)| names.get(division));
         for name in kept {
             roster.pupils.insert(Place { kind: kind.to_owned(), name: (*name).to_owned(), person_id: id });
         }
@@ -442,10 +454,10 @@ fn follow(
     resolved: &Resolved,
     roster: &mut Roster,
 ) {
-    let relatives =
-        people.iter().filter(|person| person.kind == "guardian").filter_map(|person| {
-            Some(resolved.directory.get(&person.join_key)?.id)
-        });
+    let relatives = people
+        .iter()
+        .filter(|person| person.kind == "guardian")
+        .filter_map(|person| Some(resolved.directory.get(&person.join_key)?.id));
     let concerned: BTreeSet<Uuid> =
         guardians.iter().copied().chain(relatives).filter(|id| !ended.contains(id)).collect();
     let untouched = current.links.values().filter(|link| !touched.contains(&link.pupil_id));
@@ -453,7 +465,9 @@ fn follow(
     for link in untouched.chain(&roster.links) {
         *rights.entry(link.guardian_id).or_default() |= link.legal != 0;
     }
-    roster.memberships.retain(|member| member.role != "guardian" || rights.get(&member.person_id) == Some(&true));
+    roster
+        .memberships
+        .retain(|member| member.role != "guardian" || rights.get(&member.person_id) == Some(&true));
     for id in concerned.iter().filter(|id| rights.get(*id) == Some(&true)) {
         if !is_member(roster, *id, "guardian") {
             let member = Membership { person_id: *id, role: "guardian".to_owned(), function: String::new() };

@@ -173,7 +173,8 @@ fn links(wanted: &Wanted, current: &Current, scope: &Scope, changes: &mut Change
         let (pupil, guardian) = *key;
         let pupil_speaks = scope.may_take_from(current, pupil);
         // A delta that ends a guardian ends what led to them.
-        let guardian_gone = scope.touched.is_some() && scope.may_take_from(current, guardian)
+        let guardian_gone = scope.touched.is_some()
+            && scope.may_take_from(current, guardian)
             && changes.ended.contains(&(guardian, Role::Guardian));
         if (pupil_speaks || guardian_gone) && !current.is_by_hand(guardian) {
             changes.links_out.push((pupil, guardian));

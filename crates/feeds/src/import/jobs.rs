@@ -58,7 +58,8 @@ pub struct DirectoryParams {
 /// Whether a schedule may ask for a format: those whose files say which school they are about. `aaf` is both degrees.
 pub(super) fn is_format(word: &str) -> bool {
     word == "aaf"
-        || DirectoryFormat::of_str(word).is_some_and(|format| format.is_aaf() || format == DirectoryFormat::Siecle)
+        || DirectoryFormat::of_str(word)
+            .is_some_and(|format| format.is_aaf() || format == DirectoryFormat::Siecle)
 }
 
 /// What a timetable import reads.
@@ -168,11 +169,7 @@ fn of(work: &Work, dry_run: bool) -> Import {
 }
 
 /// Boxed, for its future is large and two callers hold it.
-fn import_at<'a>(
-    work: &'a Work,
-    intake: &'a Intake,
-    dry_run: bool,
-) -> BoxFuture<'a, Result<Report, Error>> {
+fn import_at<'a>(work: &'a Work, intake: &'a Intake, dry_run: bool) -> BoxFuture<'a, Result<Report, Error>> {
     Box::pin(async move {
         let progress = work.progress.clone();
         let mut last = ("", 0);

@@ -174,7 +174,8 @@ async fn clear(tx: &mut TerritoryTx, job: JobId) -> Result<(), Error> {
     let territory = tx.territory();
     let names = Table::ALL.into_iter().map(Table::name).chain(["mark"]);
     for name in names {
-        let statement = format!("DELETE FROM stage_{name} WHERE territory_id = '{territory}' AND job_id = '{job}'");
+        let statement =
+            format!("DELETE FROM stage_{name} WHERE territory_id = '{territory}' AND job_id = '{job}'");
         // Made of our own table names and parsed identifiers.
         tx.conn().execute(sqlx::raw_sql(AssertSqlSafe(statement))).await?;
     }

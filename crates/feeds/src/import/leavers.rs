@@ -123,7 +123,12 @@ fn ago(now: DateTime<Utc>, days: u32) -> DateTime<Utc> {
 
 /// Deletes one account. The secrets go first: an account whose secrets are gone is deleted at the next turn if this one ends
 /// in between.
-async fn delete(db: &Db, territory: TerritoryId, person: PersonId, now: DateTime<Utc>) -> Result<bool, DbError> {
+async fn delete(
+    db: &Db,
+    territory: TerritoryId,
+    person: PersonId,
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
     let mut tx = db.as_person(person).await?;
     let still = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM account WHERE person_id = $1 AND state = 'pre-deleted') AS "still!""#,
@@ -134,7 +139,9 @@ async fn delete(db: &Db, territory: TerritoryId, person: PersonId, now: DateTime
     if !still {
         return Ok(false);
     }
-    sqlx::query!("DELETE FROM credential WHERE person_id = $1", person as PersonId).execute(tx.conn()).await?;
+    sqlx::query!("DELETE FROM credential WHERE person_id = $1", person as PersonId)
+        .execute(tx.conn())
+        .await?;
     sqlx::query!("DELETE FROM activation_code WHERE person_id = $1", person as PersonId)
         .execute(tx.conn())
         .await?;
@@ -142,7 +149,9 @@ async fn delete(db: &Db, territory: TerritoryId, person: PersonId, now: DateTime
     sqlx::query!("DELETE FROM contact_change WHERE person_id = $1", person as PersonId)
         .execute(tx.conn())
         .await?;
-    sqlx::query!("DELETE FROM totp_factor WHERE person_id = $1", person as PersonId).execute(tx.conn()).await?;
+    sqlx::query!("DELETE FROM totp_factor WHERE person_id = $1", person as PersonId)
+        .execute(tx.conn())
+        .await?;
     sqlx::query!("DELETE FROM passkey WHERE person_id = $1", person as PersonId).execute(tx.conn()).await?;
     sqlx::query!("DELETE FROM recovery_code WHERE person_id = $1", person as PersonId)
         .execute(tx.conn())

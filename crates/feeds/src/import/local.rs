@@ -7,11 +7,11 @@ use preau_db::TerritoryTx;
 use preau_kernel::Role;
 use uuid::Uuid;
 
+use super::Error;
 use super::current::Current;
 use super::keep::Delivery;
 use super::people::{self, LOCAL, Master};
 use super::roster::{Directory, Known, Person, StagedLink, StagedMembership, Staging};
-use super::Error;
 use crate::report::Report;
 
 /// Rows of unknown key that mean somebody of the school: by national identifier, by SIECLE's, by name and day of birth. Several
@@ -53,7 +53,11 @@ pub(super) async fn recognised(
         match candidates.as_slice() {
             [] => {}
             [one] if used.insert(*one) => bound.push((person.join_key.clone(), *one)),
-            _ => report.warn("feed-several-could-be-meant", delivery.place(person.file_no, person.line), school_key),
+            _ => report.warn(
+                "feed-several-could-be-meant",
+                delivery.place(person.file_no, person.line),
+                school_key,
+            ),
         }
     }
     Ok(bound)
@@ -128,5 +132,9 @@ pub(super) fn children(staging: &mut Staging, current: &Current, directory: &mut
 }
 
 fn is_in(current: &Current, pupil: Uuid, class: &str) -> bool {
-    current.classes.divisions.get(class).is_some_and(|held| current.classes.pupils.contains(&(held.id, pupil)))
+    current
+        .classes
+        .divisions
+        .get(class)
+        .is_some_and(|held| current.classes.pupils.contains(&(held.id, pupil)))
 }

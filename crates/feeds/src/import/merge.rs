@@ -42,7 +42,12 @@ enum Merged {
     /// Left untouched, with the code of the reason.
     Refused(&'static str),
     /// Left untouched until a human has looked.
-    Held { reasons: Vec<&'static str>, counts: Counts, samples: Value, about: (String, String) },
+    Held {
+        reasons: Vec<&'static str>,
+        counts: Counts,
+        samples: Value,
+        about: (String, String),
+    },
 }
 
 /// Merges the schools that are not merged yet. A school that is refused or held does not stop the others.
@@ -52,7 +57,8 @@ pub(super) async fn schools(
     report: &mut Report,
     step: &mut (dyn FnMut(Progress) -> bool + Send),
 ) -> Result<(), Error> {
-    let touched = if delivery.delta { delta::prepare(import, delivery, report).await? } else { Touched::default() };
+    let touched =
+        if delivery.delta { delta::prepare(import, delivery, report).await? } else { Touched::default() };
     staged::outside_schools(import, &delivery.academy, report).await?;
     let (pending, resumed) = staged::pending(import).await?;
     let approved = holds::approved(import).await?;
@@ -79,7 +85,10 @@ pub(super) async fn schools(
             }
             Ok(Merged::Held { reasons, counts, samples, about }) => {
                 report.absorb(part.warnings_only());
-                report.schools.held.insert(key.clone(), reasons.iter().map(|code| (*code).to_owned()).collect());
+                report
+                    .schools
+                    .held
+                    .insert(key.clone(), reasons.iter().map(|code| (*code).to_owned()).collect());
                 if import.dry_run {
                     total_up(report, &counts);
                 } else {
@@ -203,7 +212,15 @@ async fn school(
     }
     let also = found.id.and_then(|id| touched.members.get(&id)).cloned().unwrap_or_default();
     let mut staging = staged::staging(&mut tx, import.job, key, &also).await?;
-    staging.links.extend(touched.links_of(&staging.people));
+    // A link that holds wherever the pupil is names guardians whose own rows name no school.
+    let links = touched.links_of(&staging.people);
+    let here: HashSet<&str> = staging.people.iter().map(|person| person.join_key.as_str()).collect();
+    let guardians: BTreeSet<&str> =
+        links.iter().map(|link| link.guardian_key.as_str()).filter(|key| !here.contains(key)).collect();
+    let guardians: Vec<&str> = guardians.into_iter().collect();
+    let guardians = staged::people(&mut tx, import.job, &guardians).await?;
+    staging.people.extend(guardians);
+    staging.links.extend(links);
     let before = staged::parked(&mut tx, &delivery.academy, key).await?;
     retry(&before, delivery, &mut staging);
     let (mut one_each, doubled) = roster::one_each(std::mem::take(&mut staging.people));
@@ -211,8 +228,11 @@ async fn school(
         let place = delivery.place(doubled.file_no, doubled.line);
         report.warn(doubled.code, place, key);
     }
-    let gone: HashSet<String> =
-        one_each.iter().filter(|person| person.op == "delete").map(|person| person.join_key.clone()).collect();
+    let gone: HashSet<String> = one_each
+        .iter()
+        .filter(|person| person.op == "delete")
+        .map(|person| person.join_key.clone())
+        .collect();
     if delivery.delta {
         delta::teach(&mut staging.memberships, &one_each, touched);
     }
@@ -288,7 +308,9 @@ async fn school(
         let untaught = delta::untaught(&mut tx, &delivery.academy, id, &changes.classes.ended).await?;
         wanted.roster.parked.rows.extend(untaught);
     }
-    let parked = staged::park(&mut tx, import, (&delivery.academy, key), &wanted.roster.parked.rows, Some(&before)).await?;
+    let parked =
+        staged::park(&mut tx, import, (&delivery.academy, key), &wanted.roster.parked.rows, Some(&before))
+            .await?;
     report.wrote("feed_parked", parked);
     if delivery.delta {
         let people: Vec<Uuid> = scope.touched.iter().flatten().copied().collect();
@@ -645,11 +667,8 @@ impl Part<'_> {
         let arrived =
             joined.iter().filter(|id| !Role::ALL.into_iter().any(|role| active(**id, role))).copied();
         let (created, arrived): (Vec<Uuid>, Vec<Uuid>) = arrived.partition(|id| resolved.fresh.contains(id));
-        let pupils_left = changes
-            .ended
-            .iter()
-            .filter(|(id, role)| *role == Role::Pupil && !elsewhere.contains(id))
-            .count();
+        let pupils_left =
+            changes.ended.iter().filter(|(id, role)| *role == Role::Pupil && !elsewhere.contains(id)).count();
         let (mut pupils_before, mut members_before) = (0, 0);
         if scope.touched.is_some() {
             if let Some(id) = self.found.id {
@@ -665,7 +684,9 @@ impl Part<'_> {
         Ok(Counts {
             created: count(created.len()),
             arrived: count(arrived.len()),
-            updated: count(changes.changed.iter().filter(|id| !joined.contains(id) && !gone.contains(id)).count()),
+            updated: count(
+                changes.changed.iter().filter(|id| !joined.contains(id) && !gone.contains(id)).count(),
+            ),
             moved: count(gone.iter().filter(|id| elsewhere.contains(id)).count()),
             left: count(gone.iter().filter(|id| !elsewhere.contains(id)).count()),
             pupils_left: count(pupils_left),
@@ -691,13 +712,27 @@ impl Part<'_> {
             .collect();
         let joined: BTreeSet<Uuid> = changes.joined.iter().map(|(id, _)| *id).collect();
         let gone: BTreeSet<Uuid> = changes.ended.iter().map(|(id, _)| *id).collect();
-        let admins =
-            changes.joined.iter().filter(|(_, role)| *role == Role::SchoolAdmin).map(|(id, _)| *id);
+        let admins = changes.joined.iter().filter(|(_, role)| *role == Role::SchoolAdmin).map(|(id, _)| *id);
         let kinds: [(&str, Vec<Uuid>); 6] = [
             ("new_administrator", admins.take(SAMPLES).collect()),
-            ("created", joined.iter().filter(|id| resolved.fresh.contains(id)).take(SAMPLES).copied().collect()),
-            ("arrived", joined.iter().filter(|id| !resolved.fresh.contains(id)).take(SAMPLES).copied().collect()),
-            ("updated", changes.changed.iter().filter(|id| !joined.contains(id) && !gone.contains(id)).take(SAMPLES).copied().collect()),
+            (
+                "created",
+                joined.iter().filter(|id| resolved.fresh.contains(id)).take(SAMPLES).copied().collect(),
+            ),
+            (
+                "arrived",
+                joined.iter().filter(|id| !resolved.fresh.contains(id)).take(SAMPLES).copied().collect(),
+            ),
+            (
+                "updated",
+                changes
+                    .changed
+                    .iter()
+                    .filter(|id| !joined.contains(id) && !gone.contains(id))
+                    .take(SAMPLES)
+                    .copied()
+                    .collect(),
+            ),
             ("moved", gone.iter().filter(|id| elsewhere.contains(id)).take(SAMPLES).copied().collect()),
             ("left", gone.iter().filter(|id| !elsewhere.contains(id)).take(SAMPLES).copied().collect()),
         ];
@@ -775,7 +810,9 @@ impl Part<'_> {
             .filter_map(|id| {
                 let master = masters.get(id)?;
                 let (key, stem) = match stems.get(id) {
-                    Some((key, person)) if person.login_stem.len() >= 2 && person.says(present::LAST_NAME) => {
+                    Some((key, person))
+                        if person.login_stem.len() >= 2 && person.says(present::LAST_NAME) =>
+                    {
                         (*key, person.login_stem.clone())
                     }
                     _ => ("", login_stem(&master.first_name, &master.last_name)),
@@ -833,10 +870,7 @@ fn shown(master: &Master, person: Option<&Person>) -> Shown {
     }
 }
 
-async fn labels_of_mefs(
-    tx: &mut TerritoryTx,
-    people: &[Person],
-) -> Result<HashMap<String, String>, Error> {
+async fn labels_of_mefs(tx: &mut TerritoryTx, people: &[Person]) -> Result<HashMap<String, String>, Error> {
     let codes: BTreeSet<&str> =
         people.iter().map(|person| person.mef_code.as_str()).filter(|code| !code.is_empty()).collect();
     if codes.is_empty() {

@@ -38,15 +38,15 @@ use crate::intake::Intake;
 use crate::limits::Limits;
 use crate::report::Report;
 
-pub(crate) use holds::{decide, find as find_hold, list as list_holds};
 pub use holds::{Hold, HoldState};
+pub(crate) use holds::{decide, find as find_hold, list as list_holds};
 pub use jobs::{AAF, DIRECTORY, DirectoryParams, Format, TIMETABLE, TimetableParams, handlers};
 pub use leavers::{KeepDays, sweep as delete_leavers};
 pub use lessons::{Changes, Source, TimetableFile, TimetableFiles, WriteLessons, import_timetable};
 pub(crate) use report_csv::report_csv;
 pub use resolve::Lesson;
-pub(crate) use schedule::{find as find_schedule, set as set_schedule};
 pub use schedule::{NewSchedule, Refused, Schedule, tick};
+pub(crate) use schedule::{find as find_schedule, set as set_schedule};
 pub use verdict::Counts;
 
 /// Why an import stopped. What was merged before stays.
@@ -154,7 +154,8 @@ pub async fn import_directory(
     let delivery = match keep::resume(import).await? {
         Some(delivery) => delivery,
         None => {
-            let fingerprint = keep::fingerprint(&intake.path).map_err(|err| Fault::from_io("delivery", &err))?;
+            let fingerprint =
+                keep::fingerprint(&intake.path).map_err(|err| Fault::from_io("delivery", &err))?;
             stage::stage(import, intake, step).await?;
             keep::seal(import, &fingerprint).await?;
             keep::resume(import).await?.ok_or(Error::ReaderDied)?

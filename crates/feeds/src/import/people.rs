@@ -281,11 +281,8 @@ pub(super) async fn not_of(
     .await?;
     let ours: HashSet<Uuid> =
         rows.iter().filter(|row| row.academy == academy).map(|row| row.person_id).collect();
-    let others: HashSet<Uuid> = rows
-        .iter()
-        .filter(|row| academy == LOCAL && row.academy != LOCAL)
-        .map(|row| row.person_id)
-        .collect();
+    let others: HashSet<Uuid> =
+        rows.iter().filter(|row| academy == LOCAL && row.academy != LOCAL).map(|row| row.person_id).collect();
     Ok(ids.iter().filter(|id| !ours.contains(id) || others.contains(id)).copied().collect())
 }
 

@@ -25,7 +25,16 @@ struct Table(String);
 impl Table {
     fn new() -> Self {
         let mut table = Self("\u{feff}".to_owned());
-        table.row(&["établissement", "nom", "nature", "nombre", "fichier", "ligne", "identifiant", "explication"]);
+        table.row(&[
+            "établissement",
+            "nom",
+            "nature",
+            "nombre",
+            "fichier",
+            "ligne",
+            "identifiant",
+            "explication",
+        ]);
         table
     }
 
@@ -54,7 +63,8 @@ fn push(out: &mut String, cell: &str) {
         if after_separator && TRIGGERS.contains(&letter) {
             out.push('\'');
         }
-        after_separator = matches!(letter, ';' | ',' | '\t' | '|' | '\n' | '\r') || (after_separator && letter == ' ');
+        after_separator =
+            matches!(letter, ';' | ',' | '\t' | '|' | '\n' | '\r') || (after_separator && letter == ' ');
         if letter == '"' {
             out.push('"');
         }
@@ -124,7 +134,12 @@ pub(crate) async fn report_csv(tx: &mut TerritoryTx, job: JobId) -> Result<Optio
         if let Some(code) = &row.failure {
             table.row(&[uai, name, "non importé", "", "", "", "", words::sentence(code).unwrap_or(code)]);
         }
-        let quiet = counts == Counts { pupils_before: counts.pupils_before, members_before: counts.members_before, ..Counts::default() };
+        let quiet = counts
+            == Counts {
+                pupils_before: counts.pupils_before,
+                members_before: counts.members_before,
+                ..Counts::default()
+            };
         if row.merged && quiet {
             table.row(&[uai, name, "aucun changement", "0", "", "", "", ""]);
         }
@@ -146,7 +161,8 @@ fn school(table: &mut Table, (uai, name): (&str, &str), counts: &Counts, samples
         };
         for sample in samples.as_array().into_iter().flatten().filter(of_kind) {
             let text = |key: &str| sample.get(key).and_then(Value::as_str).unwrap_or_default();
-            let line = sample.get("line").and_then(Value::as_u64).map(|line| line.to_string()).unwrap_or_default();
+            let line =
+                sample.get("line").and_then(Value::as_u64).map(|line| line.to_string()).unwrap_or_default();
             let example = format!("exemple : {words}");
             table.row(&[uai, name, &example, "", text("file"), &line, text("person_id"), ""]);
         }
@@ -162,7 +178,16 @@ fn warnings(table: &mut Table, report: &Report) {
             if let Some(number) = sample.place.line {
                 let _ = write!(line, "{number}");
             }
-            table.row(&["", "", "exemple d'avertissement", "", &sample.place.file, &line, &sample.about, sentence]);
+            table.row(&[
+                "",
+                "",
+                "exemple d'avertissement",
+                "",
+                &sample.place.file,
+                &line,
+                &sample.about,
+                sentence,
+            ]);
         }
     }
 }

@@ -229,8 +229,8 @@ pub(super) fn one_each(people: Vec<Person>) -> (Vec<Person>, Vec<Doubled>) {
             continue;
         }
         let other_kind = known.kind != person.kind;
-        let other_person =
-            (&known.last_name, &known.first_name, known.birth_on) != (&person.last_name, &person.first_name, person.birth_on);
+        let other_person = (&known.last_name, &known.first_name, known.birth_on)
+            != (&person.last_name, &person.first_name, person.birth_on);
         let left_out = if rank(&person.kind) < rank(&known.kind) {
             by_key.insert(person.join_key.clone(), person.clone());
             None

@@ -101,7 +101,12 @@ impl NewSchedule {
 }
 
 /// The night for which a schedule is due: today's, or yesterday's when it is late in the evening and just after midnight.
-pub(super) fn due_night(now: DateTime<Utc>, tz: Tz, at: NaiveTime, last: Option<NaiveDate>) -> Option<NaiveDate> {
+pub(super) fn due_night(
+    now: DateTime<Utc>,
+    tz: Tz,
+    at: NaiveTime,
+    last: Option<NaiveDate>,
+) -> Option<NaiveDate> {
     let local = now.with_timezone(&tz).naive_local();
     let nights = [Some(local.date()), local.date().checked_sub_days(Days::new(1))];
     nights.into_iter().flatten().find(|night| {
@@ -227,14 +232,20 @@ mod tests {
 
     #[test]
     fn a_feed_just_before_midnight_belongs_to_the_evening() {
-        assert_eq!(due("2026-11-21T23:30:00Z", "23:45:00", Some("2026-11-20")).as_deref(), Some("2026-11-21"));
+        assert_eq!(
+            due("2026-11-21T23:30:00Z", "23:45:00", Some("2026-11-20")).as_deref(),
+            Some("2026-11-21")
+        );
         assert_eq!(due("2026-11-21T23:30:00Z", "23:45:00", Some("2026-11-21")), None);
     }
 
     #[test]
     fn clocks_that_change_neither_skip_nor_repeat_a_night() {
         // 29 March 2026: 02:00 becomes 03:00, there is no 02:30.
-        assert_eq!(due("2026-03-29T01:00:00Z", "02:30:00", Some("2026-03-28")).as_deref(), Some("2026-03-29"));
+        assert_eq!(
+            due("2026-03-29T01:00:00Z", "02:30:00", Some("2026-03-28")).as_deref(),
+            Some("2026-03-29")
+        );
         // 25 October 2026: 02:30 comes at 00:30 and at 01:30 UTC.
         assert_eq!(due("2026-10-25T00:30:00Z", "02:30:00", None).as_deref(), Some("2026-10-25"));
         assert_eq!(due("2026-10-25T01:30:00Z", "02:30:00", Some("2026-10-25")), None);

@@ -54,7 +54,11 @@ pub(super) async fn pending(import: &Import) -> Result<(Vec<String>, u64), Error
 }
 
 /// Counts what names schools that the delivery does not hold, the rule rather than the exception in real ones, and parks it.
-pub(super) async fn outside_schools(import: &Import, academy: &str, report: &mut Report) -> Result<(), Error> {
+pub(super) async fn outside_schools(
+    import: &Import,
+    academy: &str,
+    report: &mut Report,
+) -> Result<(), Error> {
     let mut tx = import.db.in_territory_for_work(import.territory).await?;
     let rows = sqlx::query!(
         r#"WITH named AS MATERIALIZED (

@@ -81,7 +81,13 @@ mod tests {
     const KNOWN: Circumstances = Circumstances { known_school: true, without_pupils: false };
 
     fn leaving(left: u64, before: u64) -> Counts {
-        Counts { left, pupils_left: left, pupils_before: before, members_before: before * 3, ..Counts::default() }
+        Counts {
+            left,
+            pupils_left: left,
+            pupils_before: before,
+            members_before: before * 3,
+            ..Counts::default()
+        }
     }
 
     #[test]

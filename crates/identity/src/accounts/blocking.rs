@@ -168,7 +168,12 @@ impl Accounts {
         Ok(count)
     }
 
-    async fn lift_profile(&self, territory: TerritoryId, school: SchoolId, role: Role) -> Result<(), DbError> {
+    async fn lift_profile(
+        &self,
+        territory: TerritoryId,
+        school: SchoolId,
+        role: Role,
+    ) -> Result<(), DbError> {
         let mut tx = self.db.in_territory_for_work(territory).await?;
         tx.enter_school(school).await?;
         if delete_profile(&mut tx, school, role).await? {
@@ -268,10 +273,13 @@ async fn put_profile(
 }
 
 async fn delete_profile(tx: &mut TerritoryTx, school: SchoolId, role: Role) -> Result<bool, DbError> {
-    let done =
-        sqlx::query!("DELETE FROM profile_block WHERE school_id = $1 AND role = $2", school.uuid(), role.as_str())
-            .execute(tx.conn())
-            .await?;
+    let done = sqlx::query!(
+        "DELETE FROM profile_block WHERE school_id = $1 AND role = $2",
+        school.uuid(),
+        role.as_str()
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -295,7 +303,10 @@ async fn profiles(tx: &mut SchoolTx) -> Result<Vec<ProfileRow>, DbError> {
     .await?)
 }
 
-async fn ended_profiles(tx: &mut TerritoryTx, now: DateTime<Utc>) -> Result<Vec<(SchoolId, String)>, DbError> {
+async fn ended_profiles(
+    tx: &mut TerritoryTx,
+    now: DateTime<Utc>,
+) -> Result<Vec<(SchoolId, String)>, DbError> {
     let territory = tx.territory();
     let rows = sqlx::query!(
         r#"SELECT b.school_id AS "school: SchoolId", b.role

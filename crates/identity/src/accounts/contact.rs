@@ -74,7 +74,8 @@ impl Accounts {
                 self.post.mail(&mut tx, Mail { to: value, subject, text }, None, expires_at).await?;
             }
             Kind::Mobile => {
-                let text = format!("Préau : votre code de confirmation est {code}. Il est valable une heure.");
+                let text =
+                    format!("Préau : votre code de confirmation est {code}. Il est valable une heure.");
                 self.post.text(&mut tx, Text { to: value, text }, None, expires_at).await?;
             }
         }
@@ -214,9 +215,13 @@ async fn take_by_link(
 
 async fn forget_change(tx: &mut PersonTx, kind: Kind) -> Result<(), DbError> {
     let person = tx.person();
-    sqlx::query!("DELETE FROM contact_change WHERE person_id = $1 AND kind = $2", person.uuid(), kind.as_str())
-        .execute(tx.conn())
-        .await?;
+    sqlx::query!(
+        "DELETE FROM contact_change WHERE person_id = $1 AND kind = $2",
+        person.uuid(),
+        kind.as_str()
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 

@@ -186,7 +186,10 @@ fn device_of(headers: &HeaderMap) -> Option<DeviceSecret> {
 }
 
 fn set_cookie(value: &str) -> String {
-    format!("{PROFILES_COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={}", COOKIE_DAYS * 86_400)
+    format!(
+        "{PROFILES_COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={}",
+        COOKIE_DAYS * 86_400
+    )
 }
 
 /// Adds the cookie to an answer.
@@ -252,15 +255,23 @@ async fn count(
 }
 
 async fn right(tx: &mut LookupTx, device: &[u8], person: PersonId) -> Result<(), DbError> {
-    sqlx::query!("UPDATE device_profile SET wrong = 0 WHERE device_hash = $1 AND person_id = $2", device, person.uuid())
-        .execute(tx.conn())
-        .await?;
+    sqlx::query!(
+        "UPDATE device_profile SET wrong = 0 WHERE device_hash = $1 AND person_id = $2",
+        device,
+        person.uuid()
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 
 async fn forget(tx: &mut LookupTx, device: &[u8], person: PersonId) -> Result<(), DbError> {
-    sqlx::query!("DELETE FROM device_profile WHERE device_hash = $1 AND person_id = $2", device, person.uuid())
-        .execute(tx.conn())
-        .await?;
+    sqlx::query!(
+        "DELETE FROM device_profile WHERE device_hash = $1 AND person_id = $2",
+        device,
+        person.uuid()
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }

@@ -26,7 +26,7 @@ use crate::{Backoff, Identity};
 
 pub use blocking::{Block, ProfileBlock};
 pub use contact::Kind as ContactKind;
-pub use devices::{PROFILES_COOKIE, DeviceProfile};
+pub use devices::{DeviceProfile, PROFILES_COOKIE};
 pub use passphrase::{passphrase, young_passphrase};
 pub(crate) use reset::behind;
 pub use reset::{Channel, Proof};
@@ -135,12 +135,11 @@ impl From<Error> for Problem {
             }
             Error::BadReset => Self::new(UNAUTHORIZED, "bad-reset", "the link or code is wrong, or was used"),
             Error::BadCode => Self::unprocessable("bad-code", "the code is wrong, or has run out"),
-            Error::Field(field, code) => Self::unprocessable("against-the-rules", "some fields are against the rules")
-                .with_errors(vec![FieldError {
-                    field: field.to_owned(),
-                    code,
-                    detail: "cannot be used".to_owned(),
-                }]),
+            Error::Field(field, code) => {
+                Self::unprocessable("against-the-rules", "some fields are against the rules").with_errors(
+                    vec![FieldError { field: field.to_owned(), code, detail: "cannot be used".to_owned() }],
+                )
+            }
             Error::NoPost => {
                 Self::unprocessable("post-unavailable", "this installation sends nothing that way")
             }

@@ -49,7 +49,9 @@ mod tests {
         let distinct: BTreeSet<_> = WORDS.iter().collect();
         assert_eq!((WORDS.len(), distinct.len()), (1243, 1243));
         assert!(
-            WORDS.iter().all(|word| (3..=10).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase()))
+            WORDS
+                .iter()
+                .all(|word| (3..=10).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase()))
         );
     }
 

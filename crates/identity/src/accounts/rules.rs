@@ -30,7 +30,8 @@ pub(super) fn mobile(typed: &str) -> Option<String> {
     if typed.len() > 40 {
         return None;
     }
-    let digits: String = typed.chars().filter(|c| !matches!(c, ' ' | '.' | '-' | '(' | ')' | '\u{a0}' | '\u{202f}')).collect();
+    let digits: String =
+        typed.chars().filter(|c| !matches!(c, ' ' | '.' | '-' | '(' | ')' | '\u{a0}' | '\u{202f}')).collect();
     let number = match digits.strip_prefix("00") {
         Some(abroad) => format!("+{abroad}"),
         None => digits,

@@ -152,6 +152,9 @@ mod tests {
         for bad in ["12345", "1234567", "12345a", "١٢٣٤٥٦"] {
             assert!(typed_digits(bad, 6..=6).is_none(), "{bad}");
         }
-        assert_eq!(DeviceSecret::parse(&DeviceSecret([9; 32]).reveal()).unwrap().hash(), DeviceSecret([9; 32]).hash());
+        assert_eq!(
+            DeviceSecret::parse(&DeviceSecret([9; 32]).reveal()).unwrap().hash(),
+            DeviceSecret([9; 32]).hash()
+        );
     }
 }

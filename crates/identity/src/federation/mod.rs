@@ -217,7 +217,9 @@ impl Federation {
         let desk = self.desk(slug).await?;
         let now = self.0.clock.now();
         let departure = cookie.and_then(|cookie| open::<Departure>(&self.0.key, cookie, now));
-        let Some(departure) = departure.filter(|it| it.slug == slug) else { return Ok(again("no-departure")) };
+        let Some(departure) = departure.filter(|it| it.slug == slug) else {
+            return Ok(again("no-departure"));
+        };
         let who = match self.read(&desk, response, &departure) {
             Ok(who) => who,
             Err(code) => return Ok(again(code)),
@@ -274,7 +276,12 @@ impl Federation {
         Ok(service.xml())
     }
 
-    fn read(&self, desk: &desks::Desk, response: &str, departure: &Departure) -> Result<Identified, &'static str> {
+    fn read(
+        &self,
+        desk: &desks::Desk,
+        response: &str,
+        departure: &Departure,
+    ) -> Result<Identified, &'static str> {
         let document = document(response).ok_or("not-base64")?;
         let expected = Expected {
             issuer: &desk.entity_id,
@@ -314,7 +321,12 @@ impl Federation {
         Ok(Some(standings.into_iter().flatten().collect()))
     }
 
-    async fn admit(&self, desk: &desks::Desk, standings: Vec<Standing>, on: On<'_>) -> Result<Arrival, Error> {
+    async fn admit(
+        &self,
+        desk: &desks::Desk,
+        standings: Vec<Standing>,
+        on: On<'_>,
+    ) -> Result<Arrival, Error> {
         let (mut open, mut shut) = (Vec::new(), None);
         for standing in standings {
             match AccountState::of(&standing.state) {

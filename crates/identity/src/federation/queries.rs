@@ -163,7 +163,8 @@ pub(super) struct FactsRow {
 impl FactsRow {
     /// The person, if the row tells of one.
     pub(super) fn standing(self) -> Result<Option<Standing>, DbError> {
-        let (Some(person), Some(territory_id), Some(state)) = (self.person_id, self.territory_id, self.state) else {
+        let (Some(person), Some(territory_id), Some(state)) = (self.person_id, self.territory_id, self.state)
+        else {
             return Ok(None);
         };
         let profile = ProfileRow {

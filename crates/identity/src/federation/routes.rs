@@ -4,7 +4,8 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
 use preau_db::{TerritoryTx, journal};
 use preau_http::{
-    AdminOf, Cursors, FieldError, Keyed, ListQuery, Policy, Problem, Reply, Routes, ValidPath, ValidQuery, once,
+    AdminOf, Cursors, FieldError, Keyed, ListQuery, Policy, Problem, Reply, Routes, ValidPath, ValidQuery,
+    once,
 };
 use preau_kernel::{Page, PersonId, Priority, TerritoryId};
 use preau_saml::Certificate;
@@ -38,17 +39,21 @@ impl From<Error> for Problem {
         };
         match err {
             Error::NoSuchDesk => Self::not_found(),
-            Error::Closed => Self::new(StatusCode::CONFLICT, "federation-desk-down", "the desk is closed for now"),
-            Error::SlugTaken => {
-                Self::new(StatusCode::CONFLICT, "federation-slug-taken", "another desk of the installation has this name")
+            Error::Closed => {
+                Self::new(StatusCode::CONFLICT, "federation-desk-down", "the desk is closed for now")
             }
-            Error::Metadata(code) => Self::unprocessable("federation-metadata", "the metadata cannot be used")
-                .with_errors(field("metadata", code, "see crates/saml")),
-            Error::Field(name) => Self::bad_request("invalid-field", "a value breaks its rule").with_errors(field(
-                name,
-                "invalid-field",
-                "see the document of this route",
-            )),
+            Error::SlugTaken => Self::new(
+                StatusCode::CONFLICT,
+                "federation-slug-taken",
+                "another desk of the installation has this name",
+            ),
+            Error::Metadata(code) => Self::unprocessable(
+                "federation-metadata",
+                "the metadata cannot be used",
+            )
+            .with_errors(field("metadata", code, "see crates/saml")),
+            Error::Field(name) => Self::bad_request("invalid-field", "a value breaks its rule")
+                .with_errors(field(name, "invalid-field", "see the document of this route")),
             Error::Own => Self::internal(err),
             Error::Identity(err) => err.into(),
             Error::Db(db) => db.into(),
@@ -68,7 +73,9 @@ struct FederationDesks {
     responses((status = OK, body = FederationDesks)),
 )]
 #[tracing::instrument(level = "debug", name = "federation.desks", skip_all)]
-async fn list_federation_desks(State(federation): State<Federation>) -> Result<Reply<FederationDesks>, Problem> {
+async fn list_federation_desks(
+    State(federation): State<Federation>,
+) -> Result<Reply<FederationDesks>, Problem> {
     Ok(Reply(FederationDesks { items: federation.desks().await? }))
 }
 
@@ -235,7 +242,8 @@ struct UpdateFederationProvider {
 
 fn read_metadata(row: &mut ProviderRow, document: &str, now: DateTime<Utc>) -> Result<(), Error> {
     let wanted = Some(row.entity_id.as_str()).filter(|id| !id.is_empty());
-    let desk = preau_saml::Desk::read(document, wanted, now).map_err(|fault| Error::Metadata(fault.code()))?;
+    let desk =
+        preau_saml::Desk::read(document, wanted, now).map_err(|fault| Error::Metadata(fault.code()))?;
     let urls = Some(&desk.sign_in).into_iter().chain(&desk.logout);
     if !urls.into_iter().all(|url| is_desk_url(url)) {
         return Err(Error::Metadata("metadata-address"));
@@ -257,7 +265,8 @@ fn name(said: &str) -> Result<String, Error> {
 fn academies(said: &[String]) -> Result<Vec<String>, Error> {
     let plain = said.iter().map(|code| plain_academy(code).to_owned());
     let plain: Vec<String> = plain.collect();
-    let fits = plain.len() <= 40 && plain.iter().all(|it| (1..=3).contains(&it.len()) && it.bytes().all(|b| b.is_ascii_digit()));
+    let fits = plain.len() <= 40
+        && plain.iter().all(|it| (1..=3).contains(&it.len()) && it.bytes().all(|b| b.is_ascii_digit()));
     if fits { Ok(plain) } else { Err(Error::Field("academies")) }
 }
 
@@ -269,7 +278,8 @@ async fn note(
     changed: &[&str],
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    let prints = row.certificates.iter().filter_map(|it| Certificate::parse(it).ok()).map(|it| it.fingerprint());
+    let prints =
+        row.certificates.iter().filter_map(|it| Certificate::parse(it).ok()).map(|it| it.fingerprint());
     let prints: Vec<String> = prints.collect();
     let detail = serde_json::json!({
         "kind": row.kind, "changed": changed, "enabled": row.enabled, "down": row.down, "certificates": prints,

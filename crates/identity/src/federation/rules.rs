@@ -62,12 +62,16 @@ pub(super) fn references<'a>(values: impl Iterator<Item = &'a str>, academies: &
     for value in values.take(MOST_REFERENCES) {
         let Some(rest) = value.trim().strip_prefix("{AAF}") else { continue };
         let mut parts = rest.split('|');
-        let (Some(academy), Some(_), Some(key)) = (parts.next(), parts.next(), parts.next()) else { continue };
+        let (Some(academy), Some(_), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+            continue;
+        };
         let (academy, key) = (plain_academy(academy), key.trim());
         let sane = |text: &str| {
-            (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+            (1..=64).contains(&text.len())
+                && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
         };
-        if !sane(academy) || !sane(key) || !(academies.is_empty() || academies.iter().any(|it| it == academy)) {
+        if !sane(academy) || !sane(key) || !(academies.is_empty() || academies.iter().any(|it| it == academy))
+        {
             continue;
         }
         let padded = format!("{academy:0>2}");
@@ -87,14 +91,18 @@ pub(super) fn references<'a>(values: impl Iterator<Item = &'a str>, academies: &
 pub(super) fn address(said: &str) -> Option<&str> {
     let said = said.trim();
     let (name, host) = said.split_once('@')?;
-    let fits = said.len() <= 254 && !name.is_empty() && host.contains('.') && !said.contains(char::is_whitespace);
+    let fits =
+        said.len() <= 254 && !name.is_empty() && host.contains('.') && !said.contains(char::is_whitespace);
     fits.then_some(said)
 }
 
 /// An address of a desk that browsers may be sent to: TLS, or this very machine (tests, development).
 pub(super) fn is_desk_url(url: &str) -> bool {
-    let plain = url.len() <= 1024 && url.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte));
-    let rest = |scheme| url.strip_prefix(scheme).map(|rest: &str| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    let plain = url.len() <= 1024
+        && url.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte));
+    let rest = |scheme| {
+        url.strip_prefix(scheme).map(|rest: &str| rest.split(['/', '?', '#']).next().unwrap_or_default())
+    };
     let host_fits = |host: &str| !host.is_empty() && !host.contains('@');
     let local = |host: &str| ["localhost", "127.0.0.1"].contains(&host.split(':').next().unwrap_or_default());
     plain && (rest("https://").is_some_and(host_fits) || rest("http://").is_some_and(local))
@@ -129,7 +137,17 @@ mod tests {
 
     #[test]
     fn what_is_no_reference_is_nobody() {
-        for bad in ["", "{AAF}", "{AAF}25", "{AAF}25|x", "{AAF}|x|1", "{AAF}25|x|", "AAF25|x|1", "{AAF}25|x|a b", "{AAF}000|x|1"] {
+        for bad in [
+            "",
+            "{AAF}",
+            "{AAF}25",
+            "{AAF}25|x",
+            "{AAF}|x|1",
+            "{AAF}25|x|",
+            "AAF25|x|1",
+            "{AAF}25|x|a b",
+            "{AAF}000|x|1",
+        ] {
             assert_eq!(keys(&[bad], &[]), [], "{bad}");
         }
         assert_eq!(keys(&["{AAF}25|x|1"], &["7"]), [], "an academy that this desk does not speak for");
@@ -147,10 +165,20 @@ mod tests {
 
     #[test]
     fn browsers_are_sent_to_desks_over_tls() {
-        for good in ["https://educonnect.test/idp/sso?x=1", "http://127.0.0.1:8888/saml", "http://localhost/x"] {
+        for good in
+            ["https://educonnect.test/idp/sso?x=1", "http://127.0.0.1:8888/saml", "http://localhost/x"]
+        {
             assert!(is_desk_url(good), "{good}");
         }
-        for bad in ["http://educonnect.test/", "javascript:alert(1)", "https://", "https://a@b.test/", "//x.test", "https://x.test/\r\n", "http://localhost.evil.test/"] {
+        for bad in [
+            "http://educonnect.test/",
+            "javascript:alert(1)",
+            "https://",
+            "https://a@b.test/",
+            "//x.test",
+            "https://x.test/\r\n",
+            "http://localhost.evil.test/",
+        ] {
             assert!(!is_desk_url(bad), "{bad}");
         }
         assert_eq!(address(" a.b@ac-test.fr "), Some("a.b@ac-test.fr"));

@@ -9,7 +9,9 @@ use preau_saml::{
 use preau_session::Why;
 
 use super::{
-    Error, Federation, desks::Desk, document, name_hash, queries, random_id,
+    Error, Federation,
+    desks::Desk,
+    document, name_hash, queries, random_id,
     sealed::{self, Guest, open, seal},
 };
 
@@ -56,7 +58,11 @@ impl Federation {
     ///
     /// # Errors
     /// [`Error::NoSuchDesk`]; any database error.
-    pub async fn farewell_at(&self, slug: &str, cookie: Option<&str>) -> Result<Option<(String, String)>, Error> {
+    pub async fn farewell_at(
+        &self,
+        slug: &str,
+        cookie: Option<&str>,
+    ) -> Result<Option<(String, String)>, Error> {
         let desk = self.desk(slug).await?;
         let now = self.0.clock.now();
         let farewell = cookie.and_then(|cookie| open::<sealed::Farewell>(&self.0.key, cookie, now));

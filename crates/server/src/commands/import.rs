@@ -173,7 +173,9 @@ async fn wait_for(app: &App, territory: TerritoryId, id: JobId) -> anyhow::Resul
         let job = find(&mut tx, id).await?.context("the job is gone")?;
         tx.commit().await?;
         match job.state {
-            JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Waiting => return Ok(job),
+            JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Waiting => {
+                return Ok(job);
+            }
             JobState::Queued | JobState::Running if worked => {}
             JobState::Queued | JobState::Running => tokio::time::sleep(Duration::from_millis(250)).await,
         }

@@ -149,12 +149,7 @@ pub fn account(site: &Site<'_>, home: &Home, account: &Account, notice: Option<&
 fn ways_in(w: &'static Words, account: &Account, said: impl Fn(DateTime<Utc>) -> String) -> Section {
     let mut rows = Vec::new();
     if let Some(facts) = &account.facts {
-        rows.push(Row {
-            label: w.page_login,
-            state: facts.login.clone(),
-            note: None,
-            act: ("", ""),
-        });
+        rows.push(Row { label: w.page_login, state: facts.login.clone(), note: None, act: ("", "") });
     }
     rows.push(Row {
         label: w.page_password,
@@ -207,7 +202,11 @@ fn ways_in(w: &'static Words, account: &Account, said: impl Fn(DateTime<Utc>) ->
 }
 
 fn reached(w: &'static Words, facts: &Facts) -> Section {
-    let row = |label, value: &Option<String>, confirmed: bool, waiting: &Option<String>, pages: [&'static str; 2]| {
+    let row = |label,
+               value: &Option<String>,
+               confirmed: bool,
+               waiting: &Option<String>,
+               pages: [&'static str; 2]| {
         let [change, code] = pages;
         let waits = waiting.as_ref().map(|waiting| (false, fill(w.page_waiting, &[("value", waiting)])));
         Row {

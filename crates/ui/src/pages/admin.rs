@@ -148,8 +148,7 @@ pub struct Filters {
 impl Filters {
     /// The same list, as an address.
     fn address(&self, suite: &str) -> String {
-        let all =
-            [("q", self.q.as_str()), ("role", &self.role), ("classe", &self.classe), ("suite", suite)];
+        let all = [("q", self.q.as_str()), ("role", &self.role), ("classe", &self.classe), ("suite", suite)];
         let said: Vec<_> = all.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         serde_urlencoded::to_string(said).unwrap_or_default()
     }
@@ -186,11 +185,7 @@ fn tabs(w: &'static Words, at: &Place<'_>, current: &str) -> Vec<Tab> {
     vec![
         of("", w.page_admin_people),
         of("/classes", w.page_admin_classes),
-        Tab {
-            href: format!("/fiches?ecole={}", at.school),
-            words: w.page_admin_sheets,
-            current: false,
-        },
+        Tab { href: format!("/fiches?ecole={}", at.school), words: w.page_admin_sheets, current: false },
         of("/regles", w.page_admin_rules),
         of("/delegations", w.page_admin_delegations),
         of("/journal", w.page_admin_journal),
@@ -259,7 +254,12 @@ pub fn people(site: &Site<'_>, home: &Home, at: &Place<'_>, filters: &Filters, l
                 id: person.id.clone(),
                 name: format!("{} {}", person.last_name, person.first_name),
                 roles: roles_text(w, &person.memberships),
-                classes: person.classes.iter().map(|class| class.name.as_str()).collect::<Vec<_>>().join(", "),
+                classes: person
+                    .classes
+                    .iter()
+                    .map(|class| class.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
                 state: state_name(w, &person.account),
                 login: person.account.login.clone().unwrap_or_default(),
             })
@@ -411,7 +411,14 @@ pub fn territory_section(
         let title = section_title(w, section);
         let mut frame = admin_frame(site, home, title, &Place { school: "", name: "" });
         frame.script = program;
-        Page::draw(&SectionPage { frame, tabs: territory_tabs(w, section), title, section, school: "", territory })
+        Page::draw(&SectionPage {
+            frame,
+            tabs: territory_tabs(w, section),
+            title,
+            section,
+            school: "",
+            territory,
+        })
     })
 }
 
@@ -474,13 +481,7 @@ struct SchoolsPage<'a> {
 }
 
 /// The schools that one administers, to choose from.
-pub fn schools(
-    site: &Site<'_>,
-    home: &Home,
-    schools: &[SchoolRow],
-    next: Option<&str>,
-    q: &str,
-) -> Page {
+pub fn schools(site: &Site<'_>, home: &Home, schools: &[SchoolRow], next: Option<&str>, q: &str) -> Page {
     let w = site.lang.words();
     let at = Place { school: "", name: "" };
     let frame = admin_frame(site, home, w.page_admin_schools, &at);

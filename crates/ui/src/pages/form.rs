@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Frame, FormError, Page, Site};
+use super::{FormError, Frame, Page, Site};
 
 /// How a field is filled in.
 #[derive(Clone, Debug)]

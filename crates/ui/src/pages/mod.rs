@@ -21,11 +21,12 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 pub use access::{ActivationForm, Desk, FormError, SignInForm, activation, sign_in, terms};
 pub use account::{
-    Account, Enrolment, Facts, Passkey, SecondFactors, SecurityEvent, account, new_passkey, passkeys, recovery_codes, totp,
+    Account, Enrolment, Facts, Passkey, SecondFactors, SecurityEvent, account, new_passkey, passkeys,
+    recovery_codes, totp,
 };
 pub use admin::{
-    AccountState, Class as AdminClass, Filters, Listed, Made, People, Person as AdminPerson, PersonExtra, Place, SchoolRow,
-    people, person, school_section, schools, territory_section,
+    AccountState, Class as AdminClass, Filters, Listed, Made, People, Person as AdminPerson, PersonExtra,
+    Place, SchoolRow, people, person, school_section, schools, territory_section,
 };
 pub use day::day;
 pub use devices::{Device, devices};

@@ -88,7 +88,5 @@ pub fn wait(site: &Site<'_>, code: StatusCode, seconds: u64) -> Page {
     };
     let text = fill(text, &[("wait", &site.lang.wait(seconds))]);
     let frame = Frame { script: None, ..Frame::gate(site, title) };
-    Page::draw(&ErrorPage { frame, wide: false, text: &text })
-        .status(code)
-        .retry_after(seconds)
+    Page::draw(&ErrorPage { frame, wide: false, text: &text }).status(code).retry_after(seconds)
 }

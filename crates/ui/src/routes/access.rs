@@ -165,7 +165,8 @@ struct Step {
 }
 
 pub(super) fn second_step(mut refused: Refused, to: &str) -> Response {
-    let take = |extra: &mut serde_json::Map<String, Value>, name: &str| extra.remove(name).unwrap_or_default();
+    let take =
+        |extra: &mut serde_json::Map<String, Value>, name: &str| extra.remove(name).unwrap_or_default();
     let step = Step {
         challenge: take(&mut refused.extra, "challenge").as_str().unwrap_or_default().to_owned(),
         kinds: serde_json::from_value(take(&mut refused.extra, "kinds")).unwrap_or_default(),
@@ -298,8 +299,8 @@ pub(super) async fn submit_sign_out(browser: Browser) -> Response {
     };
     match closed {
         Ok(farewell) => {
-            let mut response =
-                farewell.map_or_else(|| see_other("/connexion?sortie"), |farewell| desks::take_leave(&farewell));
+            let mut response = farewell
+                .map_or_else(|| see_other("/connexion?sortie"), |farewell| desks::take_leave(&farewell));
             clear(response.headers_mut());
             response
         }
@@ -358,7 +359,8 @@ pub(super) async fn submit_activation(browser: Browser, form: Sent<ActivationFie
         "login": form.login, "code": form.code, "password": form.password, "accept_terms": true,
         "terms_version": form.terms_version, "trusted_device": !shared,
     });
-    match browser.ask(Call::post("/api/v1/activations").json(body)).await.and_then(|said| welcome(&said, "/")) {
+    match browser.ask(Call::post("/api/v1/activations").json(body)).await.and_then(|said| welcome(&said, "/"))
+    {
         Ok(response) => response,
         Err(refused) => match mend(&site, refused) {
             Ok(mended) => again(mended.status, mended.error, mended.wait),
@@ -370,9 +372,7 @@ pub(super) async fn submit_activation(browser: Browser, form: Sent<ActivationFie
 /// The terms, for someone who accepted earlier ones.
 #[utoipa::path(get, path = "/conditions", operation_id = "show_terms", responses((status = OK)))]
 pub(super) async fn show_terms(browser: Browser) -> Response {
-    browser
-        .at_gate(async |_| Ok(pages::terms(&browser.site(), TERMS_VERSION, None).into_response()))
-        .await
+    browser.at_gate(async |_| Ok(pages::terms(&browser.site(), TERMS_VERSION, None).into_response())).await
 }
 
 #[derive(Deserialize)]
@@ -397,7 +397,9 @@ pub(super) async fn submit_terms(browser: Browser, form: Sent<TermsForm>) -> Res
                     .accept_terms(visitor.me.person(), &form.terms_version)
                     .await
                     .map_err(|err| Refused::from(Problem::from(err))),
-                None => Err(Problem::unprocessable("terms-not-accepted", "the terms were not accepted").into()),
+                None => {
+                    Err(Problem::unprocessable("terms-not-accepted", "the terms were not accepted").into())
+                }
             };
             match accepted {
                 Ok(()) => Ok(see_other("/")),

@@ -161,7 +161,8 @@ pub(super) async fn submit_password(browser: Browser, form: Sent<PasswordForm>) 
                     Ok(response)
                 }
                 Err(refused) if refused.code == "bad-credentials" => {
-                    let error = FormError::new(w.page_error_title, "").field("present", w.page_password_wrong);
+                    let error =
+                        FormError::new(w.page_error_title, "").field("present", w.page_password_wrong);
                     Ok(again(StatusCode::UNAUTHORIZED, error, None))
                 }
                 Err(refused) => {
@@ -180,7 +181,10 @@ fn factor_page<'a>(w: &'static Words, factors: &SecondFactors) -> FormPage<'a> {
             lead: w.page_factor_manage_lead,
             action: "/compte/codes-de-secours",
             submit: w.page_codes_new,
-            links: vec![("/compte/double-authentification/arret", w.page_factor_turn_off), ("/compte", w.page_back_account)],
+            links: vec![
+                ("/compte/double-authentification/arret", w.page_factor_turn_off),
+                ("/compte", w.page_back_account),
+            ],
             ..FormPage::default()
         };
     }
@@ -224,15 +228,15 @@ pub(super) async fn submit_second_factor(browser: Browser, form: Sent<OnePasswor
     let w = site.lang.words();
     browser
         .at_gate(async |visitor| {
-            let call = Call::post("/api/v1/account/totp-enrolment").json(json!({ "password": form.password }));
+            let call =
+                Call::post("/api/v1/account/totp-enrolment").json(json!({ "password": form.password }));
             match browser.ask_as(&visitor.me, call).await.and_then(|said| said.read::<Enrolment>()) {
                 Ok(enrolment) => Ok(pages::totp(&site, &enrolment, None).into_response()),
                 Err(refused) => {
                     let error = wrong_password(w, refused).or_else(|refused| {
                         mend(&site, refused).map(|mended| (mended.status, mended.error))
                     })?;
-                    let page =
-                        FormPage { error: Some(error.1), ..factor_page(w, &SecondFactors::default()) };
+                    let page = FormPage { error: Some(error.1), ..factor_page(w, &SecondFactors::default()) };
                     Ok(Mended::answer(error.0, None, pages::form(&site, page)))
                 }
             }
@@ -436,8 +440,7 @@ pub(super) async fn submit_passkey(browser: Browser, form: Sent<MadePasskey>) ->
                 return Err(incomplete());
             };
             let body = json!({ "enrolment": form.enrolment, "name": form.name, "credential": credential });
-            let said =
-                browser.ask_as(&visitor.me, Call::post("/api/v1/account/passkeys").json(body)).await?;
+            let said = browser.ask_as(&visitor.me, Call::post("/api/v1/account/passkeys").json(body)).await?;
             let mut response = match said.read::<Codes>()?.codes {
                 Some(codes) => show_codes(&browser, visitor, &codes).await?,
                 None => see_other("/compte/cles?fait=cle"),
@@ -521,9 +524,7 @@ pub(super) async fn show_proof(browser: Browser) -> Response {
     let toward: Toward =
         serde_urlencoded::from_str(browser.uri.query().unwrap_or_default()).unwrap_or_default();
     let to = onward(toward.vers.as_deref());
-    browser
-        .at_gate(async |visitor| Ok(proof_page(&browser, visitor, to, None).await?.into_response()))
-        .await
+    browser.at_gate(async |visitor| Ok(proof_page(&browser, visitor, to, None).await?.into_response())).await
 }
 
 #[derive(Deserialize)]

@@ -23,10 +23,7 @@ use super::{
     words::mend,
 };
 use crate::{
-    pages::{
-        self, AdminClass, AdminPerson, Filters, FormError, Made, People, PersonExtra, Place,
-        SchoolRow,
-    },
+    pages::{self, AdminClass, AdminPerson, Filters, FormError, Made, People, PersonExtra, Place, SchoolRow},
     view::Home,
 };
 
@@ -63,7 +60,12 @@ pub(super) async fn show_administration(browser: Browser) -> Response {
                 .schools
                 .iter()
                 .filter(|school| school.roles.iter().any(|role| role == "school_admin"))
-                .map(|school| SchoolRow { id: school.id.clone(), name: school.name.clone(), uai: String::new(), people: Vec::new() })
+                .map(|school| SchoolRow {
+                    id: school.id.clone(),
+                    name: school.name.clone(),
+                    uai: String::new(),
+                    people: Vec::new(),
+                })
                 .collect();
             let (schools, next) = if home.territory_admin {
                 let path = format!(
@@ -82,11 +84,11 @@ pub(super) async fn show_administration(browser: Browser) -> Response {
             };
             match schools.as_slice() {
                 [] if !home.territory_admin => Err(Problem::forbidden().into()),
-                [only] if !home.territory_admin => Ok(see_other(&format!("/administration/ecoles/{}", only.id))),
-                _ => {
-                    Ok(pages::schools(&browser.site(), &home, &schools, next.as_deref(), &asked.q)
-                        .into_response())
+                [only] if !home.territory_admin => {
+                    Ok(see_other(&format!("/administration/ecoles/{}", only.id)))
                 }
+                _ => Ok(pages::schools(&browser.site(), &home, &schools, next.as_deref(), &asked.q)
+                    .into_response()),
             }
         })
         .await
@@ -110,17 +112,16 @@ pub(super) async fn show_people(browser: Browser, at: Result<ValidPath<String>, 
                 ("limit", "50"),
             ]);
             let api = format!("/api/v1/schools/{school}");
-            let people: Listed<pages::Listed> =
-                browser.ask_as(&visitor.me, Call::get(format!("{api}/administration/people{asked}"))).await?.read()?;
+            let people: Listed<pages::Listed> = browser
+                .ask_as(&visitor.me, Call::get(format!("{api}/administration/people{asked}")))
+                .await?
+                .read()?;
             let classes: Listed<AdminClass> =
                 browser.ask_as(&visitor.me, Call::get(format!("{api}/classes?limit=200"))).await?.read()?;
             let home = home_of(&browser, visitor).await?;
             let place = Place { school, name: name_of(&home, school) };
-            let list = People {
-                items: &people.items,
-                next: people.next_cursor.as_deref(),
-                classes: &classes.items,
-            };
+            let list =
+                People { items: &people.items, next: people.next_cursor.as_deref(), classes: &classes.items };
             Ok(pages::people(&browser.site(), &home, &place, &filters, &list).into_response())
         })
         .await

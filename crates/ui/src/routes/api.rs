@@ -118,10 +118,7 @@ impl From<Problem> for Refused {
         let errors = problem
             .errors()
             .iter()
-            .map(|error| RefusedField {
-                code: error.code.to_owned(),
-                detail: error.detail.clone(),
-            })
+            .map(|error| RefusedField { code: error.code.to_owned(), detail: error.detail.clone() })
             .collect();
         let cause = problem.into_response().extensions_mut().remove::<Cause>();
         Self { status, code, errors, retry_after_s, extra: Map::new(), cause }

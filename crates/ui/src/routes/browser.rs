@@ -189,6 +189,8 @@ pub struct Gates(moka::sync::Cache<PersonId, ()>);
 
 impl Default for Gates {
     fn default() -> Self {
-        Self(moka::sync::Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(300)).build())
+        Self(
+            moka::sync::Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(300)).build(),
+        )
     }
 }

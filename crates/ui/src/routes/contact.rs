@@ -53,12 +53,16 @@ impl What {
 
     fn form(self, w: &'static Words, value: &str) -> FormPage<'static> {
         let (title, lead, field) = match self {
-            Self::Email => {
-                (w.page_email_change, w.page_email_change_lead, Field::new("value", w.page_email, Kind::Email))
-            }
-            Self::Mobile => {
-                (w.page_mobile_change, w.page_mobile_change_lead, Field::new("value", w.page_mobile, Kind::Tel))
-            }
+            Self::Email => (
+                w.page_email_change,
+                w.page_email_change_lead,
+                Field::new("value", w.page_email, Kind::Email),
+            ),
+            Self::Mobile => (
+                w.page_mobile_change,
+                w.page_mobile_change_lead,
+                Field::new("value", w.page_mobile, Kind::Tel),
+            ),
         };
         FormPage {
             title,
@@ -162,7 +166,8 @@ async fn submit_code(browser: Browser, what: What, form: Sent<OneCode>) -> Respo
     let w = site.lang.words();
     browser
         .at_gate(async |visitor| {
-            let call = Call::post(format!("{}/confirmation", what.api())).json(json!({ "code": form.code.trim() }));
+            let call =
+                Call::post(format!("{}/confirmation", what.api())).json(json!({ "code": form.code.trim() }));
             match browser.ask_as(&visitor.me, call).await {
                 Ok(_) => Ok(see_other(match what {
                     What::Email => "/compte?fait=courriel",

@@ -221,7 +221,9 @@ fn show(browser: &Browser, slug: &str, arrival: Arrival) -> Response {
     let w = site.lang.words();
     let links = vec![("/activation", w.desk_use_code), ("/connexion", w.desk_use_password)];
     let say = |title, lead, status, links| {
-        pages::form(&site, FormPage { title, lead, links, ..FormPage::default() }).status(status).into_response()
+        pages::form(&site, FormPage { title, lead, links, ..FormPage::default() })
+            .status(status)
+            .into_response()
     };
     match arrival {
         Arrival::In { signed_in, to } => {
@@ -269,7 +271,8 @@ fn show(browser: &Browser, slug: &str, arrival: Arrival) -> Response {
 /// An account among several: who, and what in which schools.
 fn choice(lang: Lang, at: usize, one: &Candidate) -> (String, String, String) {
     let role = |word: &str| {
-        let named = lang.words().page_roles.iter().find_map(|pair| pair.strip_prefix(word)?.strip_prefix('='));
+        let named =
+            lang.words().page_roles.iter().find_map(|pair| pair.strip_prefix(word)?.strip_prefix('='));
         named.unwrap_or_default().to_owned()
     };
     let schools = one.schools.iter().map(|(_, school, roles)| {
@@ -286,7 +289,10 @@ fn explain(browser: &Browser, err: Error, to: &str) -> Response {
         let w = site.lang.words();
         let links = vec![("/connexion", w.desk_use_password)];
         let page = FormPage { title: w.desk_down_title, lead: w.desk_down, links, ..FormPage::default() };
-        return pages::form(&site, page).status(StatusCode::SERVICE_UNAVAILABLE).retry_after(600).into_response();
+        return pages::form(&site, page)
+            .status(StatusCode::SERVICE_UNAVAILABLE)
+            .retry_after(600)
+            .into_response();
     }
     let refused = Refused::from(Problem::from(err));
     if refused.code == "second-factor-required" { second_step(refused, to) } else { browser.explain(refused) }
@@ -302,7 +308,8 @@ fn device(headers: &HeaderMap) -> Device {
 fn elsewhere(address: &str) -> Response {
     match HeaderValue::from_str(address) {
         Ok(address) => {
-            let headers = [(header::LOCATION, address), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+            let headers =
+                [(header::LOCATION, address), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
             (StatusCode::SEE_OTHER, headers).into_response()
         }
         Err(err) => Problem::internal(err).into_response(),

@@ -196,7 +196,8 @@ const OURS: [&str; 5] = ["/semaine/", "/compte", "/administration", "/fiches", "
 
 /// An id from a form or an address, as one segment of a path of the API.
 fn segment(id: &str) -> Result<&str, Problem> {
-    let plain = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:".contains(&byte));
+    let plain =
+        !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:".contains(&byte));
     if plain { Ok(id) } else { Err(Problem::not_found()) }
 }
 

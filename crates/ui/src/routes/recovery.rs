@@ -64,7 +64,10 @@ pub(super) async fn submit_forgotten_login(browser: Browser, form: Sent<EmailFor
             let page = FormPage {
                 title: w.page_mail_sent,
                 lead: w.page_login_mail_sent,
-                links: vec![("/connexion", w.page_back_sign_in), ("/mot-de-passe-oublie", w.page_forgot_password)],
+                links: vec![
+                    ("/connexion", w.page_back_sign_in),
+                    ("/mot-de-passe-oublie", w.page_forgot_password),
+                ],
                 ..FormPage::default()
             };
             pages::form(&site, page).into_response()
@@ -86,7 +89,9 @@ fn forgotten_password(w: &'static Words, identifier: &str, channel: &str) -> For
         lead: w.page_forgot_password_lead,
         action: "/mot-de-passe-oublie",
         fields: vec![
-            Field::new("identifier", w.page_login_or_email, Kind::Text).value(identifier).autocomplete("username"),
+            Field::new("identifier", w.page_login_or_email, Kind::Text)
+                .value(identifier)
+                .autocomplete("username"),
             Field::new(
                 "channel",
                 w.page_channel,
@@ -227,7 +232,9 @@ pub(super) async fn submit_reset(browser: Browser, form: Sent<ResetForm>) -> Res
     let w = site.lang.words();
     let again = |status, error, wait| {
         let page = match &form.token {
-            Some(token) => FormPage { hidden: vec![("token", token.clone())], ..by_link(w, "/reinitialisation") },
+            Some(token) => {
+                FormPage { hidden: vec![("token", token.clone())], ..by_link(w, "/reinitialisation") }
+            }
             None => by_code(w, &form.login),
         };
         Mended::answer(status, wait, pages::form(&site, FormPage { error: Some(error), ..page }))
@@ -301,12 +308,14 @@ pub(super) async fn submit_email_link(browser: Browser, form: Sent<TokenForm>) -
     let call = Call::post("/api/v1/email-confirmations").json(json!({ "token": form.token }));
     match browser.ask(call).await {
         Ok(_) => {
-            let page = FormPage { title: w.page_thanks, lead: w.page_email_confirmed, links, ..FormPage::default() };
+            let page =
+                FormPage { title: w.page_thanks, lead: w.page_email_confirmed, links, ..FormPage::default() };
             pages::form(&site, page).into_response()
         }
         Err(refused) if refused.code == "bad-code" => {
             let error = FormError::new(w.page_error_title, w.page_bad_email_link);
-            let page = FormPage { title: w.page_confirm_email, error: Some(error), links, ..FormPage::default() };
+            let page =
+                FormPage { title: w.page_confirm_email, error: Some(error), links, ..FormPage::default() };
             Mended::answer(refused.status, None, pages::form(&site, page))
         }
         Err(refused) => browser.explain(refused),

@@ -50,7 +50,10 @@ pub(super) async fn show_sheets(browser: Browser) -> Response {
             let asked: SheetsQuery =
                 serde_urlencoded::from_str(browser.uri.query().unwrap_or_default()).unwrap_or_default();
             let mut schools = schools(&home);
-            if home.territory_admin && !asked.ecole.is_empty() && schools.iter().all(|one| one.id != asked.ecole) {
+            if home.territory_admin
+                && !asked.ecole.is_empty()
+                && schools.iter().all(|one| one.id != asked.ecole)
+            {
                 let id = segment(&asked.ecole)?.to_owned();
                 schools.push(SheetSchool { id, name: String::new(), admin: true });
             }

@@ -1,6 +1,9 @@
 //! What a refusal of the API says to the person at the form. What no form can mend has a page of its own.
 
-use axum::{http::StatusCode, response::{IntoResponse, Response}};
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 
 use super::api::{Refused, RefusedField};
 use crate::{
@@ -26,7 +29,9 @@ impl Mended {
 /// The error that a form shows for a refusal; the refusal itself, when no form can mend it.
 pub(super) fn mend(site: &Site<'_>, refused: Refused) -> Result<Mended, Refused> {
     let (lang, w) = (site.lang, site.lang.words());
-    let now = |text: &str| Ok(Mended { status: refused.status, error: FormError::new(w.page_error_title, text), wait: None });
+    let now = |text: &str| {
+        Ok(Mended { status: refused.status, error: FormError::new(w.page_error_title, text), wait: None })
+    };
     let seconds = refused.retry_after_s.unwrap_or(1).max(1);
     let later = |title, text| {
         let said = fill(text, &[("wait", &lang.wait(seconds))]);
@@ -49,7 +54,8 @@ pub(super) fn mend(site: &Site<'_>, refused: Refused) -> Result<Mended, Refused>
         }
         "password-refused" => {
             let first = FormError::new(w.page_error_title, w.page_password_refused);
-            let error = refused.errors.iter().fold(first, |error, why| error.field("password", password(w, why)));
+            let error =
+                refused.errors.iter().fold(first, |error, why| error.field("password", password(w, why)));
             Ok(Mended { status: refused.status, error, wait: None })
         }
         _ => Err(refused),

@@ -130,7 +130,11 @@ impl Accounts {
                     }
                     Err(error) => {
                         let error: &dyn std::error::Error = &error;
-                        tracing::warn!(error, attempts = request.attempts, "a request from the door was put off");
+                        tracing::warn!(
+                            error,
+                            attempts = request.attempts,
+                            "a request from the door was put off"
+                        );
                     }
                 }
             }
@@ -140,7 +144,9 @@ impl Accounts {
     async fn answer(&self, request: &queries::Request) -> Result<(), Error> {
         let plain = self.post.unseal(&request.identifier_hash, &request.sealed);
         // Sealed under another master key: nobody can answer it.
-        let Some(asked) = plain.ok().and_then(|plain| serde_json::from_slice(&plain).ok()) else { return Ok(()) };
+        let Some(asked) = plain.ok().and_then(|plain| serde_json::from_slice(&plain).ok()) else {
+            return Ok(());
+        };
         match asked {
             Asked::Logins { email } => self.mail_logins(email).await,
             Asked::Password { identifier, channel } => {
@@ -173,7 +179,8 @@ impl Accounts {
             let mut tx = self.db.as_person(person).await?;
             let found = queries::target(&mut tx).await?;
             tx.commit().await?;
-            let Some(found) = found.filter(|found| found.state == "imported" || found.state == "active") else {
+            let Some(found) = found.filter(|found| found.state == "imported" || found.state == "active")
+            else {
                 continue;
             };
             school = school.or(found.school);
@@ -291,7 +298,8 @@ impl Accounts {
             return Err(Error::Field("hours", "out-of-range"));
         }
         self.check_may(member, person, |rule| rule.reset_passwords).await?;
-        let code = ActivationCode::generate().ok_or(DbError::Corrupt("the system has no randomness to give"))?;
+        let code =
+            ActivationCode::generate().ok_or(DbError::Corrupt("the system has no randomness to give"))?;
         let now = self.clock.now();
         let mut tx = self.db.as_person(person).await?;
         let target = queries::target(&mut tx).await?.ok_or(Error::NotFound)?;

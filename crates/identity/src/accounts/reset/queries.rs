@@ -227,8 +227,12 @@ pub(super) async fn use_up(
 /// Closes ways of a kind, or all.
 pub(super) async fn forget(tx: &mut PersonTx, kind: Option<&str>) -> Result<(), DbError> {
     let person = tx.person();
-    sqlx::query!("DELETE FROM recovery WHERE person_id = $1 AND ($2::text IS NULL OR kind = $2)", person.uuid(), kind)
-        .execute(tx.conn())
-        .await?;
+    sqlx::query!(
+        "DELETE FROM recovery WHERE person_id = $1 AND ($2::text IS NULL OR kind = $2)",
+        person.uuid(),
+        kind
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }

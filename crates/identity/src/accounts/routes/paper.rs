@@ -225,10 +225,8 @@ async fn export_activation_sheets(
     let mut response = unkept((StatusCode::CREATED, text).into_response());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-    headers.insert(
-        header::CONTENT_DISPOSITION,
-        HeaderValue::from_static("attachment; filename=\"fiches.csv\""),
-    );
+    headers
+        .insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"fiches.csv\""));
     Ok(response)
 }
 

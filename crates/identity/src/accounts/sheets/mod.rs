@@ -226,11 +226,7 @@ impl Accounts {
         }
         queries::put_codes(&mut tx, &made_for, &hashes, member.person(), expires_at).await?;
         tx.commit().await?;
-        Ok(Sheets {
-            school: school.name.to_string(),
-            url: format!("{}/activation", self.public_url),
-            items,
-        })
+        Ok(Sheets { school: school.name.to_string(), url: format!("{}/activation", self.public_url), items })
     }
 
     /// Who is in the audience, if the member may print it.
@@ -331,7 +327,8 @@ fn class_of(audience: &Audience) -> Option<ClassId> {
 
 /// The sheets as CSV for a French spreadsheet: UTF-8 with a mark, semicolons, no cell that is a formula.
 pub fn csv(sheets: &Sheets) -> String {
-    let mut text = String::from("\u{feff}Nom;Prénom;Classe;Identifiant;Code d'activation;Valable jusqu'au\r\n");
+    let mut text =
+        String::from("\u{feff}Nom;Prénom;Classe;Identifiant;Code d'activation;Valable jusqu'au\r\n");
     for sheet in &sheets.items {
         let until = sheet.expires_at.filter(|_| sheet.code.is_some());
         let cells = [

@@ -249,7 +249,9 @@ pub(super) async fn put_codes(
 /// An account that a card opens is active. Its code on paper is void.
 pub(super) async fn activate_by_card(tx: &mut PersonTx, now: DateTime<Utc>) -> Result<(), DbError> {
     let person = tx.person();
-    sqlx::query!("DELETE FROM activation_code WHERE person_id = $1", person.uuid()).execute(tx.conn()).await?;
+    sqlx::query!("DELETE FROM activation_code WHERE person_id = $1", person.uuid())
+        .execute(tx.conn())
+        .await?;
     sqlx::query!(
         "UPDATE account SET state = 'active', activated_at = coalesce(activated_at, $2), updated_at = $2
           WHERE person_id = $1 AND state = 'imported'",
