@@ -426,22 +426,32 @@ fn staff(person: &Person, id: Uuid, current: &Current, roster: &mut Roster) {
         }
     }
     let teaches_here = roster.taught.keys().any(|place| place.person_id == id);
-    for role in [Role::Teacher, Role::Staff, Role::SchoolAdmin] {
-        let Some(known) = current.memberships.get(&(id, role)).filter(|known| !known.ended && !known.by_hand)
-        else {
-            continue;
-        };
-        // Functions were said and none is here: who still teaches a class here stays for it, without one.
-        let stays_for_a_class = teaches_here
-            && role != Role::SchoolAdmin
-            && !["teacher", "staff"].into_iter().any(|role| is_member(roster, id, role));
-        if is_member(roster, id, role.as_str()) {
-            continue;
+    let known: Vec<(Role, String)> = [Role::Teacher, Role::Staff, Role::SchoolAdmin]
+        .into_iter()
+        .filter_map(|role| Some((role, current.memberships.get(&(id, role))?)))
+        .filter(|(_, known)| !known.ended && !known.by_hand)
+        .map(|(role, known)| (role, known.function.clone()))
+        .collect();
+    let member = |role: Role, function: String| Membership { person_id: id, role: role.as_str().to_owned(), function };
+    if !person.says(present::FUNCTIONS) {
+        // Functions that were not said are those there are: a class that was says nothing against them. Who was here for a
+        // class alone, and teaches none here any more, is here no more.
+        let taught_said = person.says(present::TAUGHT_CLASSES) || person.says(present::TAUGHT_GROUPS);
+        if !known.is_empty() {
+            roster.memberships.retain(|member| member.person_id != id);
         }
-        let function = if person.says(present::FUNCTIONS) { String::new() } else { known.function.clone() };
-        if !person.says(present::FUNCTIONS) || stays_for_a_class {
-            roster.memberships.insert(Membership { person_id: id, role: role.as_str().to_owned(), function });
+        for (role, function) in known {
+            if teaches_here || !taught_said || !function.is_empty() {
+                roster.memberships.insert(member(role, function));
+            }
         }
+        return;
+    }
+    // Functions were said and none is here: who still teaches a class here stays for it, without one.
+    let here = ["teacher", "staff"].into_iter().any(|role| is_member(roster, id, role));
+    let stays = known.into_iter().map(|(role, _)| role).find(|role| *role != Role::SchoolAdmin);
+    if let (true, false, Some(role)) = (teaches_here, here, stays) {
+        roster.memberships.insert(member(role, String::new()));
     }
 }
 

@@ -52,7 +52,7 @@ impl Table {
 /// Writes a cell that is text in every program: always quoted, and never beginning with what could be a formula, whichever
 /// separator the program believes in.
 fn push(out: &mut String, cell: &str) {
-    let inner = cell.trim_start_matches([' ', '\u{a0}', '\n', '\u{feff}']);
+    let inner = cell.trim_start_matches([' ', '\u{a0}', '\n', '\u{feff}', '"']);
     out.push('"');
     if cell.starts_with(TRIGGERS) || inner.starts_with(TRIGGERS) {
         out.push('\'');
@@ -64,7 +64,7 @@ fn push(out: &mut String, cell: &str) {
             out.push('\'');
         }
         after_separator =
-            matches!(letter, ';' | ',' | '\t' | '|' | '\n' | '\r') || (after_separator && letter == ' ');
+            matches!(letter, ';' | ',' | '\t' | '|' | '\n' | '\r') || (after_separator && matches!(letter, ' ' | '"' | '\u{a0}'));
         if letter == '"' {
             out.push('"');
         }
