@@ -458,6 +458,7 @@ fn a_day_later(academy: &Academy, dice: &mut Dice) -> Academy {
     let pupils: Vec<u32> = next.keys().filter(|(kind, _)| *kind == "Eleve").map(|(_, key)| *key).collect();
     let some =
         |dice: &mut Dice| pupils[usize::try_from(dice.below(u32::try_from(pupils.len()).unwrap())).unwrap()];
+    let mut gone = false;
     for _ in 0..6 {
         let key = some(dice);
         match dice.below(9) {
@@ -482,8 +483,9 @@ fn a_day_later(academy: &Academy, dice: &mut Dice) -> Academy {
                 }
             }
             // One a day, or the school waits.
-            3 if next.len() >= academy.len() => {
+            3 if !gone => {
                 next.remove(&("Eleve", key));
+                gone = true;
             }
             4 => {
                 let new = 7_000 + dice.below(500);
