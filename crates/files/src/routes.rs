@@ -57,7 +57,15 @@ struct UploadsPath {
 #[expect(dead_code, reason = "describes a body that is never held whole")]
 struct UploadBytes(Vec<u8>);
 
-const TYPES: [&str; 4] = ["application/zip", "application/xml", "text/xml", "text/calendar"];
+/// A spreadsheet's type is what Windows says of a CSV file once Excel is installed.
+const TYPES: [&str; 6] = [
+    "application/zip",
+    "application/xml",
+    "text/xml",
+    "text/calendar",
+    "text/csv",
+    "application/vnd.ms-excel",
+];
 
 /// Send a file for a feed. The same bytes sent again are the same upload.
 #[utoipa::path(
@@ -71,6 +79,8 @@ const TYPES: [&str; 4] = ["application/zip", "application/xml", "text/xml", "tex
         (UploadBytes = "application/xml"),
         (UploadBytes = "text/xml"),
         (UploadBytes = "text/calendar"),
+        (UploadBytes = "text/csv"),
+        (UploadBytes = "application/vnd.ms-excel"),
     )),
     responses((status = CREATED, body = Upload)),
 )]
@@ -110,6 +120,7 @@ mod tests {
         assert!(
             known("application/zip") && known("Application/XML; charset=utf-8") && known("text/calendar")
         );
+        assert!(known("text/csv; charset=utf-8") && known("application/vnd.ms-excel"));
         assert!(!known("application/json") && !known("text/html") && !is_known_type(&HeaderMap::new()));
     }
 }
