@@ -112,6 +112,11 @@ impl Home {
         self.territory_admin
             || self.schools.iter().any(|school| school.roles.iter().any(|role| role == "school_admin"))
     }
+
+    /// Whether this person makes sign-in sheets for classes of their own.
+    pub fn teaches(&self) -> bool {
+        self.schools.iter().any(|school| school.roles.iter().any(|role| role == "teacher"))
+    }
 }
 
 /// One day of a timetable.

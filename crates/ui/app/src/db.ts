@@ -20,7 +20,7 @@ let wiped = false;
 
 /** The server says at sign-in whether this device may keep data; without its word, it may not. */
 export function mayKeep(): boolean {
-  return !wiped && /(?:^|; )__Host-preau-device=trusted(?:;|$)/.test(document.cookie) && typeof indexedDB !== 'undefined';
+  return !wiped && /(?:^|; )__Host-preau-keeping=trusted(?:;|$)/.test(document.cookie) && typeof indexedDB !== 'undefined';
 }
 
 /** Whose data to read when the page comes from the service worker and names nobody. */

@@ -123,7 +123,7 @@ struct ActivationPage<'a> {
     summary: Option<FormError>,
     login: &'a str,
     code: &'a str,
-    terms_version: &'a str,
+    terms: &'a Terms,
     shared: bool,
 }
 
@@ -142,12 +142,33 @@ pub struct ActivationForm<'a> {
     pub code: &'a str,
     /// Whether the device is shared.
     pub shared: bool,
-    /// The terms that are being accepted.
-    pub terms_version: &'a str,
+}
+
+/// The terms of use in force.
+#[derive(Debug, Deserialize)]
+pub struct Terms {
+    /// The version that is accepted.
+    pub version: String,
+    /// Where its text is: a path of this site, or an https address.
+    pub text_url: String,
+}
+
+impl Terms {
+    /// The page of a text that is not the one shown here.
+    fn elsewhere(&self) -> Option<&str> {
+        let url = self.text_url.as_str();
+        let leads = url.starts_with("https://") || (url.starts_with('/') && !url.starts_with("//"));
+        (leads && url != "/conditions").then_some(url)
+    }
 }
 
 /// The activation form, empty or back with what was wrong.
-pub fn activation(site: &Site<'_>, form: ActivationForm<'_>, error: Option<FormError>) -> Page {
+pub fn activation(
+    site: &Site<'_>,
+    terms: &Terms,
+    form: ActivationForm<'_>,
+    error: Option<FormError>,
+) -> Page {
     let w = site.lang.words();
     let title = if error.is_some() { w.page_error_title } else { w.page_activation };
     Page::draw(&ActivationPage {
@@ -156,7 +177,7 @@ pub fn activation(site: &Site<'_>, form: ActivationForm<'_>, error: Option<FormE
         summary: error,
         login: form.login,
         code: form.code,
-        terms_version: form.terms_version,
+        terms,
         shared: form.shared,
     })
 }
@@ -167,11 +188,11 @@ struct TermsPage<'a> {
     frame: Frame<'a>,
     wide: bool,
     summary: Option<FormError>,
-    terms_version: &'a str,
+    terms: &'a Terms,
 }
 
 /// The terms of use, for someone who accepted an earlier version of them.
-pub fn terms(site: &Site<'_>, terms_version: &str, error: Option<FormError>) -> Page {
+pub fn terms(site: &Site<'_>, terms: &Terms, error: Option<FormError>) -> Page {
     let frame = Frame::gate(site, site.lang.words().page_terms);
-    Page::draw(&TermsPage { frame, wide: false, summary: error, terms_version })
+    Page::draw(&TermsPage { frame, wide: false, summary: error, terms })
 }

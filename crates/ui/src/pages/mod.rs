@@ -19,7 +19,7 @@ use axum::{
 };
 use chrono::{DateTime, NaiveDate, Utc};
 
-pub use access::{ActivationForm, Desk, FormError, SignInForm, activation, sign_in, terms};
+pub use access::{ActivationForm, Desk, FormError, SignInForm, Terms, activation, sign_in, terms};
 pub use account::{
     Account, Enrolment, Facts, Passkey, SecondFactors, SecurityEvent, account, new_passkey, passkeys,
     recovery_codes, totp,
@@ -178,6 +178,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) today: NaiveDate,
     /// Whether the navigation leads to the administration.
     pub(crate) admin: bool,
+    /// Whether the menu of the account leads to the sign-in sheets.
+    pub(crate) sheets: bool,
 }
 
 impl<'a> Frame<'a> {
@@ -193,6 +195,7 @@ impl<'a> Frame<'a> {
             screen: Screen::Other,
             today: site.now.date_naive(),
             admin: false,
+            sheets: false,
         }
     }
 
@@ -210,6 +213,7 @@ impl<'a> Frame<'a> {
             screen,
             today: crate::time::day_of(site.now, crate::time::zone(tz)),
             admin: home.administers(),
+            sheets: home.teaches(),
             ..Self::gate(site, title)
         }
     }

@@ -7,7 +7,6 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use preau_http::Problem;
-use preau_identity::TERMS_VERSION;
 use preau_session::{Why, cookies};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,7 +20,7 @@ use super::{
     visitor::{clear, device_cookie},
     words::{Mended, mend, required},
 };
-use crate::pages::{self, ActivationForm, Desk, Field, FormPage, Kind, SignInForm as Shown};
+use crate::pages::{self, ActivationForm, Desk, Field, FormPage, Kind, SignInForm as Shown, Terms};
 
 /// A form that does not hold what it must: a browser never sends one.
 pub(super) fn incomplete() -> Refused {
@@ -308,11 +307,20 @@ pub(super) async fn submit_sign_out(browser: Browser) -> Response {
     }
 }
 
+/// The terms in force, as the API gives them.
+async fn terms_in_force(browser: &Browser) -> Result<Terms, Refused> {
+    browser.ask(Call::get("/api/v1/terms")).await?.read()
+}
+
 /// The activation form.
 #[utoipa::path(get, path = "/activation", operation_id = "show_activation", responses((status = OK)))]
 pub(super) async fn show_activation(browser: Browser) -> Response {
-    let form = ActivationForm { terms_version: TERMS_VERSION, ..ActivationForm::default() };
-    pages::activation(&browser.site(), form, None).into_response()
+    match terms_in_force(&browser).await {
+        Ok(terms) => {
+            pages::activation(&browser.site(), &terms, ActivationForm::default(), None).into_response()
+        }
+        Err(refused) => browser.explain(refused),
+    }
 }
 
 #[derive(Deserialize)]
@@ -337,10 +345,12 @@ pub(super) async fn submit_activation(browser: Browser, form: Sent<ActivationFie
     let shared = form.shared_device.is_some();
     let site = browser.site();
     let w = site.lang.words();
-    let again = |status, error, wait| {
-        let shown =
-            ActivationForm { login: &form.login, code: &form.code, shared, terms_version: TERMS_VERSION };
-        Mended::answer(status, wait, pages::activation(&site, shown, Some(error)))
+    let again = async |status, error, wait| match terms_in_force(&browser).await {
+        Ok(terms) => {
+            let shown = ActivationForm { login: &form.login, code: &form.code, shared };
+            Mended::answer(status, wait, pages::activation(&site, &terms, shown, Some(error)))
+        }
+        Err(refused) => browser.explain(refused),
     };
     let accepted = form.accept_terms.as_deref().unwrap_or_default();
     let missing = required(
@@ -353,7 +363,7 @@ pub(super) async fn submit_activation(browser: Browser, form: Sent<ActivationFie
         ],
     );
     if let Some(error) = missing {
-        return again(StatusCode::UNPROCESSABLE_ENTITY, error, None);
+        return again(StatusCode::UNPROCESSABLE_ENTITY, error, None).await;
     }
     let body = json!({
         "login": form.login, "code": form.code, "password": form.password, "accept_terms": true,
@@ -363,7 +373,7 @@ pub(super) async fn submit_activation(browser: Browser, form: Sent<ActivationFie
     {
         Ok(response) => response,
         Err(refused) => match mend(&site, refused) {
-            Ok(mended) => again(mended.status, mended.error, mended.wait),
+            Ok(mended) => again(mended.status, mended.error, mended.wait).await,
             Err(refused) => browser.explain(refused),
         },
     }
@@ -372,7 +382,12 @@ pub(super) async fn submit_activation(browser: Browser, form: Sent<ActivationFie
 /// The terms, for someone who accepted earlier ones.
 #[utoipa::path(get, path = "/conditions", operation_id = "show_terms", responses((status = OK)))]
 pub(super) async fn show_terms(browser: Browser) -> Response {
-    browser.at_gate(async |_| Ok(pages::terms(&browser.site(), TERMS_VERSION, None).into_response())).await
+    browser
+        .at_gate(async |_| {
+            let terms = terms_in_force(&browser).await?;
+            Ok(pages::terms(&browser.site(), &terms, None).into_response())
+        })
+        .await
 }
 
 #[derive(Deserialize)]
@@ -405,7 +420,8 @@ pub(super) async fn submit_terms(browser: Browser, form: Sent<TermsForm>) -> Res
                 Ok(()) => Ok(see_other("/")),
                 Err(refused) => {
                     let mended = mend(&site, refused)?;
-                    let page = pages::terms(&site, TERMS_VERSION, Some(mended.error));
+                    let terms = terms_in_force(&browser).await?;
+                    let page = pages::terms(&site, &terms, Some(mended.error));
                     Ok(Mended::answer(mended.status, None, page))
                 }
             }

@@ -157,6 +157,9 @@ impl Asker {
         for name in OWN {
             headers.remove(name);
         }
+        // The page asks, and it is ours: what a form of another site wanted, the page's own policy has refused. A page
+        // that was opened from a bookmark comes from nowhere, and may ask all the same.
+        headers.insert("sec-fetch-site", HeaderValue::from_static("same-origin"));
         if let Some(key) = call.key {
             headers.insert("idempotency-key", HeaderValue::from_str(key).map_err(Problem::internal)?);
         }

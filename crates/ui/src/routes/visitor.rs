@@ -11,9 +11,9 @@ use preau_session::{Grant, RefreshError, cookies};
 
 use super::UiState;
 
-/// Tells the browser program whether this device may keep data. Readable by scripts; `__Host-`, so that no other host
+/// Tells the browser program whether this device may keep data; not the sealed [`cookies::DEVICE`]. Readable by scripts; `__Host-`, so that no other host
 /// can turn a shared device into a trusted one.
-const DEVICE: &str = "__Host-preau-device";
+const KEEPING: &str = "__Host-preau-keeping";
 
 /// Someone who is signed in.
 pub(super) struct Visitor {
@@ -39,14 +39,14 @@ pub(super) fn give(headers: &mut HeaderMap, grant: &Grant) {
 
 /// Says whether data may stay on the device.
 pub(super) fn device_cookie(headers: &mut HeaderMap, trusted: bool) {
-    let device = if trusted { "trusted; Max-Age=2592000" } else { "shared" };
-    push(headers, &format!("{DEVICE}={device}; Path=/; Secure; SameSite=Lax"));
+    let keeping = if trusted { "trusted; Max-Age=2592000" } else { "shared" };
+    push(headers, &format!("{KEEPING}={keeping}; Path=/; Secure; SameSite=Lax"));
 }
 
 /// Takes every cookie back.
 pub(super) fn clear(headers: &mut HeaderMap) {
     cookies::clear(headers);
-    push(headers, &format!("{DEVICE}=; Path=/; Secure; SameSite=Lax; Max-Age=0"));
+    push(headers, &format!("{KEEPING}=; Path=/; Secure; SameSite=Lax; Max-Age=0"));
 }
 
 fn push(headers: &mut HeaderMap, cookie: &str) {

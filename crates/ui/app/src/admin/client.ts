@@ -47,7 +47,8 @@ export async function send<M extends Method, P extends Has<M>>(
   if (more.key) headers['idempotency-key'] = more.key;
   if (more.etag) headers['if-match'] = more.etag;
   const file = body instanceof Blob;
-  if (file) headers['content-type'] = body.type || 'application/zip';
+  // Windows has a name of its own for ZIP archives.
+  if (file) headers['content-type'] = body.type.replace('x-zip-compressed', 'zip') || 'application/zip';
   else if (body !== undefined) headers['content-type'] = 'application/json';
   const init: RequestInit = { method: method.toUpperCase(), headers, credentials: 'same-origin', cache: 'no-store' };
   if (body !== undefined) init.body = file ? body : JSON.stringify(body);

@@ -32,7 +32,7 @@ function Send({ place, begun }: { place: Place; begun: () => void }) {
     set({ tone: 'warn', words: t('admin_sending') });
     const upload = await send('post', '/api/v1/territories/{territory_id}/uploads', holes, file);
     if (upload.kind === 'ok') {
-      const body = { upload_id: upload.data.id, dry_run: dry };
+      const body = { upload_id: upload.data.id, name: file.name.slice(0, 200), dry_run: dry };
       const job = await send('post', '/api/v1/territories/{territory_id}/directory-imports', holes, body, { key: newKey() });
       set(job.kind === 'ok' ? { tone: 'ok', words: t('admin_import_begun') } : { tone: 'err', words: t('admin_import_refused', { code: job.code }) });
       if (job.kind === 'ok') {

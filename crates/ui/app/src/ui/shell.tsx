@@ -82,6 +82,12 @@ export function Shell(props: {
                 <Icon name="devices" />
                 {t('my_devices')}
               </a>
+              {home.schools.some((school) => school.roles.includes('teacher')) && (
+                <a href="/fiches">
+                  <Icon name="print" />
+                  {t('my_sheets')}
+                </a>
+              )}
               <form method="post" action="/deconnexion" onSubmit={props.onSignOut}>
                 <button>
                   <Icon name="out" />
