@@ -144,25 +144,27 @@ export function RulesSection({ place }: { place: Place }) {
     <>
       <p class="lead">{t('admin_rules_lead')}</p>
       {said && <Notice {...said} />}
-      <table class="data stacked matrix">
-        <caption class="sr">{t('admin_rules')}</caption>
-        <thead>
-          <tr>
-            <th scope="col">{t('admin_rules_from')}</th>
-            {[...TO, ...STAFF].map((to) => (
-              <th scope="col" key={to}>
-                {word('to', to)}
-              </th>
+      <div class="scroll">
+        <table class="data stacked matrix">
+          <caption class="sr">{t('admin_rules')}</caption>
+          <thead>
+            <tr>
+              <th scope="col">{t('admin_rules_from')}</th>
+              {[...TO, ...STAFF].map((to) => (
+                <th scope="col" key={to}>
+                  {word('to', to)}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {FROM.map((from) => (
+              <Cells key={from} from={from} row={rules[from]} onChange={(row) => change({ ...rules, [from]: row })} />
             ))}
-          </tr>
-        </thead>
-        <tbody>
-          {FROM.map((from) => (
-            <Cells key={from} from={from} row={rules[from]} onChange={(row) => change({ ...rules, [from]: row })} />
-          ))}
-        </tbody>
-      </table>
-      <div class="filters rules-more">
+          </tbody>
+        </table>
+      </div>
+      <div class="rules-more">
         <div class="field">
           <label for="family">{t('admin_family')}</label>
           <select
