@@ -78,7 +78,11 @@ CREATE TABLE profile_block (
 GRANT SELECT, INSERT, UPDATE, DELETE ON profile_block TO preau_app;
 ALTER TABLE profile_block ENABLE ROW LEVEL SECURITY;
 ALTER TABLE profile_block FORCE ROW LEVEL SECURITY;
-CREATE POLICY profile_block_read ON profile_block FOR SELECT USING (true);
+-- Whoever comes in must learn that their profile is shut out, and the worker of a territory that a block has ended.
+CREATE POLICY profile_block_person ON profile_block FOR SELECT
+    USING (nullif(current_setting('app.person_id', true), '') IS NOT NULL);
+CREATE POLICY profile_block_work ON profile_block FOR SELECT
+    USING (nullif(current_setting('app.territory_id', true), '') IS NOT NULL);
 CREATE POLICY profile_block_same_school ON profile_block
     USING (school_id = nullif(current_setting('app.school_id', true), '')::uuid)
     WITH CHECK (school_id = nullif(current_setting('app.school_id', true), '')::uuid);

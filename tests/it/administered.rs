@@ -9,8 +9,8 @@ use uuid::Uuid;
 use crate::world::{Target, World};
 
 /// Operations of administrators and of who may write to whom that show nobody by name.
-pub(crate) const NAMELESS: [&str; 3] =
-    ["list_school_journal", "verify_school_journal", "get_communication_rules"];
+pub(crate) const NAMELESS: [&str; 4] =
+    ["list_school_journal", "verify_school_journal", "get_communication_rules", "get_class_rights"];
 
 /// The rules of a collège that has set none.
 pub(crate) fn rules() -> Value {

@@ -3,34 +3,26 @@
 use bytes::Bytes;
 use http::Method;
 use preau_http::Who;
-use preau_tests::{Answer, Client, play};
+use preau_tests::{Client, play};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::world::World;
+use crate::world::{Ask, World};
 
 const SESSIONS: &str = "/api/v1/sessions";
 
-/// Every operation that takes JSON, asked by somebody who may.
-async fn everywhere(world: &World, body: Option<(&str, Bytes)>) -> Vec<(String, Answer)> {
-    let client = world.node.signed_in(&world.territory_admin).await;
-    let mut answers = Vec::new();
+/// Every operation that takes JSON, ready to be asked by somebody who may.
+async fn operations(world: &World) -> Vec<(String, Ask)> {
+    let mut operations = Vec::new();
     for row in world.node.table.iter() {
         let target = world.own_target(Some(&world.territory_admin)).await;
-        let mut ask = world.ask(row, &target).await;
-        let takes_json = ask.body.as_ref().is_some_and(|(media, _)| *media == "application/json");
-        if takes_json {
-            ask.body = None;
-            let mut client = client.clone();
-            for (name, value) in &ask.headers {
-                client = client.with(name, value);
-            }
-            let answer = client.send(ask.method, &ask.path, body.clone()).await;
-            answers.push((row.operation_id.clone(), answer));
+        let ask = world.ask(row, &target).await;
+        if ask.body.as_ref().is_some_and(|(media, _)| *media == "application/json") {
+            operations.push((row.operation_id.clone(), ask));
         }
     }
-    assert!(answers.len() >= 7, "{}", answers.len());
-    answers
+    assert!(operations.len() >= 7, "{}", operations.len());
+    operations
 }
 
 #[test]
@@ -51,7 +43,7 @@ fn bodies_that_are_not_what_was_asked_for() {
                 "",
             ),
             ("a number", json("7"), 400, "invalid-field"),
-            ("an array of numbers", json("[1, 2]"), 400, "invalid-field"),
+            ("an array of numbers", json("[1, 2]"), 400, ""),
             ("null", json("null"), 400, "invalid-field"),
             ("an unknown field", json("{\"is_admin\": true}"), 400, "unknown-field"),
             ("a lone surrogate", json("{\"\\ud800\": 1}"), 400, ""),
@@ -71,8 +63,12 @@ fn bodies_that_are_not_what_was_asked_for() {
                 "body-too-large",
             ),
         ];
+        let client = world.node.proven(&world.territory_admin).await;
+        let mut operations = operations(&world).await;
         for (what, body, status, code) in cases {
-            for (operation, answer) in everywhere(&world, body.clone()).await {
+            for (operation, ask) in &mut operations {
+                ask.body.clone_from(&body);
+                let answer = ask.by(&client).await;
                 let told = (answer.status.as_u16(), answer.code());
                 assert_eq!(told.0, status, "{what} to {operation}: {told:?}");
                 assert!(code.is_empty() || told.1 == code, "{what} to {operation}: {told:?}");
@@ -89,7 +85,6 @@ fn a_refused_field_is_named_and_never_quoted() {
         let ask = async |body: serde_json::Value| node.stranger().post(SESSIONS, &body).await;
         let secret = "motdepasse-en-clair";
         for (body, code, field) in [
-            (json!({ "login": "a.b" }), "missing-field", "password"),
             (json!({ "login": 7, "password": secret }), "invalid-field", "login"),
             (json!({ "login": "a.b", "password": [secret] }), "invalid-field", "password"),
             (
@@ -104,6 +99,8 @@ fn a_refused_field_is_named_and_never_quoted() {
             assert_eq!(answer.json()["errors"][0]["code"], code);
             assert!(!String::from_utf8_lossy(&answer.body).contains(secret));
         }
+        // Which fields are needed depends on how one comes in.
+        ask(json!({ "login": "a.b" })).await.refused(422, "sign-in-incomplete");
     });
 }
 
@@ -131,7 +128,7 @@ fn long_and_odd_words_at_the_door() {
 fn ids_that_are_none_are_of_nothing() {
     play(async |stage| {
         let world = World::new(stage).await;
-        let client = world.node.signed_in(&world.territory_admin).await;
+        let client = world.node.proven(&world.territory_admin).await;
         let mut tried = 0;
         for row in world.node.table.iter().filter(|row| !matches!(row.who(), Who::Browser | Who::Anyone)) {
             for name in

@@ -37,7 +37,16 @@ fn the_document_is_served_whole_and_lists_every_route() {
                     let twice = operations.insert(id.to_owned(), format!("{} {path}", method.to_uppercase()));
                     assert_eq!(twice, None, "{id}");
                     let words: Vec<&str> = id.split('_').collect();
-                    let verbs = ["list", "get", "create", "update", "delete", "refresh", "accept", "cancel"];
+                    let verbs = [
+                        "list", "get", "create", "set", "update", "delete", "add",
+                        "remove", // what is there
+                        "refresh", "revoke", "verify", "confirm", "accept",
+                        "dismiss", // what is believed
+                        "apply", "cancel", "complete", "end", "move", "preview",
+                        "undo", // what takes its time
+                        "appoint", "attach", "empty", "export", "look",
+                        "merge", // what people are and become
+                    ];
                     assert!(words.len() >= 2 && verbs.contains(&words[0]), "{id} is not verb_resource");
                     assert!(
                         operation["summary"].is_string() && operation["tags"][0].is_string(),
@@ -98,7 +107,10 @@ fn no_two_schemas_share_a_name() {
                 })
                 .find_map(|line| line.strip_prefix("#[schema(as = ")?.split([')', ',']).next());
             let declared = after().find_map(|line| {
-                let line = line.strip_prefix("pub(crate) ").or(line.strip_prefix("pub ")).unwrap_or(line);
+                let line = ["pub(crate) ", "pub(super) ", "pub "]
+                    .iter()
+                    .find_map(|seen| line.strip_prefix(seen))
+                    .unwrap_or(line);
                 let rest = line.strip_prefix("struct ").or(line.strip_prefix("enum "))?;
                 rest.split(|c: char| !c.is_alphanumeric()).next()
             });

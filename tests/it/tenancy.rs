@@ -47,13 +47,28 @@ credential credential_own ALL person person
 delegation delegation_same_school ALL school school
 device_profile device_profile_lookup ALL lookup lookup
 duplicate_pair duplicate_pair_same_territory ALL territory territory
+factor_challenge factor_challenge_own ALL person person
+factor_guess factor_guess_own ALL person person
+factor_policy factor_policy_insert INSERT - school-or-territory
+factor_policy factor_policy_read SELECT all -
+factor_policy factor_policy_update UPDATE school-or-territory school-or-territory
+federation_provider federation_provider_lookup SELECT lookup -
+federation_provider federation_provider_territory ALL territory territory
+federation_session federation_session_lookup SELECT lookup -
+federation_session federation_session_own ALL person person
+federation_session federation_session_sweep DELETE lookup -
+federation_use federation_use_lookup ALL lookup lookup
 feed_delivery feed_delivery_same_territory ALL territory territory
+feed_hold feed_hold_same_territory ALL territory territory
+feed_parked feed_parked_same_territory ALL territory territory
+feed_schedule feed_schedule_same_territory ALL territory territory
 feed_school feed_school_same_territory ALL territory territory
 group_pupil group_pupil_same_school ALL school school
 group_teacher group_teacher_same_school ALL school school
 guardian_link guardian_link_same_school ALL school school
 idempotency idempotency_own_scope ALL scope scope
 job job_same_territory ALL territory territory
+join_key join_key_lookup SELECT lookup -
 join_key join_key_territory ALL territory territory
 journal journal_own_chain ALL chain chain
 journal_head journal_head_own_chain ALL chain chain
@@ -69,6 +84,7 @@ mef mef_territory ALL territory territory
 membership membership_same_school ALL school school
 merge_step merge_step_same_school ALL school school
 outbox outbox_same_school ALL school school
+passkey passkey_own ALL person person
 person person_of_email SELECT ((current_setting('app.lookup'::text, true) = 'on'::text) AND (lower(email) = convert_from(decode(NULLIF(current_setting('app.email'::text, true), ''::text), 'hex'::text), 'UTF8'::name))) -
 person person_own SELECT person -
 person person_own_contact UPDATE person person
@@ -78,8 +94,9 @@ person_membership person_membership_territory ALL territory territory
 post_budget post_budget_lookup ALL lookup lookup
 post_message post_message_lookup ALL lookup lookup
 post_message post_message_write INSERT - all
-profile_block profile_block_read SELECT all -
+profile_block profile_block_person SELECT ($person IS NOT NULL) -
 profile_block profile_block_same_school ALL school school
+profile_block profile_block_work SELECT feed -
 pupil pupil_same_school ALL school school
 read_approval read_approval_school ALL school school
 read_approval read_approval_territory SELECT territory -
@@ -87,6 +104,7 @@ read_approval_use read_approval_use_school SELECT school -
 read_approval_use read_approval_use_territory ALL territory territory
 read_budget read_budget_territory ALL territory territory
 recovery recovery_own ALL person person
+recovery_code recovery_code_own ALL person person
 recovery_request recovery_request_lookup ALL lookup lookup
 revocation revocation_client INSERT - of-a-client-of-ours
 revocation revocation_feed INSERT - feed-of-a-known-account
@@ -98,16 +116,20 @@ school school_territory_insert INSERT - territory
 school school_territory_update UPDATE territory territory
 school_counter school_counter_same_territory ALL territory territory
 school_person school_person_same_school ALL school school
+security_event security_event_own ALL person person
 session_family session_family_own ALL person person
 sign_in_failure sign_in_failure_lookup ALL lookup lookup
+stage_child_ref stage_child_ref_same_territory ALL territory territory
 stage_division stage_division_same_territory ALL territory territory
 stage_division_member stage_division_member_same_territory ALL territory territory
 stage_guardian_link stage_guardian_link_same_territory ALL territory territory
+stage_mark stage_mark_same_territory ALL territory territory
 stage_mef stage_mef_same_territory ALL territory territory
 stage_membership stage_membership_same_territory ALL territory territory
 stage_person stage_person_same_territory ALL territory territory
 stage_school stage_school_same_territory ALL territory territory
 stage_subject stage_subject_same_territory ALL territory territory
+structure_key structure_key_same_territory ALL territory territory
 sts_key sts_key_same_territory ALL territory territory
 subject subject_same_school ALL school school
 teaching_group teaching_group_same_school ALL school school
@@ -118,6 +140,7 @@ territory territory_own INSERT - territory
 territory territory_read SELECT all -
 territory_admin territory_admin_own SELECT person -
 territory_admin territory_admin_territory ALL territory territory
+totp_factor totp_factor_own ALL person person
 upload upload_same_territory ALL territory territory
 upload_chunk upload_chunk_same_territory ALL territory territory
 year_archive year_archive_same_school ALL school school
@@ -228,6 +251,7 @@ fn word(expression: Option<String>) -> String {
         "(EXISTS ( SELECT FROM api_client c WHERE ((c.client_id = revocation.person_id) AND ((c.owner_school = ($school)::uuid) OR (c.territory_id = ($territory)::uuid)))))" => {
             "of-a-client-of-ours".to_owned()
         }
+        "(scope_id = ANY (ARRAY[($school)::uuid, ($territory)::uuid]))" => "school-or-territory".to_owned(),
         _ if text == any("scope_id", &["school", "person", "territory"]) => "scope".to_owned(),
         _ if text == any("chain_id", &["school", "territory"]) => "chain".to_owned(),
         _ => text,
@@ -320,8 +344,8 @@ async fn over_the_wall(world: &World) -> Vec<String> {
     for row in node.table.iter().filter(|row| matches!(row.who(), Who::InSchool(_))) {
         for asker in askers {
             let client = node.signed_in(asker).await;
-            let before = world.stage.fingerprint().await;
             let mut ask = world.ask(row, &target).await;
+            let before = world.stage.fingerprint().await;
             if ask.method == Method::GET && row.operation_id == "get_timetable" {
                 ask.path.push_str(&format!("?person_id={}", target.person));
             }
@@ -345,19 +369,20 @@ fn row_level_security_stands_alone() {
         assert_eq!(over_the_wall(&world).await, [""; 0]);
 
         // The walk sees: whoever belongs there is shown what the others are not,
+        let mut unmarked = Vec::new();
         let theirs = world.node.signed_in(&world.foreigner).await;
         for row in
             world.node.table.iter().filter(|row| matches!(row.who(), Who::InSchool(_)) && row.method == "GET")
         {
             let answer = world.ask(row, &world.foreign_target()).await.by(&theirs).await;
             if row.operation_id != "get_timetable" && !NAMELESS.contains(&row.operation_id.as_str()) {
-                assert!(
-                    String::from_utf8_lossy(&answer.expect(200).body).contains(MARK),
-                    "{}",
-                    row.operation_id
-                );
+                let answer = answer.expect(200);
+                if !String::from_utf8_lossy(&answer.body).contains(MARK) {
+                    unmarked.push(row.operation_id.clone());
+                }
             }
         }
+        assert_eq!(unmarked, [""; 0], "nothing of theirs is in these answers");
         // and so is everybody once a table of those that lists read is open.
         for (table, operation) in [("class", "list_classes"), ("subject", "list_subjects")] {
             stage.sql(&format!("ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")).await;

@@ -209,6 +209,10 @@ impl World {
             ("approval_id", target.approval.to_string()),
             ("passkey_id", target.job.to_string()),
             ("role", "staff".to_owned()),
+            ("school", target.school.to_string()),
+            ("person", target.person.to_string()),
+            ("section", "absent".to_owned()),
+            ("token", "absent".to_owned()),
             ("date", "2026-11-23".to_owned()),
             ("file", "absent.js".to_owned()),
         ] {
@@ -471,6 +475,8 @@ impl Foreign {
         stage
             .sql(&format!(
                 "INSERT INTO subject (school_id, subject_code, label) VALUES ('{id}', '999', '{MARK}');
+                 INSERT INTO profile_block (school_id, role, reason, blocked_by, blocked_at)
+                 VALUES ('{id}', 'guardian', '{MARK}', '{pupil_id}', now());
                  INSERT INTO teaching_group (school_id, group_id, name) VALUES ('{id}', '{group}', 'G {MARK}');
                  INSERT INTO group_pupil (school_id, group_id, person_id) VALUES ('{id}', '{group}', '{pupil_id}');
                  INSERT INTO job (territory_id, job_id, kind, state, params, created_at)

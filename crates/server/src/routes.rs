@@ -30,7 +30,7 @@ use crate::App;
         license(name = "AGPL-3.0-or-later"),
     ),
     // A type that only a path names is not collected from it.
-    components(schemas(preau_http::ProblemBody, preau_kernel::TerritoryId)),
+    components(schemas(preau_http::ProblemBody, preau_kernel::GroupId, preau_kernel::TerritoryId)),
 )]
 struct Document;
 

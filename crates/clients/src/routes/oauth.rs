@@ -201,7 +201,11 @@ fn asked(headers: &HeaderMap, body: &[u8]) -> Result<Asked, Fault> {
             description: "only client_credentials",
         });
     }
-    let (id, secret) = match (headers.get(header::AUTHORIZATION), id, secret) {
+    // A token of another kind is none of this route's: whoever holds one is asked as everybody else.
+    let basic = headers.get(header::AUTHORIZATION).filter(|shown| {
+        shown.as_bytes().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic "))
+    });
+    let (id, secret) = match (basic, id, secret) {
         (Some(_), _, Some(_)) => return Err(invalid_request("say who you are in one way only")),
         (Some(basic), id, None) => {
             let (in_header, secret) = credentials(basic).ok_or(INVALID_CLIENT)?;

@@ -93,6 +93,7 @@ struct ExportPath {
     #[serde(rename = "school_id")]
     _school_id: SchoolId,
     /// What.
+    #[param(inline)]
     export: ExportKind,
 }
 

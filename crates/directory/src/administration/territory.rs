@@ -67,6 +67,7 @@ impl SchoolKind {
 #[into_params(parameter_in = Query)]
 struct SchoolFilter {
     /// Only those of this kind.
+    #[param(inline)]
     kind: Option<SchoolKind>,
     /// Only those whose name or town holds this, or whose national code it is.
     q: Option<String>,

@@ -394,8 +394,10 @@ mod tests {
     use Reach::{None as No, OwnClasses as Own, School as All};
 
     /// From, in which kind of school, to pupils, guardians, teachers, school life, direction, other staff.
+    type Line = (Role, Kind, Reach, Reach, Reach, bool, bool, bool);
+
     #[rustfmt::skip]
-    const MATRIX: &[(Role, Kind, Reach, Reach, Reach, bool, bool, bool)] = &[
+    const MATRIX: &[Line] = &[
         (Role::Pupil,       Kind::College, No,  No,  Own, true, false, false),
         (Role::Pupil,       Kind::Lycee,   Own, No,  Own, true, false, false),
         (Role::Pupil,       Kind::Primary, Own, No,  Own, true, false, false),

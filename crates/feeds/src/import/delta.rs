@@ -432,7 +432,8 @@ fn staff(person: &Person, id: Uuid, current: &Current, roster: &mut Roster) {
         .filter(|(_, known)| !known.ended && !known.by_hand)
         .map(|(role, known)| (role, known.function.clone()))
         .collect();
-    let member = |role: Role, function: String| Membership { person_id: id, role: role.as_str().to_owned(), function };
+    let member =
+        |role: Role, function: String| Membership { person_id: id, role: role.as_str().to_owned(), function };
     if !person.says(present::FUNCTIONS) {
         // Functions that were not said are those there are: a class that was says nothing against them. Who was here for a
         // class alone, and teaches none here any more, is here no more.

@@ -769,7 +769,7 @@ impl Part<'_> {
             .map(|(id, master)| (*id, master))
             .collect();
         changed.sort_unstable_by_key(|(id, _)| *id);
-        people::write(tx, import, (&made, &changed), report).await?;
+        people::write(tx, import, &made, &changed, report).await?;
         people::memberships(tx, import, school, changes, report).await?;
         let sts: BTreeMap<&str, Uuid> = staging
             .people

@@ -310,7 +310,8 @@ async fn bind(tx: &mut TerritoryTx, academy: &str, pairs: &[(String, Uuid)]) -> 
 pub(super) async fn write(
     tx: &mut TerritoryTx,
     import: &Import,
-    (made, changed): (&[(Uuid, &Master)], &[(Uuid, &Master)]),
+    made: &[(Uuid, &Master)],
+    changed: &[(Uuid, &Master)],
     report: &mut Report,
 ) -> Result<(), Error> {
     if !made.is_empty() {

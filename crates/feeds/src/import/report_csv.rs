@@ -63,8 +63,8 @@ fn push(out: &mut String, cell: &str) {
         if after_separator && TRIGGERS.contains(&letter) {
             out.push('\'');
         }
-        after_separator =
-            matches!(letter, ';' | ',' | '\t' | '|' | '\n' | '\r') || (after_separator && matches!(letter, ' ' | '"' | '\u{a0}'));
+        after_separator = matches!(letter, ';' | ',' | '\t' | '|' | '\n' | '\r')
+            || (after_separator && matches!(letter, ' ' | '"' | '\u{a0}'));
         if letter == '"' {
             out.push('"');
         }

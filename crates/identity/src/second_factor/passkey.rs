@@ -84,7 +84,6 @@ impl Passkeys {
         known: Vec<Vec<u8>>,
     ) -> Result<Option<Question<PasskeyRegistration>>, DbError> {
         let Some(webauthn) = &self.0 else { return Ok(None) };
-        let known: Vec<CredentialID> = known.into_iter().map(Into::into).collect();
         let (options, state) = webauthn
             .start_passkey_registration(person.uuid(), login, name, Some(known))
             .map_err(|_| DbError::Corrupt("a passkey could not be asked for"))?;
@@ -126,7 +125,9 @@ impl Passkeys {
                 .iter()
                 .map(|id| json!({ "type": "public-key", "id": CredentialID::from(id.clone()) }))
                 .collect();
-            options["publicKey"]["allowCredentials"] = Value::Array(allowed);
+            if let Some(public_key) = options.get_mut("publicKey").and_then(Value::as_object_mut) {
+                public_key.insert("allowCredentials".to_owned(), Value::Array(allowed));
+            }
         }
         Ok(Some(Question { options, state }))
     }

@@ -4,7 +4,7 @@
 //! demonstration, which the application's own role cannot do.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     path::PathBuf,
 };
 
@@ -251,11 +251,10 @@ async fn seed_factors(app: &App, accounts: &mut [Account]) -> anyhow::Result<()>
     let administers = |account: &Account| matches!(account.role, "school_admin" | "territory_admin");
     let mut secrets: HashMap<PersonId, String> = HashMap::new();
     for account in accounts.iter().filter(|account| administers(account)) {
-        if !secrets.contains_key(&account.person) {
-            let secret = TotpSecret::generate().context("the system gives no randomness")?;
-            app.identity.seed_totp(account.person, &secret).await?;
-            secrets.insert(account.person, secret.base32());
-        }
+        let Entry::Vacant(unseeded) = secrets.entry(account.person) else { continue };
+        let secret = TotpSecret::generate().context("the system gives no randomness")?;
+        app.identity.seed_totp(account.person, &secret).await?;
+        unseeded.insert(secret.base32());
     }
     for account in accounts {
         account.totp_secret = secrets.get(&account.person).cloned();

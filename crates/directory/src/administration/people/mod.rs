@@ -91,6 +91,7 @@ pub(crate) struct PeopleFilter {
     #[serde(default, deserialize_with = "truth")]
     pub(crate) blocked: Option<bool>,
     /// Only those who are here by a feed, or by hand.
+    #[param(inline)]
     pub(crate) origin: Option<Origin>,
 }
 

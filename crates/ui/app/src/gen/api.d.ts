@@ -469,23 +469,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/account/email/confirmation": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Confirm my e-mail address with the code that was sent there. */
-        post: operations["confirm_email"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/account/mobile": {
         parameters: {
             query?: never;
@@ -499,6 +482,23 @@ export interface paths {
         post?: never;
         /** Give up my mobile number. No feed brings it back. */
         delete: operations["delete_mobile"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/email/confirmation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Confirm my e-mail address with the code that was sent there. */
+        post: operations["confirm_email"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -3127,6 +3127,11 @@ export interface components {
             name?: string | null;
         };
         /**
+         * Format: uuid
+         * @description A teaching group (groupe).
+         */
+        GroupId: string;
+        /**
          * @description What makes a group's members.
          * @enum {string}
          */
@@ -5063,10 +5068,6 @@ export interface components {
          * @enum {string}
          */
         YearTransitionStep: "start" | "undo" | "confirm";
-        GroupId: string;
-        SchoolKind: string;
-        ExportKind: string;
-        MembershipOrigin: string;
     };
     responses: never;
     parameters: never;
@@ -5109,6 +5110,15 @@ export interface operations {
             };
             /** @description No valid session */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6507,6 +6517,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Absent, foreign, or forbidden to know */
             404: {
                 headers: {
@@ -7587,6 +7606,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Absent, foreign, or forbidden to know */
             404: {
                 headers: {
@@ -8561,6 +8589,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Absent, foreign, or forbidden to know */
             404: {
                 headers: {
@@ -8855,126 +8892,6 @@ export interface operations {
             };
         };
     };
-    confirm_email: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ConfirmContact"];
-            };
-        };
-        responses: {
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The request cannot be understood */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description No valid session */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Absent, foreign, or forbidden to know */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Another change of the same thing is under way */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is too large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is not JSON */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Understood, and against a rule; or the key was used for something else */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A bug on our side */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A dependency is down; `Retry-After` says when to come back */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     update_mobile: {
         parameters: {
             query?: never;
@@ -9123,6 +9040,126 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm_email: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConfirmContact"];
+            };
+        };
         responses: {
             204: {
                 headers: {
@@ -12802,7 +12839,7 @@ export interface operations {
                 /** @description Only those who are blocked now, or who are not. */
                 blocked?: boolean;
                 /** @description Only those who are here by a feed, or by hand. */
-                origin?: components["schemas"]["MembershipOrigin"];
+                origin?: "feed" | "hand";
             };
             header?: never;
             path: {
@@ -16668,7 +16705,7 @@ export interface operations {
                 /** @description The school. */
                 school_id: components["schemas"]["SchoolId"];
                 /** @description What. */
-                export: components["schemas"]["ExportKind"];
+                export: "people" | "classes" | "groups" | "links";
             };
             cookie?: never;
         };
@@ -17463,7 +17500,7 @@ export interface operations {
                 /** @description Where the last page ended. */
                 cursor?: string;
                 /** @description Only those of this kind. */
-                kind?: components["schemas"]["SchoolKind"];
+                kind?: "primary" | "college" | "lycee" | "other";
                 /** @description Only those whose name or town holds this, or whose national code it is. */
                 q?: string;
             };
@@ -19321,6 +19358,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Absent, foreign, or forbidden to know */
             404: {
                 headers: {
@@ -19372,9 +19418,11 @@ export interface operations {
         /** @description The bytes of the file */
         requestBody: {
             content: {
+                "application/vnd.ms-excel": components["schemas"]["UploadBytes"];
                 "application/xml": components["schemas"]["UploadBytes"];
                 "application/zip": components["schemas"]["UploadBytes"];
                 "text/calendar": components["schemas"]["UploadBytes"];
+                "text/csv": components["schemas"]["UploadBytes"];
                 "text/xml": components["schemas"]["UploadBytes"];
             };
         };
@@ -20418,6 +20466,15 @@ export interface operations {
             };
             /** @description No valid session */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
