@@ -398,7 +398,7 @@ export const scenarios = [
     const [first, second] = [having(accounts, 'pupil'), having(accounts, 'teacher')];
     await signIn(page, first);
     await ready(page);
-    await stored(page, 1);
+    await stored(page, 4); // all of them: nothing is still asked for when the session ends
     await context.clearCookies(); // the session is over, without signing out
     await signIn(page, second);
     await ready(page);

@@ -196,3 +196,21 @@ pub fn terms(site: &Site<'_>, terms: &Terms, error: Option<FormError>) -> Page {
     let frame = Frame::gate(site, site.lang.words().page_terms);
     Page::draw(&TermsPage { frame, wide: false, summary: error, terms })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_elsewhere_is_a_page_of_ours_or_https() {
+        let at = |url: &str| Terms { version: "2027-01".to_owned(), text_url: url.to_owned() };
+        for shown_here in
+            ["/conditions", "", "//ailleurs.test/a", "http://ailleurs.test", "javascript:alert(1)"]
+        {
+            assert_eq!(at(shown_here).elsewhere(), None, "{shown_here}");
+        }
+        for elsewhere in ["/conditions-2027", "https://ailleurs.test/conditions"] {
+            assert_eq!(at(elsewhere).elsewhere(), Some(elsewhere));
+        }
+    }
+}
