@@ -20,6 +20,7 @@ pub(crate) struct SmtpServer {
 
 impl SmtpServer {
     /// Listens. `answers` are given to the first messages, in turn; the later ones are taken.
+    #[expect(clippy::disallowed_methods, reason = "a server of the test's, which ends with its runtime")]
     pub(crate) async fn start(answers: &[&'static str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let this = Self {
