@@ -53,7 +53,7 @@ impl Default for Limits {
             records: 5_000_000,
             csv_row_bytes: 64 << 10,
             csv_columns: 512,
-            csv_rows: 50_000,
+            csv_rows: 20_000,
             entries: 2_000,
             unpacked_bytes: 32 << 30,
             ratio: 150,

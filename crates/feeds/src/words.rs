@@ -125,7 +125,6 @@ const SENTENCES: &[(&str, &str)] = &[
     ("feed-new-administrator", "Cette livraison donnerait les droits d'administration à de nouvelles personnes. Elle attend votre accord."),
     ("feed-no-pupils", "Le complet ne contient aucun élève pour un établissement qui en a. Rien n'a été modifié ; il attend votre accord."),
     ("feed-other-files", "Les fichiers ont changé depuis le début de cet import. Relancez-le depuis le début."),
-    ("feed-duplicated-ine", "Un élève déjà connu porte le même INE. L'élève de cette ligne a été repris sans INE."),
     ("feed-bad-schedule", "L'horaire de l'import programmé est incorrect."),
     ("feed-no-randomness", "Le serveur n'a pas pu tirer les codes d'activation. L'import reprendra de lui-même."),
     ("feed-school-closed", "Cet établissement est fermé."),

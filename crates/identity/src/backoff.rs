@@ -145,6 +145,14 @@ impl Backoff {
         self.settle(queries::take_back_failure(&self.db, identifier).await);
     }
 
+    /// Forgets what no longer counts, for the worker's hourly turn.
+    pub(crate) async fn sweep(&self) -> Result<(), DbError> {
+        let now = self.clock.now();
+        let mut tx = self.db.lookup().await?;
+        queries::sweep_failures(&mut tx, now, now - WINDOW).await?;
+        tx.commit().await
+    }
+
     /// Forgets the failures of an identifier that has just shown the right secret.
     pub(crate) async fn forget(&self, identifier: &IdentifierHash) {
         self.waiting.invalidate(identifier);

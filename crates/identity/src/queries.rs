@@ -332,6 +332,23 @@ pub(crate) async fn take_back_failure(db: &Db, identifier: &[u8]) -> Result<(), 
     tx.commit().await
 }
 
+/// Forgets failures whose hour is over and whose wait has passed.
+pub(crate) async fn sweep_failures(
+    tx: &mut LookupTx,
+    now: DateTime<Utc>,
+    window_start: DateTime<Utc>,
+) -> Result<(), DbError> {
+    sqlx::query!(
+        "DELETE FROM sign_in_failure
+          WHERE window_started_at < $2 AND (locked_until IS NULL OR locked_until <= $1)",
+        now,
+        window_start,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 pub(crate) async fn forget_failures(db: &Db, identifier: &[u8]) -> Result<(), DbError> {
     let mut tx = db.lookup().await?;
     sqlx::query!("DELETE FROM sign_in_failure WHERE identifier_hash = $1", identifier)

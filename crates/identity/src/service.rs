@@ -107,6 +107,14 @@ impl Identity {
         &self.factors
     }
 
+    /// Forgets failures that no longer count, for the worker's hourly turn.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn sweep(&self) -> Result<(), DbError> {
+        self.backoff.sweep().await
+    }
+
     /// Lets a person in by login (or e-mail address) and password.
     ///
     /// # Errors

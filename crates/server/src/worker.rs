@@ -159,6 +159,7 @@ async fn count(app: &App, school: SchoolId) -> Result<(), DbError> {
 async fn tidy(app: &App) -> Result<(), DbError> {
     let now = app.clock.now();
     preau_session::sweep(&app.db).await?;
+    app.identity.sweep().await?;
     app.federation.sweep().await?;
     app.post.sweep().await?;
     for territory in app.db.territories().await? {
