@@ -189,6 +189,7 @@ fn common_statuses(row: &RouteRow) -> Vec<(&'static str, &'static str)> {
             "429",
             "More than the service can take now, or too many attempts; `Retry-After` says when to come back",
         ),
+        ("422", "Understood, and against a rule; or the key was used for something else"),
         ("500", "A bug on our side"),
         ("503", "A dependency is down; `Retry-After` says when to come back"),
     ];
@@ -214,7 +215,6 @@ fn common_statuses(row: &RouteRow) -> Vec<(&'static str, &'static str)> {
         all.push(("409", "Another change of the same thing is under way"));
         all.push(("413", "The body is too large"));
         all.push(("415", "The body is not JSON"));
-        all.push(("422", "Understood, and against a rule; or the key was used for something else"));
     }
     all
 }

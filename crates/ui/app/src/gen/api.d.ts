@@ -5135,6 +5135,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -6535,6 +6544,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -7624,6 +7642,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -8078,6 +8105,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -8161,6 +8197,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8373,6 +8418,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8600,6 +8654,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9831,6 +9894,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -9879,6 +9951,15 @@ export interface operations {
             };
             /** @description The request cannot be understood */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10091,6 +10172,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10544,6 +10634,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11035,6 +11134,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -11343,6 +11451,15 @@ export interface operations {
             };
             /** @description The request cannot be understood */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11793,6 +11910,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -11873,6 +11999,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11976,6 +12111,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -12056,6 +12200,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -12146,6 +12299,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -12245,6 +12407,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -12328,6 +12499,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -12420,6 +12600,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -12790,6 +12979,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -12887,6 +13085,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -13106,6 +13313,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -13744,6 +13960,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -14219,6 +14444,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -15244,6 +15478,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -16541,6 +16784,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -16756,6 +17008,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -16839,6 +17100,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -17193,6 +17463,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -17271,6 +17550,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -17378,6 +17666,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -17456,6 +17753,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -17557,6 +17863,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -17635,6 +17950,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -17979,6 +18303,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -18192,6 +18525,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -18689,6 +19031,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -19047,6 +19398,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -19369,6 +19729,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -19851,6 +20220,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -20067,6 +20445,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -20145,6 +20532,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -20491,6 +20887,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -20574,6 +20979,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -20796,6 +21210,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -21417,6 +21840,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -21632,6 +22064,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -22253,6 +22694,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -22721,6 +23171,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -22811,6 +23270,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
             429: {
                 headers: {
@@ -22891,6 +23359,15 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
