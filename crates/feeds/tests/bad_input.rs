@@ -13,7 +13,9 @@ use preau_feeds::limits::Limits;
 use preau_feeds::report::Report;
 
 const HUGE: u64 = 2 << 30;
-const TIME: Duration = Duration::from_secs(2);
+/// The promise is two seconds of the product as it ships. A debug build is several times slower, and shares its cores with
+/// the other tests: here the bound only tells what ends from what does not.
+const TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 12 } else { 2 });
 const MEMORY_KB: u64 = 64 << 10;
 /// Pieces of eight bytes that make more than any cap of a file allows.
 const MANY: usize = 1 << 19;
