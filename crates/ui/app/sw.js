@@ -37,11 +37,14 @@ async function page(request) {
   }
 }
 
+/** What this device keeps, whatever the server has to say: somebody who waits at the door reads on. */
+const reading = async (request) => (await shell()) || fetch(request);
+
 self.addEventListener('fetch', (event) => {
   const { request } = event;
   const url = new URL(request.url);
   if (request.method !== 'GET' || url.origin !== self.location.origin) return;
-  if (request.mode === 'navigate') event.respondWith(page(request));
+  if (request.mode === 'navigate') event.respondWith(url.search === '?journee' ? reading(request) : page(request));
   else if (FILES.includes(url.pathname)) {
     event.respondWith(caches.match(request).then((kept) => kept || fetch(request)));
   }

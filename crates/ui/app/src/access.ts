@@ -1,16 +1,75 @@
-/** The Rust pages work without this; it only adds « show the password », printing, and passkeys. */
-for (const button of document.querySelectorAll<HTMLButtonElement>('button[data-reveal]')) {
-  const field = document.getElementById(button.dataset.reveal ?? '');
-  if (!(field instanceof HTMLInputElement)) continue;
-  button.hidden = false;
-  button.addEventListener('click', () => {
-    const shown = field.type === 'text';
-    field.type = shown ? 'password' : 'text';
-    button.setAttribute('aria-pressed', String(!shown));
-  });
-  // A browser remembers what a text field held; a password field it does not.
-  field.form?.addEventListener('submit', () => (field.type = 'password'));
+/**
+ * The Rust pages work without this. It adds « show the password », printing and passkeys; and where there is a line to wait
+ * in, it keeps the password in memory, and nowhere else, until the person enters.
+ */
+import { follow } from './queue';
+
+/** What was typed, while its owner waits. */
+let typed: [string, string][] | null = null;
+
+/** Sends a form without leaving the page: what comes back is a page to show, or an address to go on to. */
+async function send(form: HTMLFormElement): Promise<void> {
+  const fields = [...new FormData(form)].map(([name, value]): [string, string] => [name, String(value)]);
+  const body = new URLSearchParams(typed?.concat(fields.filter(([name]) => !typed?.some((one) => one[0] === name))) ?? fields);
+  for (const button of form.querySelectorAll('button')) button.disabled = true;
+  let answer: Response;
+  try {
+    answer = await fetch(form.action, { method: 'POST', body, headers: { 'x-preau-script': 'yes' } });
+  } catch {
+    for (const button of form.querySelectorAll('button')) button.disabled = false;
+    if (!typed) form.submit(); // the browser says what is wrong with the network
+    return;
+  }
+  const to = answer.headers.get('x-preau-to');
+  if (to) {
+    typed = null;
+    return location.assign(to);
+  }
+  typed = answer.status === 202 ? [...body] : null;
+  const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
+  document.head.replaceWith(document.adoptNode(next.head));
+  document.body.replaceWith(document.adoptNode(next.body));
+  scrollTo(0, 0);
+  arrive();
+  document.querySelector<HTMLElement>('#resume a, h1')?.focus();
 }
+
+/** Takes up a page that has just come, from the server or in place of another. */
+function arrive(): void {
+  for (const form of document.querySelectorAll<HTMLFormElement>('form[data-line], #go[method=post]')) {
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      void send(form);
+    });
+  }
+  follow(document, () => {
+    const go = document.getElementById('go');
+    if (!go) return;
+    if (typed) for (const field of go.querySelectorAll('label')) field.remove();
+    go.hidden = false;
+  });
+  const kept = document.getElementById('kept');
+  if (kept && navigator.serviceWorker?.controller && localStorage.getItem('preau.person')) kept.hidden = false;
+  reveal();
+}
+
+/** « Show the password ». */
+function reveal(): void {
+  for (const button of document.querySelectorAll<HTMLButtonElement>('button[data-reveal]')) {
+    const field = document.getElementById(button.dataset.reveal ?? '');
+    if (!(field instanceof HTMLInputElement)) continue;
+    button.hidden = false;
+    button.addEventListener('click', () => {
+      const shown = field.type === 'text';
+      field.type = shown ? 'password' : 'text';
+      button.setAttribute('aria-pressed', String(!shown));
+    });
+    // A browser remembers what a text field held; a password field it does not.
+    field.form?.addEventListener('submit', () => (field.type = 'password'));
+  }
+}
+
+arrive();
 
 for (const button of document.querySelectorAll<HTMLButtonElement>('button[data-print]')) {
   button.hidden = false;
@@ -66,12 +125,21 @@ async function ask(request: () => Promise<Credential | null>, done: (said: strin
   }
 }
 
+/** A form for a page that has none: a browser sends only what is in the document. */
+function ownForm(): HTMLFormElement {
+  const form = document.createElement('form');
+  form.method = 'post';
+  document.body.append(form);
+  return form;
+}
+
 if (window.PublicKeyCredential) {
+  document.querySelector('button[data-passkeys]')?.toggleAttribute('hidden', false);
   for (const box of document.querySelectorAll<HTMLElement>('[data-passkey]')) {
     box.hidden = false;
     box.querySelector('button')?.addEventListener('click', () => {
       const publicKey = options(box.dataset.passkey ?? '') as unknown as PublicKeyCredentialRequestOptions;
-      const form = document.querySelector<HTMLFormElement>('main form') ?? document.createElement('form');
+      const form = document.querySelector<HTMLFormElement>('main form') ?? ownForm();
       void ask(
         () => navigator.credentials.get({ publicKey }),
         (said) => {

@@ -55,6 +55,8 @@ async function start(root: Element): Promise<void> {
   if (home) setClock(home.at);
   await speak(document.documentElement.lang);
 
+  // Somebody who waits at the door reads what the device keeps: nothing is asked of a server that is at its limit.
+  const reading = location.search === '?journee' && !home;
   const person = lastPerson();
   const held = home ?? (person ? await keptHome(person) : null);
   const store = makeStore({
@@ -65,6 +67,7 @@ async function start(root: Element): Promise<void> {
     refused: null,
     now: now(),
     signedOut: false,
+    reading,
   });
   if (week) {
     const { school = '', person: whose = '' } = document.getElementById('week-data')?.dataset ?? {};
@@ -79,6 +82,7 @@ async function start(root: Element): Promise<void> {
   followLinks((url) => store.set({ url, now: now() }));
   document.documentElement.dataset.ready = 'yes';
 
+  if (reading) return;
   sync.start();
   afterLoad(() => {
     manifest();

@@ -19,6 +19,8 @@ export interface State {
   now: number;
   /** The last word on whether someone is signed in. */
   signedOut: boolean;
+  /** Reading what the device keeps while waiting at the door: nothing is asked of the server. */
+  reading: boolean;
 }
 
 export type Store = ReturnType<typeof makeStore>;

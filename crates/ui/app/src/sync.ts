@@ -76,6 +76,10 @@ export function makeSync(store: Store) {
     if (kept) hold(key, kept);
     else store.set({ weeks: { ...store.get().weeks, [key]: { kind: 'loading' } } });
     if (kept && now() - kept.at < WEEK_FRESH) return;
+    if (store.get().reading) {
+      if (!kept) store.set({ weeks: { ...store.get().weeks, [key]: { kind: 'none' } } });
+      return;
+    }
 
     const path = `/api/v1/schools/${school}/timetable?person_id=${person}&from=${monday}&days=7`;
     const answer = await get<Timetable>(path, kept?.etag ?? null);

@@ -18,6 +18,7 @@ export function administers(home: Home): boolean {
 
 /** Why what is on screen may be old; nothing when all is well. */
 export function banner(state: State): string | null {
+  if (state.reading) return t('reading_banner');
   if (!state.online) return t('offline_banner');
   if (state.refused === null) return null;
   return state.refused > 0 ? t('busy_banner', { wait: wait(state.refused) }) : t('stale_banner');
@@ -91,7 +92,7 @@ export function Shell(props: {
               <form method="post" action="/deconnexion" onSubmit={props.onSignOut}>
                 <button>
                   <Icon name="out" />
-                  {t('sign_out')}
+                  {t(document.body.dataset.waiting === 'yes' ? 'sign_out_leave' : 'sign_out')}
                 </button>
               </form>
             </div>
@@ -101,7 +102,9 @@ export function Shell(props: {
       {said && (
         <div class="banner" role="status">
           <Icon name={state.online ? 'alert' : 'offline'} />
-          <p>{said}</p>
+          <p>
+            {said} {state.reading && <a href="/connexion">{t('reading_back')}</a>}
+          </p>
         </div>
       )}
       <main id="contenu" class="page" tabIndex={-1}>
