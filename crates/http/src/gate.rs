@@ -6,7 +6,7 @@ use preau_db::{Db, DbError, KeyRing, Purpose, journal};
 use preau_kernel::{Clock, CursorKey, Member, PersonId, Principal, SchoolId};
 use tokio_util::task::TaskTracker;
 
-use crate::budget::Quotas;
+use crate::{Brownout, Suspensions, budget::Quotas};
 
 /// The gatekeeper's tools.
 pub struct Gate {
@@ -20,6 +20,10 @@ pub struct Gate {
     pub tasks: TaskTracker,
     /// Scheme, host and port of our own pages.
     pub origin: String,
+    /// The ladder of what is given up under load, and where we stand on it.
+    pub brownout: Brownout,
+    /// Profiles whose use is suspended for a time.
+    pub suspensions: Suspensions,
     /// Whether the comparison of the path with the token is taken away, so that a test can show that row-level
     /// security stands alone.
     #[cfg(debug_assertions)]
@@ -41,6 +45,8 @@ impl Gate {
             keys,
             tasks,
             origin,
+            brownout: Brownout::default(),
+            suspensions: Suspensions::default(),
             #[cfg(debug_assertions)]
             wall_off: false,
             quotas: Quotas::new(),

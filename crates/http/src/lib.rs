@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod brownout;
 mod budget;
 mod extract;
 mod gate;
@@ -8,8 +9,10 @@ mod policy;
 mod problem;
 mod request_log;
 mod routes;
+mod suspension;
 mod tagged;
 
+pub use brownout::{Brownout, Degraded, Forced, PROGRAMS, RUNGS, X_DEGRADED};
 pub use budget::Budget;
 pub use extract::{AdminOf, Cursors, InSchool, ListQuery, Me, Reply, ValidJson, ValidPath, ValidQuery};
 pub use gate::Gate;
@@ -18,4 +21,5 @@ pub use policy::{Policy, Who};
 pub use problem::{Cause, FieldError, Problem, ProblemBody};
 pub use request_log::request_log;
 pub use routes::{RouteRow, Routes, finish_openapi};
+pub use suspension::{SERVICES, Suspension, Suspensions};
 pub use tagged::{IfMatch, IfNoneMatch, Tagged};

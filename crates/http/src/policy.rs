@@ -8,12 +8,13 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use preau_admission::Rung;
 use preau_kernel::{
     Carrier, ClientPrincipal, Identity, Member, Power, Principal, Priority, Role, RoleSet, SchoolId, Scope,
     TerritoryAdmin, TerritoryId,
 };
 
-use crate::{Gate, Problem, RouteRow};
+use crate::{Gate, PROGRAMS, Problem, RouteRow, brownout};
 
 /// Who may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct Policy {
     pub(crate) elsewhere: bool,
     pub(crate) power: Option<Power>,
     pub(crate) scope: Option<Scope>,
+    pub(crate) kept: bool,
+    pub(crate) rung: Option<&'static Rung>,
 }
 
 /// Nobody waits longer than a browser does.
@@ -60,6 +63,8 @@ impl Policy {
             elsewhere: false,
             power: None,
             scope: None,
+            kept: false,
+            rung: None,
         }
     }
 
@@ -129,6 +134,22 @@ impl Policy {
         self
     }
 
+    /// Open to suspended profiles as well: the minimum that a suspension always leaves (the child's day, absence notices,
+    /// things to sign, handing in what is due today).
+    #[must_use]
+    pub const fn kept(mut self) -> Self {
+        self.kept = true;
+        self
+    }
+
+    /// Nobody is answered here while the rung holds: 429 `paused`, with a time. What the answer would be is not lost by
+    /// waiting.
+    #[must_use]
+    pub const fn paused_by(mut self, rung: &'static Rung) -> Self {
+        self.rung = Some(rung);
+        self
+    }
+
     /// Forms of other sites are sent here, by nature: what a desk answers. Whatever cookie comes along, nobody is asking:
     /// the handler believes what is signed, and the cookie of the departure, which another site cannot make.
     #[must_use]
@@ -172,9 +193,26 @@ pub(crate) async fn enforce(
             .into_response();
     }
     let admitted = admit(&row, &gate, &identity, &path).await;
+    if admitted.is_ok()
+        && let Some(suspended) = suspended(&row, &gate, &identity, &path)
+    {
+        return suspended.into_response();
+    }
     // Last: whoever may not do it at all is not asked to prove anything.
     if admitted.is_ok() && row.sudo && !is_strong(&identity, &gate) {
         return Problem::proof_required().into_response();
+    }
+    let spared = gate.brownout.spare(&identity, gate.clock.now());
+    if let Some(degraded) = &spared {
+        request.extensions_mut().insert(degraded.clone());
+        // After who may: what is paused is told to those whose it is, and to nobody else.
+        let paused = row.rung.into_iter().chain(matches!(identity, Identity::Client(_)).then_some(&PROGRAMS));
+        let mut paused = paused.filter(|rung| admitted.is_ok() && degraded.sheds(rung));
+        if let Some(rung) = paused.next() {
+            let mut response = brownout::paused(rung).into_response();
+            degraded.tell(&mut response);
+            return response;
+        }
     }
     match admitted {
         Ok(Admitted::AsIs) => {}
@@ -194,7 +232,23 @@ pub(crate) async fn enforce(
         }
         next.run(request).await
     };
-    tokio::time::timeout(row.deadline, answer).await.unwrap_or_else(|_| out_of_time().into_response())
+    let answered = tokio::time::timeout(row.deadline, answer).await;
+    let mut response = answered.unwrap_or_else(|_| out_of_time().into_response());
+    if let Some(degraded) = &spared {
+        degraded.tell(&mut response);
+    }
+    response
+}
+
+/// Why the route is closed to a person whose profile is suspended.
+fn suspended(row: &RouteRow, gate: &Gate, identity: &Identity, path: &RawPathParams) -> Option<Problem> {
+    let Identity::Known(principal, _) = identity else { return None };
+    if row.kept || !matches!(row.who, Who::SignedIn | Who::InSchool(_)) {
+        return None;
+    }
+    let school = param::<SchoolId>(path, "school_id");
+    let found = gate.suspensions.closing(principal, school, &row.service, gate.clock.now());
+    found.map(|suspension| suspension.problem())
 }
 
 fn is_strong(identity: &Identity, gate: &Gate) -> bool {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{Router, middleware::from_fn_with_state};
+use preau_admission::Rung;
 use preau_kernel::{Power, Priority, Scope};
 use serde::Serialize;
 use utoipa::openapi::{
@@ -37,6 +38,15 @@ pub struct RouteRow {
     /// The scope that opens it to API clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
+    /// The feature, by the tag of the document: what a suspension closes.
+    pub service: String,
+    /// Whether a suspension leaves it open all the same.
+    pub kept: bool,
+    /// The rung of the ladder under which nobody is answered here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_by: Option<&'static str>,
+    #[serde(skip)]
+    pub(crate) rung: Option<&'static Rung>,
     #[serde(skip)]
     pub(crate) who: Who,
     #[serde(skip)]
@@ -85,6 +95,10 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
                     sudo: policy.sudo,
                     power: policy.power,
                     scope: policy.scope,
+                    service: operation.tags.iter().flatten().next().cloned().unwrap_or_default(),
+                    kept: policy.kept,
+                    paused_by: policy.rung.map(|rung| rung.code),
+                    rung: policy.rung,
                     who: policy.who,
                     elsewhere: policy.elsewhere,
                     deadline: policy.deadline,

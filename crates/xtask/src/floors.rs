@@ -13,8 +13,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("db",        &["kernel"]),
     ("saml",      &["kernel"]),
     ("cache",     &["kernel"]),
-    ("http",      &["db", "kernel"]),
-    ("jobs",      &["http", "db", "kernel"]),   // its own three routes
+    ("http",      &["db", "admission", "kernel"]),
+    ("jobs",      &["http", "db", "admission", "kernel"]),   // its own three routes
     ("session",   &["db", "cache", "kernel"]),
     ("post",      &["db", "kernel"]),
     ("overload",  &["admission", "cache", "kernel"]),
@@ -25,7 +25,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("home",      ANY_FEATURE_AND_BELOW),
     ("ui",        &["home", "identity", "session", "overload", "directory", "files", "http", "jobs", "db", "cache", "admission", "kernel"]),
     ("server",    ANYTHING),
-    ("rush",      &[]),          // speaks HTTP only
+    ("rush",      &["saml"]),    // speaks HTTP only; its stand-in desk signs
     ("xtask",     ANYTHING),
     ("tests",     ANYTHING),
 ];
