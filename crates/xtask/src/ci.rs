@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::place::Place;
 use crate::prepare::Compile;
-use crate::{cargo, floors, fuzz, licences, migrations, prepare, run, setup, sh, stores, ui};
+use crate::{alerts, cargo, floors, fuzz, k8s, licences, migrations, prepare, run, setup, sh, stores, ui};
 
 pub(crate) fn ci(place: &Place) -> Result<()> {
     let mut gate = Gate::default();
@@ -47,6 +47,8 @@ impl Gate {
         self.step("set up the machine", || setup::setup(place, setup::Purpose::Test))?;
         self.step("spelling", || sh::run(sh::command(place, "typos").args(["--config", ".typos.toml"])))?;
         self.step("licences and sources", || licences::check(place))?;
+        self.step("manifests", || k8s::check(place))?;
+        self.step("alert rules and dashboards", || alerts::check(place))?;
 
         let were_up = stores::are_up(place);
         let stores = self.step("start PostgreSQL and Redis", || stores::up(place))?;

