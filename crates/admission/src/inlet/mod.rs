@@ -1,0 +1,264 @@
+//! How many pass, who they are, and how many of them come: what the leader computes each 200 ms.
+
+mod share;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use chrono::{DateTime, Utc};
+use preau_kernel::TerritoryId;
+use serde::{Deserialize, Serialize};
+
+pub use share::{Demand, share};
+
+use crate::{
+    eta::Rates,
+    lane::Lane,
+    num,
+    orders::LaneOrder,
+};
+
+/// What the inlet is tuned by.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InletConfig {
+    /// Seconds of hashing that may wait in the queues: Q*.
+    pub target_wait_s: f64,
+    /// Share of the backlog's error that is corrected a second.
+    pub gain_per_s: f64,
+    /// Never more than this many times the capacity in one tick.
+    pub burst: f64,
+    /// No-shows are made up for at most so many times.
+    pub feed_forward_most: f64,
+    /// Seconds between a turn and its showing, as a rule: people look every second or so near the front.
+    pub show_lag_s: f64,
+    /// Floors, in percent of what passes: safety, lesson, in-slot, out-of-slot, guardian. The suspect lane has a
+    /// ceiling instead.
+    pub floors: [f64; 5],
+    /// The suspect lane's ceiling, in percent.
+    pub suspect_ceiling: f64,
+}
+
+impl Default for InletConfig {
+    fn default() -> Self {
+        Self {
+            target_wait_s: 0.2,
+            gain_per_s: 1.0,
+            burst: 2.0,
+            feed_forward_most: 3.0,
+            show_lag_s: 1.5,
+            floors: [3.0, 3.0, 3.0, 2.0, 2.0],
+            suspect_ceiling: 5.0,
+        }
+    }
+}
+
+/// What the nodes alive say together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// Hashes, a second.
+    pub hash_per_s: f64,
+    /// Hashes that wait or run.
+    pub hash_backlog: f64,
+    /// Share of sign-ins that need a hash, in (0, 1].
+    pub hash_share: f64,
+    /// Sign-ins that the database takes, a second.
+    pub db_per_s: f64,
+    /// Seats free.
+    pub seats_free: f64,
+    /// Seats given back, a second.
+    pub departures_per_s: f64,
+    /// People who enter without a place, because nobody waits in their lane or a better one, a second.
+    pub direct_per_s: f64,
+    /// An operator's most, a second.
+    pub cap_per_s: Option<f64>,
+    /// 1, or less while coming back from an outage ([`SlowStart`]).
+    pub start: f64,
+}
+
+/// People of a lane who may pass now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The territory.
+    pub territory: TerritoryId,
+    /// The lane.
+    pub lane: Lane,
+    /// How many: for [`advance`](crate::lanes::advance).
+    pub people: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Meter {
+    carry: f64,
+    /// Passed since the last tick, not yet old enough to be expected.
+    recent: VecDeque<(DateTime<Utc>, f64)>,
+    passed_tick: f64,
+    shown_tick: f64,
+    /// Means over 8 s of people passed (as late as they are expected to show) and shown, a second.
+    passed: f64,
+    shown: f64,
+    /// People expected in all: until there are thirty, nothing is concluded.
+    seen: f64,
+    rates: Rates,
+    ahead_tick: f64,
+    /// Seconds measured.
+    age: f64,
+}
+
+/// The inlet. One leader holds it; a new leader starts with empty meters, which forget within seconds anyway.
+#[derive(Clone, Debug)]
+pub struct Inlet {
+    config: InletConfig,
+    at: Option<DateTime<Utc>>,
+    meters: BTreeMap<(TerritoryId, Lane), Meter>,
+}
+
+impl Inlet {
+    /// An inlet that has seen nothing.
+    pub fn new(config: InletConfig) -> Self {
+        Self { config, at: None, meters: BTreeMap::new() }
+    }
+
+    /// People who could sign in now: `min(hash, database, seats)`, corrected by the backlog.
+    pub fn room(&self, capacity: &Capacity, dt: f64) -> f64 {
+        let config = &self.config;
+        let target = capacity.hash_per_s * config.target_wait_s;
+        let hashes = capacity.hash_per_s * dt + config.gain_per_s * dt * (target - capacity.hash_backlog);
+        let share = capacity.hash_share.clamp(0.02, 1.0);
+        let by_hash = (hashes / share).clamp(0.0, config.burst * capacity.hash_per_s * dt / share);
+        let by_db = capacity.db_per_s * dt;
+        let by_seats = capacity.seats_free + capacity.departures_per_s * dt;
+        let by_order = capacity.cap_per_s.map_or(f64::INFINITY, |cap| cap * dt);
+        let room = by_hash.min(by_db).min(by_seats).min(by_order) * capacity.start.clamp(0.0, 1.0);
+        (room - capacity.direct_per_s * dt).max(0.0)
+    }
+
+    /// Who passes in this tick. Call [`Self::passed`] with what each move of a threshold really passed.
+    pub fn tick(
+        &mut self,
+        now: DateTime<Utc>,
+        capacity: &Capacity,
+        demands: &[Demand],
+        forced: impl Fn(TerritoryId, Lane) -> LaneOrder,
+    ) -> Vec<Grant> {
+        // A leader that was away does not make up for it at once.
+        let dt = self.at.map_or(0.2, |at| num::seconds(at, now)).clamp(0.0, 1.0);
+        self.at = Some(now);
+        for meter in self.meters.values_mut() {
+            meter.fold(now, dt, self.config.show_lag_s);
+        }
+        let room = self.room(capacity, dt);
+        let mut grants = Vec::new();
+        for (territory, lanes) in share(room, demands, &self.config, &forced, |territory, lane| {
+            1.0 / (1.0 - self.no_show(territory, lane)).max(1.0 / self.config.feed_forward_most.max(1.0))
+        }) {
+            for (lane, people) in lanes.iter() {
+                if *people <= 0.0 {
+                    continue;
+                }
+                let meter = self.meters.entry((territory, lane)).or_default();
+                meter.carry += people;
+                let whole = num::whole(meter.carry);
+                if whole > 0 {
+                    meter.carry -= num::real(whole);
+                    grants.push(Grant { territory, lane, people: whole });
+                }
+            }
+        }
+        grants
+    }
+
+    /// The threshold of a lane passed so many.
+    pub fn passed(&mut self, territory: TerritoryId, lane: Lane, people: u64, now: DateTime<Utc>) {
+        let meter = self.meters.entry((territory, lane)).or_default();
+        let people = num::real(people);
+        meter.passed_tick += people;
+        meter.recent.push_back((now, people));
+    }
+
+    /// So many of those whose turn had come showed their ticket, for the first time.
+    pub fn shown(&mut self, territory: TerritoryId, lane: Lane, people: u64) {
+        self.meters.entry((territory, lane)).or_default().shown_tick += num::real(people);
+    }
+
+    /// So many places were drawn ahead of the middle of the queue.
+    pub fn drawn_ahead(&mut self, territory: TerritoryId, lane: Lane, people: u64) {
+        self.meters.entry((territory, lane)).or_default().ahead_tick += num::real(people);
+    }
+
+    /// How fast a lane passes.
+    pub fn rates(&self, territory: TerritoryId, lane: Lane) -> Rates {
+        self.meters.get(&(territory, lane)).map_or(Rates::default(), |meter| meter.rates)
+    }
+
+    /// Of those whose turn came, the share that does not show up.
+    pub fn no_show(&self, territory: TerritoryId, lane: Lane) -> f64 {
+        self.meters.get(&(territory, lane)).map_or(0.0, Meter::no_show)
+    }
+
+    /// Shows that are still to come of those who passed a moment ago, all lanes: for the desk.
+    pub fn expected(&self) -> f64 {
+        self.meters.values().map(|meter| meter.recent.iter().map(|(_, people)| people).sum::<f64>()).sum()
+    }
+
+    /// Forgets lanes where nobody waits any more.
+    pub fn forget(&mut self, keep: impl Fn(TerritoryId, Lane) -> bool) {
+        self.meters.retain(|(territory, lane), _| keep(*territory, *lane));
+    }
+
+    /// The tuning.
+    pub fn config(&self) -> &InletConfig {
+        &self.config
+    }
+}
+
+impl Meter {
+    fn fold(&mut self, now: DateTime<Utc>, dt: f64, lag: f64) {
+        if dt <= 0.0 {
+            return;
+        }
+        let mut expected = 0.0;
+        while let Some(&(at, people)) = self.recent.front() {
+            if num::seconds(at, now) < lag {
+                break;
+            }
+            expected += people;
+            self.recent.pop_front();
+        }
+        let keep = num::forget(dt, 8.0);
+        self.passed += (expected / dt - self.passed) * keep;
+        self.shown += (self.shown_tick / dt - self.shown) * keep;
+        self.seen += expected;
+        self.shown_tick = 0.0;
+        // A young mean is a plain one: a rate is believed after the first ticks, not after its time constant.
+        self.age += dt;
+        let part = |tau: f64| num::forget(dt, tau).max((dt / self.age).min(1.0));
+        let rate = self.passed_tick / dt;
+        self.rates.fast += (rate - self.rates.fast) * part(5.0);
+        self.rates.slow += (rate - self.rates.slow) * part(30.0);
+        self.rates.ahead += (self.ahead_tick / dt - self.rates.ahead) * part(10.0);
+        self.passed_tick = 0.0;
+        self.ahead_tick = 0.0;
+    }
+
+    fn no_show(&self) -> f64 {
+        if self.seen < 30.0 || self.passed <= 0.0 { 0.0 } else { (1.0 - self.shown / self.passed).clamp(0.0, 1.0) }
+    }
+}
+
+/// After an outage capacity is believed little by little: a tenth, doubling every 5 s.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SlowStart(Option<DateTime<Utc>>);
+
+impl SlowStart {
+    /// What was away is back.
+    pub fn begin(&mut self, now: DateTime<Utc>) {
+        self.0 = Some(now);
+    }
+
+    /// The share of capacity to believe.
+    pub fn factor(&self, now: DateTime<Utc>) -> f64 {
+        self.0.map_or(1.0, |since| (0.1 * (num::seconds(since, now).max(0.0) / 5.0).exp2()).min(1.0))
+    }
+}

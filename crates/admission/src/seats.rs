@@ -1,0 +1,41 @@
+//! A seat: a signed-in person who may produce load. Losing it is not losing the session.
+
+use chrono::{DateTime, Duration, Utc};
+
+use crate::{brownout::Level, lane::Lane, num};
+
+/// How long a seat stays taken without any request, by level.
+pub fn lease(level: Level) -> Duration {
+    Duration::minutes(match level {
+        Level::L0 => 30,
+        Level::L1 => 15,
+        Level::L2 => 8,
+        Level::L3 | Level::L4 => 4,
+    })
+}
+
+/// What a page that was closed leaves to its seat: browsers on telephones say so too often to believe them at once.
+pub const CLOSED_PAGE: Duration = Duration::seconds(60);
+/// A seat is renewed once in this time at most, however many requests.
+pub const RENEW_EVERY: Duration = Duration::seconds(60);
+/// Who left a seat less than this ago comes back to the front, one lane better.
+pub const RETURNS_WITHIN: Duration = Duration::minutes(10);
+
+/// How many seats there can be: 80 % of what the database's limiter passes, over what one seat asks a second.
+pub fn most(api_per_s: f64, requests_per_seat_s: f64) -> u64 {
+    if requests_per_seat_s <= 0.0 { u64::MAX } else { num::whole(0.8 * api_per_s / requests_per_seat_s) }
+}
+
+/// Whether one more may sit down. Those whose lesson is now may exceed by a tenth.
+pub fn room(taken: u64, most: u64, lane: Lane) -> bool {
+    match lane {
+        Lane::Safety | Lane::Lesson => taken < most.saturating_add(most / 10),
+        Lane::InSlot | Lane::OutOfSlot | Lane::Guardian | Lane::Suspect => taken < most,
+    }
+}
+
+/// The lane of somebody who left a seat at `left`, when that was not long ago: a place at the front of it
+/// ([`issue_front`](crate::lanes::issue_front)). Logging out never punishes the polite.
+pub fn returner(left: DateTime<Utc>, now: DateTime<Utc>, lane: Lane) -> Option<Lane> {
+    (now >= left && now - left < RETURNS_WITHIN).then(|| lane.better())
+}

@@ -1,0 +1,354 @@
+//! What every node knows of the lanes without asking (re-read each 200 ms), and the small public copy from which a
+//! browser computes its own place.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use preau_kernel::TerritoryId;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    brownout::Level,
+    curve::Curve,
+    eta::{self, Eta, Rates},
+    lane::{Lane, PerLane, Reason},
+    lanes::LaneState,
+    num,
+    slots::Posture,
+    ticket::Ticket,
+};
+
+/// How sign-in is guarded. The other three are the baselines that ours is measured against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Nothing: an unbounded queue of hashes, first come first served.
+    Off,
+    /// A queue of hashes bounded in number, and a bare refusal.
+    Bounded,
+    /// Newest first under a standing queue, old ones dropped, `Retry-After`.
+    Codel,
+    /// Places.
+    #[default]
+    Ticket,
+}
+
+impl Mode {
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Bounded => "bounded",
+            Self::Codel => "codel",
+            Self::Ticket => "ticket",
+        }
+    }
+}
+
+/// One lane as last read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LaneSnap {
+    /// T.
+    pub threshold: u64,
+    /// New places are beyond it.
+    pub base: u64,
+    /// The greatest tag given.
+    pub top: u64,
+    /// People whose turn has not come.
+    pub waiting: u64,
+    /// How fast they pass.
+    pub rates: Rates,
+    /// The queue.
+    pub curve: Curve,
+}
+
+impl LaneSnap {
+    /// Of a lane's state.
+    pub fn of(lane: &LaneState, rates: Rates) -> Self {
+        Self {
+            threshold: lane.threshold,
+            base: lane.base,
+            top: lane.top,
+            waiting: lane.waiting(),
+            rates,
+            curve: Curve::of(lane),
+        }
+    }
+}
+
+/// Everything a node needs to answer without asking anybody.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// When it was read.
+    pub at: DateTime<Utc>,
+    /// The operator's count of resets.
+    pub epoch: u32,
+    /// The mode.
+    pub mode: Mode,
+    /// Pressure, smoothed.
+    pub pressure: f64,
+    /// The brownout level.
+    pub level: Level,
+    /// Whether turns have stopped because a store is away: places are kept, nobody passes.
+    pub frozen: bool,
+    /// Slots, by territory: what is not here is [`Posture::Open`].
+    pub postures: BTreeMap<TerritoryId, Posture>,
+    /// Lanes that have ever been used, by territory.
+    pub lanes: BTreeMap<TerritoryId, PerLane<LaneSnap>>,
+}
+
+impl<T> std::ops::Index<Lane> for PerLane<T> {
+    type Output = T;
+
+    fn index(&self, lane: Lane) -> &T {
+        self.get(lane)
+    }
+}
+
+/// A person's place: what a 202 says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// From 1.
+    pub position: u64,
+    /// How long yet.
+    pub eta: Eta,
+    /// When to ask again.
+    pub poll_after_ms: u64,
+}
+
+/// What a ticket is worth now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// The turn has come.
+    Admit,
+    /// Not yet.
+    Wait(Place),
+    /// A dated ticket whose hour has not come.
+    NotYet {
+        /// Its hour.
+        opens_at: DateTime<Utc>,
+        /// When to look again.
+        poll_after_ms: u64,
+    },
+    /// A dated ticket whose hour has come, or whose slot was released: to be exchanged for a place in the lane of now,
+    /// at [`exchange_lot`].
+    Exchange,
+}
+
+impl Snapshot {
+    /// A node that has read nothing yet: nobody waits.
+    pub fn empty(at: DateTime<Utc>) -> Self {
+        Self {
+            at,
+            epoch: 0,
+            mode: Mode::Ticket,
+            pressure: 0.0,
+            level: Level::L0,
+            frozen: false,
+            postures: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+        }
+    }
+
+    /// The posture of slots in a territory.
+    pub fn posture(&self, territory: TerritoryId) -> Posture {
+        self.postures.get(&territory).copied().unwrap_or(Posture::Open)
+    }
+
+    /// What an opened ticket is worth. No I/O; a binary search.
+    pub fn check(&self, ticket: &Ticket, now: DateTime<Utc>) -> Check {
+        if let Some(opens_at) = ticket.not_before {
+            if opens_at > now && self.posture(ticket.territory) == Posture::Hard {
+                let away = num::whole(num::seconds(now, opens_at) * 1000.0);
+                // Half an hour at most: a release is seen by then without a push.
+                return Check::NotYet { opens_at, poll_after_ms: (away / 2).clamp(30_000, 1_800_000) };
+            }
+            return Check::Exchange;
+        }
+        let Some(lane) = self.lanes.get(&ticket.territory).map(|lanes| lanes.get(ticket.lane)) else {
+            // The lane is not known here yet, or has emptied and been forgotten.
+            return Check::Admit;
+        };
+        if ticket.tag <= lane.threshold && !self.frozen {
+            return Check::Admit;
+        }
+        Check::Wait(self.place(lane, ticket.tag, ticket.id, now))
+    }
+
+    /// The place of a tag just drawn, or of a ticket given back.
+    pub fn place_of(&self, ticket: &Ticket, now: DateTime<Utc>) -> Place {
+        match self.lanes.get(&ticket.territory) {
+            Some(lanes) => self.place(lanes.get(ticket.lane), ticket.tag, ticket.id, now),
+            None => self.place(&LaneSnap::default(), 0, ticket.id, now),
+        }
+    }
+
+    fn place(&self, lane: &LaneSnap, tag: u64, id: [u8; 8], now: DateTime<Utc>) -> Place {
+        let position = lane.curve.ahead(tag.saturating_sub(1)) + 1;
+        let rates = if self.frozen { Rates::default() } else { lane.rates };
+        let mut eta = eta::estimate(position, rates);
+        if tag <= lane.threshold {
+            // The turn has come; only room for the hash is missing.
+            eta = Eta { s: 1, low_s: 0, high_s: 5 };
+        }
+        let at_ms = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+        let poll_after_ms = if self.frozen {
+            5000 + eta::poll_after_ms(Eta { s: 12, ..eta }, id, at_ms)
+        } else {
+            eta::poll_after_ms(eta, id, at_ms)
+        };
+        Place { position, eta, poll_after_ms }
+    }
+
+    /// Whether somebody waits in this lane or a better one: then a newcomer draws a place too.
+    pub fn must_wait(&self, territory: TerritoryId, lane: Lane) -> bool {
+        self.frozen
+            || self
+                .lanes
+                .get(&territory)
+                .is_some_and(|lanes| lanes.iter().any(|(other, snap)| other <= lane && snap.waiting > 0))
+    }
+
+    /// The public copy: territories and lanes where people wait.
+    pub fn now(&self) -> Now {
+        let waiting: Vec<_> = self
+            .lanes
+            .iter()
+            .map(|(territory, lanes)| {
+                (*territory, lanes.iter().filter(|(_, lane)| lane.waiting > 0).collect::<Vec<_>>())
+            })
+            .filter(|(_, lanes)| !lanes.is_empty())
+            .collect();
+        // 2 kB hold some sixty points; each territory has as many, so one territory alone always fits.
+        let territories = waiting
+            .into_iter()
+            .map(|(territory_id, lanes)| {
+                let most = (48 / num::count(lanes.len()).max(1)).clamp(6, 32);
+                let lanes = lanes
+                    .into_iter()
+                    .map(|(class, lane)| NowLane {
+                        class,
+                        threshold: lane.threshold,
+                        rate_per_s: round(if self.frozen { 0.0 } else { (lane.rates.fast + lane.rates.slow) / 2.0 }),
+                        waiting: lane.waiting,
+                        sketch: lane.curve.sketch(most),
+                    })
+                    .collect();
+                NowTerritory { territory_id, lanes }
+            })
+            .collect();
+        Now {
+            at: self.at,
+            mode: self.mode,
+            epoch: self.epoch,
+            pressure: round(self.pressure),
+            frozen: self.frozen,
+            territories,
+        }
+    }
+}
+
+fn round(x: f64) -> f64 {
+    (x * 100.0).round() / 100.0
+}
+
+/// `GET /api/v1/queue/now`: the same for all, cacheable for a second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Now {
+    /// When it was true.
+    pub at: DateTime<Utc>,
+    /// The mode.
+    pub mode: Mode,
+    /// The epoch: a ticket of another one is to be drawn anew.
+    pub epoch: u32,
+    /// Pressure, 1 = full.
+    pub pressure: f64,
+    /// Nobody passes for now; places are kept.
+    pub frozen: bool,
+    /// Where people wait.
+    pub territories: Vec<NowTerritory>,
+}
+
+/// A territory where people wait.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NowTerritory {
+    /// The territory.
+    pub territory_id: TerritoryId,
+    /// Its lanes where people wait. A lane that is not here has nobody waiting.
+    pub lanes: Vec<NowLane>,
+}
+
+/// A lane where people wait.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NowLane {
+    /// The lane.
+    pub class: Lane,
+    /// Tags up to it may enter.
+    pub threshold: u64,
+    /// People whose turn comes, a second.
+    pub rate_per_s: f64,
+    /// People whose turn has not come.
+    pub waiting: u64,
+    /// Points `[tag, people before or at it]`.
+    pub sketch: Curve,
+}
+
+impl NowLane {
+    /// What a browser computes from its own tag:
+    ///
+    /// ```text
+    /// if (tag <= threshold) → the turn has come: POST with the ticket
+    /// find the points a, b of sketch with a[0] <= tag < b[0]          (after the last: ahead = waiting)
+    /// ahead = a[1] + (b[1] - a[1]) * (tag - a[0]) / (b[0] - a[0])
+    /// position = floor(ahead) + 1, and never more than what was shown before
+    /// ```
+    /// Nothing when the turn has come.
+    pub fn position(&self, tag: u64) -> Option<u64> {
+        (tag > self.threshold).then(|| self.sketch.ahead(tag.saturating_sub(1)) + 1)
+    }
+}
+
+impl Now {
+    /// The lane of a ticket, if anybody waits there.
+    pub fn lane(&self, territory: TerritoryId, class: Lane) -> Option<&NowLane> {
+        let territory = self.territories.iter().find(|it| it.territory_id == territory)?;
+        territory.lanes.iter().find(|it| it.class == class)
+    }
+
+    /// The bytes that are served.
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The place shown: it never rises. One's rank inside one's school never gets worse; people of a school that is behind
+/// may pass before, and that is not shown as a step back.
+pub fn latch(shown: Option<u64>, computed: u64) -> u64 {
+    shown.map_or(computed, |shown| shown.min(computed))
+}
+
+/// The reason to give when a place is drawn anew because another of the same person was used or is out.
+pub fn reason_of_second(first: Reason) -> Reason {
+    match first {
+        Reason::Degraded | Reason::Suspended => first,
+        Reason::LessonSoon
+        | Reason::Teacher
+        | Reason::Staff
+        | Reason::Pupil
+        | Reason::PupilOutsideSlot
+        | Reason::Guardian
+        | Reason::Unknown
+        | Reason::OtherDevice => Reason::OtherDevice,
+    }
+}
+
+/// Where, in [0, 1), a dated ticket enters the lane of its hour: those who drew it earlier come first, so that dated
+/// tickets are honoured in order whatever the second at which each browser wakes. For
+/// [`issue_shuffled`](crate::lanes::issue_shuffled).
+pub fn exchange_lot(ticket: &Ticket) -> f64 {
+    let Some(opens_at) = ticket.not_before else {
+        return 0.0;
+    };
+    let drawn_before = num::seconds(ticket.issued, opens_at).clamp(0.0, 12.0 * 3600.0);
+    1.0 - drawn_before / (12.0 * 3600.0)
+}
