@@ -260,12 +260,46 @@ pub(super) async fn make_merge(
     Ok(())
 }
 
+struct MergeRow {
+    id: Uuid,
+    pair_id: Option<Uuid>,
+    kept_id: PersonId,
+    merged_id: PersonId,
+    schools: Vec<SchoolId>,
+    state: String,
+    job_id: Option<JobId>,
+    made_by: PersonId,
+    made_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl TryFrom<MergeRow> for AccountMerge {
+    type Error = DbError;
+
+    fn try_from(row: MergeRow) -> Result<Self, DbError> {
+        Ok(Self {
+            id: row.id,
+            pair_id: row.pair_id,
+            kept_id: row.kept_id,
+            merged_id: row.merged_id,
+            school_ids: row.schools,
+            state: MergeState::read(&row.state)?,
+            job_id: row.job_id,
+            made_by: row.made_by,
+            made_at: row.made_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
 /// The merge, held until the transaction ends.
 pub(super) async fn merge(tx: &mut TerritoryTx, id: Uuid) -> Result<Option<AccountMerge>, DbError> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        MergeRow,
         r#"
-        SELECT pair_id, kept_id AS "kept_id: PersonId", merged_id AS "merged_id: PersonId", schools AS "schools: Vec<SchoolId>",
-               state, job_id AS "job_id: JobId", made_by AS "made_by: PersonId", made_at, updated_at
+        SELECT merge_id AS id, pair_id, kept_id AS "kept_id: PersonId", merged_id AS "merged_id: PersonId",
+               schools AS "schools: Vec<SchoolId>", state, job_id AS "job_id: JobId", made_by AS "made_by: PersonId",
+               made_at, updated_at
           FROM account_merge WHERE territory_id = $1 AND merge_id = $2 FOR UPDATE
         "#,
         tx.territory() as TerritoryId,
@@ -273,19 +307,31 @@ pub(super) async fn merge(tx: &mut TerritoryTx, id: Uuid) -> Result<Option<Accou
     )
     .fetch_optional(tx.conn())
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(AccountMerge {
-        id,
-        pair_id: row.pair_id,
-        kept_id: row.kept_id,
-        merged_id: row.merged_id,
-        school_ids: row.schools,
-        state: MergeState::read(&row.state)?,
-        job_id: row.job_id,
-        made_by: row.made_by,
-        made_at: row.made_at,
-        updated_at: row.updated_at,
-    }))
+    row.map(AccountMerge::try_from).transpose()
+}
+
+/// Merges of the territory, the newest first, older than `before`; one more than the limit.
+pub(super) async fn merges(
+    tx: &mut TerritoryTx,
+    before: Option<Uuid>,
+    limit: Limit,
+) -> Result<Vec<AccountMerge>, DbError> {
+    let rows = sqlx::query_as!(
+        MergeRow,
+        r#"
+        SELECT merge_id AS id, pair_id, kept_id AS "kept_id: PersonId", merged_id AS "merged_id: PersonId",
+               schools AS "schools: Vec<SchoolId>", state, job_id AS "job_id: JobId", made_by AS "made_by: PersonId",
+               made_at, updated_at
+          FROM account_merge WHERE territory_id = $1 AND ($2::uuid IS NULL OR merge_id < $2)
+         ORDER BY merge_id DESC LIMIT $3
+        "#,
+        tx.territory() as TerritoryId,
+        before,
+        limit.rows_and_one(),
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    rows.into_iter().map(AccountMerge::try_from).collect()
 }
 
 pub(super) async fn set_merge(

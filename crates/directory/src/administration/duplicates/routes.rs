@@ -34,6 +34,7 @@ pub(in crate::administration) fn routes(state: DirectoryState) -> Routes {
         .add(territory, routes!(list_territory_duplicates))
         .add(territory, routes!(set_territory_duplicate_verdict))
         .add(territory.keyed().sudo(), routes!(create_merge))
+        .add(territory, routes!(list_merges))
         .add(territory, routes!(get_merge))
         .add(territory.keyed().sudo(), routes!(undo_merge))
         .with_state(state)
@@ -470,6 +471,29 @@ async fn create_merge(
     .await?;
     tx.commit().await?;
     Ok(answer)
+}
+
+/// List the merges of the territory, the newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/territories/{territory_id}/merges",
+    operation_id = "list_merges",
+    tag = "administration",
+    params(TerritoryDuplicatesPath, ListQuery),
+    responses((status = OK, body = Page<AccountMerge>)),
+)]
+#[tracing::instrument(name = "administration.list_merges", skip_all, fields(territory.id = %admin.territory()))]
+async fn list_merges(
+    State(app): State<DirectoryState>,
+    AdminOf(admin): AdminOf,
+    Cursors(key): Cursors,
+    ValidQuery(list): ValidQuery<ListQuery>,
+) -> Result<Reply<Page<AccountMerge>>, Problem> {
+    let before = list.after("list_merges", &key)?;
+    let mut tx = app.db.in_territory(&admin).await?;
+    let rows = queries::merges(&mut tx, before, list.limit).await?;
+    tx.commit().await?;
+    Ok(Reply(Page::cut(rows, list.limit, |last| key.seal("list_merges", &last.id))))
 }
 
 /// Show where a merge stands.

@@ -7,7 +7,7 @@
 
 use chrono::{DateTime, Utc};
 use preau_db::{DbError, TerritoryTx};
-use preau_kernel::{JobId, PersonId, SchoolId, TerritoryId};
+use preau_kernel::{JobId, Limit, PersonId, SchoolId, TerritoryId};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -71,11 +71,42 @@ pub(super) async fn make(tx: &mut TerritoryTx, new: &YearTransition) -> Result<(
     Ok(())
 }
 
+struct Row {
+    id: Uuid,
+    year: String,
+    schools: Vec<SchoolId>,
+    state: String,
+    preview: Json<Counts>,
+    job_id: Option<JobId>,
+    made_by: PersonId,
+    made_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl TryFrom<Row> for YearTransition {
+    type Error = DbError;
+
+    fn try_from(row: Row) -> Result<Self, DbError> {
+        Ok(Self {
+            id: row.id,
+            year: row.year,
+            school_ids: row.schools,
+            state: State::read(&row.state)?,
+            preview: row.preview.0,
+            job_id: row.job_id,
+            made_by: row.made_by,
+            made_at: row.made_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
 /// The transition, held until the transaction ends.
 pub(super) async fn find(tx: &mut TerritoryTx, id: Uuid) -> Result<Option<YearTransition>, DbError> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        Row,
         r#"
-        SELECT year, schools AS "schools: Vec<SchoolId>", state, preview AS "preview: Json<Counts>",
+        SELECT transition_id AS id, year, schools AS "schools: Vec<SchoolId>", state, preview AS "preview: Json<Counts>",
                job_id AS "job_id: JobId", made_by AS "made_by: PersonId", made_at, updated_at
           FROM year_transition WHERE territory_id = $1 AND transition_id = $2 FOR UPDATE
         "#,
@@ -84,18 +115,30 @@ pub(super) async fn find(tx: &mut TerritoryTx, id: Uuid) -> Result<Option<YearTr
     )
     .fetch_optional(tx.conn())
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(YearTransition {
-        id,
-        year: row.year,
-        school_ids: row.schools,
-        state: State::read(&row.state)?,
-        preview: row.preview.0,
-        job_id: row.job_id,
-        made_by: row.made_by,
-        made_at: row.made_at,
-        updated_at: row.updated_at,
-    }))
+    row.map(YearTransition::try_from).transpose()
+}
+
+/// Transitions of the territory, the newest first, older than `before`; one more than the limit.
+pub(super) async fn list(
+    tx: &mut TerritoryTx,
+    before: Option<Uuid>,
+    limit: Limit,
+) -> Result<Vec<YearTransition>, DbError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        SELECT transition_id AS id, year, schools AS "schools: Vec<SchoolId>", state, preview AS "preview: Json<Counts>",
+               job_id AS "job_id: JobId", made_by AS "made_by: PersonId", made_at, updated_at
+          FROM year_transition WHERE territory_id = $1 AND ($2::uuid IS NULL OR transition_id < $2)
+         ORDER BY transition_id DESC LIMIT $3
+        "#,
+        tx.territory() as TerritoryId,
+        before,
+        limit.rows_and_one(),
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    rows.into_iter().map(YearTransition::try_from).collect()
 }
 
 pub(super) async fn set_state(

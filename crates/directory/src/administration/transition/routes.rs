@@ -2,9 +2,11 @@
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use preau_db::journal::{self, Act};
-use preau_http::{AdminOf, Keyed, Policy, Problem, Reply, Routes, ValidPath, once};
+use preau_http::{
+    AdminOf, Cursors, Keyed, ListQuery, Policy, Problem, Reply, Routes, ValidPath, ValidQuery, once,
+};
 use preau_jobs::{NewJob, enqueue};
-use preau_kernel::{Priority, SchoolId, TerritoryId};
+use preau_kernel::{Page, Priority, SchoolId, TerritoryId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -19,6 +21,7 @@ pub(in crate::administration) fn routes(state: DirectoryState) -> Routes {
     let admin = Policy::territory_admin().priority(Priority::Background);
     Routes::new()
         .add(admin.keyed().uploads(), routes!(create_year_transition))
+        .add(admin, routes!(list_year_transitions))
         .add(admin, routes!(get_year_transition))
         .add(admin.keyed().sudo(), routes!(move_year_transition))
         .with_state(state)
@@ -117,6 +120,29 @@ async fn create_year_transition(
     .await?;
     tx.commit().await?;
     Ok(answer)
+}
+
+/// List the year's ends of the territory, the newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/territories/{territory_id}/year-transitions",
+    operation_id = "list_year_transitions",
+    tag = "administration",
+    params(TransitionsPath, ListQuery),
+    responses((status = OK, body = Page<YearTransition>)),
+)]
+#[tracing::instrument(name = "administration.list_year_transitions", skip_all, fields(territory.id = %admin.territory()))]
+async fn list_year_transitions(
+    State(app): State<DirectoryState>,
+    AdminOf(admin): AdminOf,
+    Cursors(key): Cursors,
+    ValidQuery(list): ValidQuery<ListQuery>,
+) -> Result<Reply<Page<YearTransition>>, Problem> {
+    let before = list.after("list_year_transitions", &key)?;
+    let mut tx = app.db.in_territory(&admin).await?;
+    let rows = queries::list(&mut tx, before, list.limit).await?;
+    tx.commit().await?;
+    Ok(Reply(Page::cut(rows, list.limit, |last| key.seal("list_year_transitions", &last.id))))
 }
 
 /// Show where the year's end stands.
