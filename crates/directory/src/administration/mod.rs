@@ -13,6 +13,7 @@ mod journals;
 mod links;
 mod patch;
 mod people;
+mod taught;
 mod territory;
 mod transition;
 
@@ -30,6 +31,7 @@ use crate::DirectoryState;
 pub(crate) fn routes(state: DirectoryState) -> Routes {
     Routes::new()
         .merge(people::routes(state.clone()))
+        .merge(taught::routes(state.clone()))
         .merge(admins::routes(state.clone()))
         .merge(divisions::routes(state.clone()))
         .merge(links::routes(state.clone()))
