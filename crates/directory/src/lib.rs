@@ -10,6 +10,7 @@ mod queries;
 pub mod register;
 mod routes;
 pub mod rules;
+pub mod studies;
 
 use chrono_tz::Tz;
 use preau_db::DbError;

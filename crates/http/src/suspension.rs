@@ -1,6 +1,6 @@
 //! Profiles whose use is suspended for a time: asked by the policy of every route, without I/O.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -26,6 +26,8 @@ pub struct Suspension {
     pub territory: TerritoryId,
     /// In this school alone.
     pub school: Option<SchoolId>,
+    /// Not in these: primary schools, where the guardian signs in for the child.
+    pub spared: Arc<HashSet<SchoolId>>,
     /// What is closed, of [`SERVICES`]; all of it when empty.
     pub services: Vec<String>,
     /// From when.
@@ -41,6 +43,7 @@ impl Suspension {
         self.from <= now
             && now < self.until
             && (self.school.is_none() || self.school == school)
+            && !school.is_some_and(|school| self.spared.contains(&school))
             && (self.services.is_empty() || self.services.iter().any(|closed| closed == service))
     }
 
@@ -140,6 +143,7 @@ mod tests {
             profile,
             territory: Uuid::from_u128(7).into(),
             school: school.map(|school| Uuid::from_u128(school).into()),
+            spared: Arc::default(),
             services: services.iter().map(|&service| service.to_owned()).collect(),
             from: now() - chrono::Duration::hours(1),
             until: now() + chrono::Duration::hours(hours),
@@ -182,6 +186,15 @@ mod tests {
         let two = principal(&[(HERE, &[Role::Guardian]), (THERE, &[Role::Guardian])], false);
         assert!(!closed(one_school(), &two, None, "timetable", 0));
         assert!(closed(all(), &two, None, "timetable", 0));
+    }
+
+    #[test]
+    fn a_primary_school_is_spared() {
+        let mut all = suspension(Role::Guardian, None, &[], 2);
+        all.spared = Arc::new(HashSet::from([Uuid::from_u128(HERE).into()]));
+        let guardian = principal(&[(HERE, &[Role::Guardian]), (THERE, &[Role::Guardian])], false);
+        assert!(!closed(vec![all.clone()], &guardian, Some(HERE), "timetable", 0));
+        assert!(closed(vec![all], &guardian, Some(THERE), "timetable", 0));
     }
 
     #[test]

@@ -97,6 +97,16 @@ impl Table {
         }
     }
 
+    /// Whether there is nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.of_school.is_empty()
+            && self.of_territory.is_empty()
+            && self.suspensions.is_empty()
+            && self.of_class.is_empty()
+            && self.exceptions.is_empty()
+            && self.everywhere.is_empty()
+    }
+
     /// Whether any plan gives families common hours: whoever makes a claim then looks for brothers and sisters.
     pub fn has_sibling_rule(&self) -> bool {
         self.of_school.values().chain(self.of_territory.values()).flatten().any(|plan| plan.siblings)

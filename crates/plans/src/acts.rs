@@ -1,0 +1,527 @@
+//! What administrators do, in the transaction of their scope. The caller commits, and spreads the news.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use preau_db::{DbError, SchoolTx, TerritoryTx, Tx, journal};
+use preau_http::{Problem, Tagged};
+use preau_kernel::{ClassId, Level, Limit, PersonId};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    Error, ForcedMode, KeptMinimum, Plans, ProfileSuspension, Scope, SlotException, SlotForced, SlotPlan,
+    SlotPlanState, SlotPlanVersion, SlotScope,
+    preview::{self, Roster, SlotPreview},
+    queries::{self, ExceptionRow, PlanRow, SuspensionRow, VersionRow},
+    rules::{self, NewSlotPlan, SlotProfile},
+};
+
+/// A mode to force, or none to let the load decide again.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewForcedMode {
+    /// The mode; none lets the load decide again.
+    #[schema(required = true)]
+    pub(crate) mode: Option<ForcedMode>,
+    /// Until when, within 31 days: with a mode.
+    #[serde(default)]
+    pub(crate) until: Option<DateTime<Utc>>,
+    /// Why: with a mode.
+    #[serde(default)]
+    #[schema(max_length = 300)]
+    pub(crate) reason: String,
+}
+
+/// An exception to make.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewSlotException {
+    /// A class of the school; of everybody when none is said.
+    #[serde(default)]
+    pub(crate) class_id: Option<ClassId>,
+    /// Levels; all of them when empty.
+    #[serde(default)]
+    #[schema(max_items = 24)]
+    pub(crate) levels: Vec<Level>,
+    /// From when; now unless said.
+    #[serde(default)]
+    pub(crate) starts_at: Option<DateTime<Utc>>,
+    /// Until when, within 92 days.
+    pub(crate) ends_at: DateTime<Utc>,
+    /// Why.
+    #[schema(min_length = 5, max_length = 300)]
+    pub(crate) reason: String,
+}
+
+/// A suspension to decide.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewProfileSuspension {
+    /// Whose use is suspended.
+    pub(crate) profile: SlotProfile,
+    /// What is closed: `communication`, `directory`, `files`, `timetable`; all of it when empty.
+    #[serde(default)]
+    #[schema(max_items = 16)]
+    pub(crate) services: Vec<String>,
+    /// From when; now unless said.
+    #[serde(default)]
+    pub(crate) starts_at: Option<DateTime<Utc>>,
+    /// Until when, within 31 days. There is no suspension without an end.
+    pub(crate) ends_at: DateTime<Utc>,
+    /// Why, in words that those concerned read.
+    #[schema(min_length = 5, max_length = 300)]
+    pub(crate) reason: String,
+}
+
+fn scope_of(of_school: bool) -> SlotScope {
+    if of_school { SlotScope::School } else { SlotScope::Territory }
+}
+
+/// The operator's own hand has no person.
+fn person(id: Uuid) -> Option<PersonId> {
+    (!id.is_nil()).then(|| id.into())
+}
+
+fn state(row: &PlanRow, today: NaiveDate) -> SlotPlanState {
+    if row.withdrawn_at.is_some() {
+        SlotPlanState::Withdrawn
+    } else if row.content.ends_on.is_some_and(|last| last < today) {
+        SlotPlanState::Over
+    } else if row.content.starts_on > today {
+        SlotPlanState::Coming
+    } else {
+        SlotPlanState::InForce
+    }
+}
+
+impl SlotPlan {
+    pub(crate) fn of(row: PlanRow, now: DateTime<Utc>) -> Result<Self, DbError> {
+        let state = state(&row, now.date_naive());
+        let forced = match (row.forced, row.forced_until, row.forced_reason, row.forced_by) {
+            (Some(mode), Some(until), Some(reason), Some(by)) if until > now => {
+                Some(SlotForced { mode: ForcedMode::parse(&mode)?, until, reason, by: by.into() })
+            }
+            _ => None,
+        };
+        let content = row.content.0;
+        Ok(Self {
+            id: row.plan_id,
+            scope: scope_of(row.of_school),
+            name: row.name,
+            version: row.version,
+            state,
+            mode: content.mode,
+            starts_on: content.starts_on,
+            ends_on: content.ends_on,
+            siblings: content.siblings,
+            windows: content.windows,
+            forced,
+            created_by: person(row.created_by),
+            created_at: row.created_at,
+            updated_by: person(row.updated_by),
+            updated_at: row.updated_at,
+        })
+    }
+
+    /// With a tag that changes when somebody changes it, and not when its days come or go.
+    pub(crate) fn tagged(&self) -> Result<Tagged, Problem> {
+        #[derive(Serialize)]
+        struct Matter(Uuid, i32, DateTime<Utc>);
+        Tagged::of(self, &Matter(self.id, self.version, self.updated_at))
+    }
+}
+
+impl SlotPlanVersion {
+    fn of(row: VersionRow) -> Self {
+        let content = row.content.0;
+        Self {
+            version: row.version,
+            name: row.name,
+            mode: content.mode,
+            starts_on: content.starts_on,
+            ends_on: content.ends_on,
+            siblings: content.siblings,
+            windows: content.windows,
+            changed_by: person(row.changed_by),
+            changed_at: row.changed_at,
+        }
+    }
+}
+
+impl SlotException {
+    fn of(row: ExceptionRow) -> Result<Self, DbError> {
+        let levels = row.levels.iter().map(|level| level.parse()).collect::<Result<_, _>>();
+        Ok(Self {
+            id: row.exception_id,
+            scope: scope_of(row.of_school),
+            class_id: row.class_id.map(ClassId::from),
+            levels: levels.map_err(|_| DbError::Corrupt("a level that nobody knows"))?,
+            starts_at: row.starts_at,
+            ends_at: row.ends_at,
+            reason: row.reason,
+            made_by: row.made_by.into(),
+            made_at: row.made_at,
+            ended_at: row.ended_at,
+        })
+    }
+}
+
+impl ProfileSuspension {
+    fn of(row: SuspensionRow) -> Result<Self, DbError> {
+        let profile = SlotProfile::parse(&row.profile).ok_or(DbError::Corrupt("a profile that nobody knows"))?;
+        Ok(Self {
+            id: row.suspension_id,
+            scope: scope_of(row.of_school),
+            profile,
+            services: row.services,
+            starts_at: row.starts_at,
+            ends_at: row.ends_at,
+            reason: row.reason,
+            kept: KeptMinimum::ALL.to_vec(),
+            made_by: row.made_by.into(),
+            made_at: row.made_at,
+            lifted_at: row.lifted_at,
+        })
+    }
+}
+
+fn valid(faults: Vec<preau_http::FieldError>) -> Result<(), Error> {
+    if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
+}
+
+/// Codes and counts, never words.
+async fn written(
+    tx: &mut impl Tx,
+    now: DateTime<Utc>,
+    (act, by): (&str, Option<PersonId>),
+    subject: Uuid,
+    detail: serde_json::Value,
+) -> Result<(), DbError> {
+    journal::append(tx, now, journal::Act { actor: by, act, subject: Some(subject), detail }).await
+}
+
+impl Plans {
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Plans that concern the scope, newest first, one more than `limit`.
+    pub(crate) async fn list(
+        &self,
+        tx: &mut impl Tx,
+        scope: Scope,
+        before: Option<Uuid>,
+        limit: Limit,
+    ) -> Result<Vec<SlotPlan>, Error> {
+        let now = self.clock.now();
+        let rows = queries::plans(tx, scope, before, limit).await?;
+        Ok(rows.into_iter().map(|row| SlotPlan::of(row, now)).collect::<Result<_, _>>()?)
+    }
+
+    /// One of them.
+    pub(crate) async fn find(&self, tx: &mut impl Tx, scope: Scope, plan: Uuid) -> Result<SlotPlan, Error> {
+        let row = queries::plan(tx, scope, plan).await?.ok_or(Error::NotFound)?;
+        Ok(SlotPlan::of(row, self.clock.now())?)
+    }
+
+    /// Makes a plan. The caller commits.
+    pub(crate) async fn create(
+        &self,
+        tx: &mut impl Tx,
+        scope: Scope,
+        by: Option<PersonId>,
+        new: &NewSlotPlan,
+    ) -> Result<SlotPlan, Error> {
+        valid(new.faults())?;
+        let now = self.clock.now();
+        let id: Uuid = self.clock.mint();
+        let hand = by.map_or(Uuid::nil(), PersonId::uuid);
+        queries::insert_plan(tx, scope, (id, new.name.trim(), &new.content()), (hand, now)).await?;
+        queries::bump(tx, scope).await?;
+        written(tx, now, ("slot-plan.create", by), id, outline(new)).await?;
+        self.find(tx, scope, id).await
+    }
+
+    /// Writes the version that follows the one that the caller has read (`held` looks at its tag).
+    pub(crate) async fn change(
+        &self,
+        tx: &mut impl Tx,
+        scope: Scope,
+        by: PersonId,
+        plan: Uuid,
+        new: &NewSlotPlan,
+        held: impl FnOnce(&SlotPlan) -> Result<(), Problem>,
+    ) -> Result<SlotPlan, Problem> {
+        let before = self.lock(tx, scope, plan).await?;
+        held(&before)?;
+        if before.state == SlotPlanState::Withdrawn {
+            return Err(Error::Ended.into());
+        }
+        valid(new.faults())?;
+        let now = self.clock.now();
+        queries::update_plan(tx, scope, (plan, new.name.trim(), &new.content()), (by.uuid(), now)).await?;
+        queries::bump(tx, scope).await?;
+        written(tx, now, ("slot-plan.change", Some(by)), plan, outline(new)).await?;
+        Ok(self.find(tx, scope, plan).await?)
+    }
+
+    /// Takes a plan back; one that was stays so.
+    pub(crate) async fn withdraw(
+        &self,
+        tx: &mut impl Tx,
+        scope: Scope,
+        by: PersonId,
+        plan: Uuid,
+    ) -> Result<(), Error> {
+        let now = self.clock.now();
+        self.lock(tx, scope, plan).await?;
+        if queries::withdraw_plan(tx, scope, plan, (by, now)).await? {
+            queries::bump(tx, scope).await?;
+            written(tx, now, ("slot-plan.withdraw", Some(by)), plan, json!({})).await?;
+        }
+        Ok(())
+    }
+
+    /// Forces a mode, or lets the load decide again.
+    pub(crate) async fn force(
+        &self,
+        tx: &mut impl Tx,
+        scope: Scope,
+        by: PersonId,
+        plan: Uuid,
+        wanted: &NewForcedMode,
+    ) -> Result<SlotPlan, Error> {
+        let now = self.clock.now();
+        let before = self.lock(tx, scope, plan).await?;
+        if before.state == SlotPlanState::Withdrawn {
+            return Err(Error::Ended);
+        }
+        let forced = match wanted.mode {
+            None => None,
+            Some(mode) => {
+                let until = wanted.until.unwrap_or(now);
+                valid(rules::forced_faults(&wanted.reason, until, now))?;
+                Some((mode.as_str(), until, wanted.reason.trim()))
+            }
+        };
+        queries::force_plan(tx, scope, plan, forced, (by, now)).await?;
+        queries::bump(tx, scope).await?;
+        let detail = json!({
+            "mode": forced.map_or("by-load", |(mode, _, _)| mode),
+            "until": forced.map(|(_, until, _)| until),
+        });
+        written(tx, now, ("slot-plan.force", Some(by)), plan, detail).await?;
+        self.find(tx, scope, plan).await
+    }
+
+    /// Versions, newest first, one more than `limit`.
+    pub(crate) async fn versions(
+        &self,
+        tx: &mut impl Tx,
+        scope: Scope,
+        plan: Uuid,
+        before: Option<i32>,
+        limit: Limit,
+    ) -> Result<Vec<SlotPlanVersion>, Error> {
+        queries::plan(tx, scope, plan).await?.ok_or(Error::NotFound)?;
+        let rows = queries::versions(tx, scope, plan, before, limit).await?;
+        Ok(rows.into_iter().map(SlotPlanVersion::of).collect())
+    }
+
+    /// What a plan would do in a school.
+    pub(crate) async fn preview_school(
+        &self,
+        tx: &mut SchoolTx,
+        scope: Scope,
+        new: &NewSlotPlan,
+    ) -> Result<SlotPreview, Error> {
+        let roster = queries::count_levels(tx).await?;
+        self.previewed(tx, scope, new, &roster).await
+    }
+
+    /// What a plan would do in a territory, by its schools' counters.
+    pub(crate) async fn preview_territory(
+        &self,
+        tx: &mut TerritoryTx,
+        scope: Scope,
+        new: &NewSlotPlan,
+    ) -> Result<SlotPreview, Error> {
+        let roster = queries::sum_levels(tx).await?;
+        self.previewed(tx, scope, new, &roster).await
+    }
+
+    async fn previewed(
+        &self,
+        tx: &mut impl Tx,
+        scope: Scope,
+        new: &NewSlotPlan,
+        roster: &Roster,
+    ) -> Result<SlotPreview, Error> {
+        valid(new.faults())?;
+        let live = queries::live_plans(tx, scope).await?;
+        // As nodes choose among several: the school's own, then the one that began last, then the newest version.
+        let holds = |row: &&PlanRow| state(row, new.starts_on) == SlotPlanState::InForce;
+        let before = live
+            .iter()
+            .filter(holds)
+            .max_by_key(|row| (row.of_school, row.content.starts_on, row.version, std::cmp::Reverse(row.plan_id)));
+        Ok(preview::preview(&new.content(), before.map(|row| &row.content.0), roster))
+    }
+
+    /// Exceptions that concern the scope, newest first, one more than `limit`.
+    pub(crate) async fn exceptions(
+        &self,
+        tx: &mut impl Tx,
+        scope: Scope,
+        before: Option<Uuid>,
+        limit: Limit,
+    ) -> Result<Vec<SlotException>, Error> {
+        let rows = queries::exceptions(tx, scope, before, limit).await?;
+        Ok(rows.into_iter().map(SlotException::of).collect::<Result<_, _>>()?)
+    }
+
+    /// Makes an exception. The caller commits.
+    pub(crate) async fn except(
+        &self,
+        tx: &mut impl Tx,
+        scope: Scope,
+        by: PersonId,
+        new: &NewSlotException,
+    ) -> Result<SlotException, Error> {
+        let now = self.clock.now();
+        let starts_at = new.starts_at.unwrap_or(now);
+        let both = new.class_id.is_some() && !new.levels.is_empty();
+        let mut faults = rules::exception_faults(&new.reason, both, (starts_at, new.ends_at), now);
+        if let Some(class) = new.class_id {
+            let is_here = match scope.school {
+                Some(school) => queries::has_class(tx, school, class.uuid()).await?,
+                None => false,
+            };
+            if !is_here {
+                faults.push(preau_http::FieldError {
+                    field: "class_id".to_owned(),
+                    code: "unknown",
+                    detail: "this is not a class of the school".to_owned(),
+                });
+            }
+        }
+        valid(faults)?;
+        let row = ExceptionRow {
+            exception_id: self.clock.mint(),
+            scope_id: scope.id(),
+            of_school: scope.school.is_some(),
+            class_id: new.class_id.map(ClassId::uuid),
+            levels: unique(&new.levels),
+            starts_at,
+            ends_at: new.ends_at,
+            reason: new.reason.trim().to_owned(),
+            made_by: by.uuid(),
+            made_at: now,
+            ended_at: None,
+        };
+        queries::insert_exception(tx, &row).await?;
+        queries::bump(tx, scope).await?;
+        let detail = json!({ "class": row.class_id.is_some(), "levels": row.levels.join(" "), "until": row.ends_at });
+        written(tx, now, ("slot-exception.create", Some(by)), row.exception_id, detail).await?;
+        Ok(SlotException::of(row)?)
+    }
+
+    /// Ends an exception; one that has ended stays so.
+    pub(crate) async fn end_exception(
+        &self,
+        tx: &mut impl Tx,
+        scope: Scope,
+        by: PersonId,
+        exception: Uuid,
+    ) -> Result<(), Error> {
+        let now = self.clock.now();
+        if queries::end_exception(tx, scope, exception, (by, now)).await?.ok_or(Error::NotFound)? {
+            queries::bump(tx, scope).await?;
+            written(tx, now, ("slot-exception.end", Some(by)), exception, json!({})).await?;
+        }
+        Ok(())
+    }
+
+    /// Suspensions that concern the scope, newest first, one more than `limit`.
+    pub(crate) async fn suspended(
+        &self,
+        tx: &mut impl Tx,
+        scope: Scope,
+        before: Option<Uuid>,
+        limit: Limit,
+    ) -> Result<Vec<ProfileSuspension>, Error> {
+        let rows = queries::suspensions(tx, scope, before, limit).await?;
+        Ok(rows.into_iter().map(ProfileSuspension::of).collect::<Result<_, _>>()?)
+    }
+
+    /// Suspends a profile. The caller commits.
+    pub(crate) async fn suspend(
+        &self,
+        tx: &mut impl Tx,
+        scope: Scope,
+        by: PersonId,
+        new: &NewProfileSuspension,
+    ) -> Result<ProfileSuspension, Error> {
+        let now = self.clock.now();
+        let starts_at = new.starts_at.unwrap_or(now);
+        valid(rules::suspension_faults(&new.reason, &new.services, (starts_at, new.ends_at), now))?;
+        let mut services = new.services.clone();
+        services.sort_unstable();
+        services.dedup();
+        let row = SuspensionRow {
+            suspension_id: self.clock.mint(),
+            scope_id: scope.id(),
+            of_school: scope.school.is_some(),
+            profile: new.profile.as_str().to_owned(),
+            services,
+            starts_at,
+            ends_at: new.ends_at,
+            reason: new.reason.trim().to_owned(),
+            made_by: by.uuid(),
+            made_at: now,
+            lifted_at: None,
+        };
+        queries::insert_suspension(tx, &row).await?;
+        queries::bump(tx, scope).await?;
+        let detail = json!({
+            "profile": row.profile, "services": row.services.join(" "), "from": row.starts_at, "until": row.ends_at,
+        });
+        written(tx, now, ("suspension.create", Some(by)), row.suspension_id, detail).await?;
+        Ok(ProfileSuspension::of(row)?)
+    }
+
+    /// Lifts a suspension before its time; one that was lifted stays so.
+    pub(crate) async fn lift(
+        &self,
+        tx: &mut impl Tx,
+        scope: Scope,
+        by: PersonId,
+        suspension: Uuid,
+    ) -> Result<(), Error> {
+        let now = self.clock.now();
+        if queries::lift_suspension(tx, scope, suspension, (by, now)).await?.ok_or(Error::NotFound)? {
+            queries::bump(tx, scope).await?;
+            written(tx, now, ("suspension.lift", Some(by)), suspension, json!({})).await?;
+        }
+        Ok(())
+    }
+
+    async fn lock(&self, tx: &mut impl Tx, scope: Scope, plan: Uuid) -> Result<SlotPlan, Error> {
+        let is_ours = queries::lock_plan(tx, scope, plan).await?;
+        // A school sees its territory's plans; they are not its own to change.
+        let found = self.find(tx, scope, plan).await?;
+        if is_ours { Ok(found) } else { Err(Error::NotYours) }
+    }
+}
+
+fn outline(new: &NewSlotPlan) -> serde_json::Value {
+    json!({ "mode": new.mode, "windows": new.windows.len(), "from": new.starts_on, "until": new.ends_on })
+}
+
+fn unique(levels: &[Level]) -> Vec<String> {
+    let mut levels = levels.to_vec();
+    levels.sort_unstable();
+    levels.dedup();
+    levels.into_iter().map(|level| level.to_string()).collect()
+}

@@ -1,0 +1,398 @@
+//! Plans, exceptions and suspensions of a school; it sees its territory's, and changes its own.
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use preau_http::{
+    Cursors, IfMatch, IfNoneMatch, InSchool, Keyed, ListQuery, Problem, Reply, ValidJson, ValidPath,
+    ValidQuery, once,
+};
+use preau_kernel::{Member, Page, SchoolId};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use crate::{
+    Plans, ProfileSuspension, Scope, SlotException, SlotPlan, SlotPlanVersion, SlotPreview,
+    acts::{NewForcedMode, NewProfileSuspension, NewSlotException},
+    rules::NewSlotPlan,
+};
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes the path; the policy has read it")]
+pub(super) struct SchoolPlansPath {
+    /// The school.
+    school_id: SchoolId,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct SchoolPlanPath {
+    /// The school.
+    #[serde(rename = "school_id")]
+    _school_id: SchoolId,
+    /// The plan.
+    plan_id: Uuid,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct SchoolExceptionPath {
+    /// The school.
+    #[serde(rename = "school_id")]
+    _school_id: SchoolId,
+    /// The exception.
+    exception_id: Uuid,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct SchoolSuspensionPath {
+    /// The school.
+    #[serde(rename = "school_id")]
+    _school_id: SchoolId,
+    /// The suspension.
+    suspension_id: Uuid,
+}
+
+async fn scope(app: &Plans, member: &Member) -> Result<Scope, Problem> {
+    let facts = app.db.school_facts(member.asked()).await?.ok_or_else(Problem::not_found)?;
+    Ok(Scope { territory: facts.territory, school: Some(member.asked()) })
+}
+
+/// List the plans of hours of the school and of its territory, the latest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/schools/{school_id}/plans",
+    operation_id = "list_slot_plans",
+    tag = "plans",
+    params(SchoolPlansPath, ListQuery),
+    responses((status = OK, body = Page<SlotPlan>)),
+)]
+#[tracing::instrument(name = "slot_plan.list", skip_all, fields(school.id = %member.school()))]
+pub(super) async fn list_slot_plans(
+    State(app): State<Plans>,
+    InSchool(member): InSchool,
+    Cursors(key): Cursors,
+    ValidQuery(query): ValidQuery<ListQuery>,
+) -> Result<Reply<Page<SlotPlan>>, Problem> {
+    let before = query.after("list_slot_plans", &key)?;
+    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
+    let rows = app.list(&mut tx, scope, before, query.limit).await?;
+    tx.commit().await?;
+    Ok(Reply(Page::cut(rows, query.limit, |last| key.seal("list_slot_plans", &last.id))))
+}
+
+/// Make a plan of hours for the school.
+#[utoipa::path(
+    post,
+    path = "/api/v1/schools/{school_id}/plans",
+    operation_id = "create_slot_plan",
+    tag = "plans",
+    params(SchoolPlansPath),
+    request_body = NewSlotPlan,
+    responses((status = CREATED, body = SlotPlan)),
+)]
+#[tracing::instrument(name = "slot_plan.create", skip_all, fields(school.id = %member.school()))]
+pub(super) async fn create_slot_plan(
+    State(app): State<Plans>,
+    InSchool(member): InSchool,
+    write: Keyed<NewSlotPlan>,
+) -> Result<Response, Problem> {
+    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
+    let answer = once(&mut tx, "create_slot_plan", &write, app.now(), async |tx| {
+        Ok((StatusCode::CREATED, app.create(tx, scope, Some(write.person), &write.body).await?))
+    })
+    .await?;
+    tx.commit().await?;
+    app.spread().await;
+    Ok(answer)
+}
+
+/// Show who would be in at what hour under a plan, and what it would move; nothing is written.
+#[utoipa::path(
+    post,
+    path = "/api/v1/schools/{school_id}/plans/preview",
+    operation_id = "preview_slot_plan",
+    tag = "plans",
+    params(SchoolPlansPath),
+    request_body = NewSlotPlan,
+    responses((status = OK, body = SlotPreview)),
+)]
+#[tracing::instrument(name = "slot_plan.preview", skip_all, fields(school.id = %member.school()))]
+pub(super) async fn preview_slot_plan(
+    State(app): State<Plans>,
+    InSchool(member): InSchool,
+    ValidJson(plan): ValidJson<NewSlotPlan>,
+) -> Result<Reply<SlotPreview>, Problem> {
+    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
+    let seen = app.preview_school(&mut tx, scope, &plan).await?;
+    tx.commit().await?;
+    Ok(Reply(seen))
+}
+
+/// Show a plan of hours.
+#[utoipa::path(
+    get,
+    path = "/api/v1/schools/{school_id}/plans/{plan_id}",
+    operation_id = "get_slot_plan",
+    tag = "plans",
+    params(SchoolPlanPath),
+    responses(
+        (status = OK, body = SlotPlan, headers(("ETag" = String, description = "Names this state of it"))),
+        (status = NOT_MODIFIED, description = "The caller holds this state"),
+    ),
+)]
+#[tracing::instrument(name = "slot_plan.get", skip_all, fields(school.id = %member.school(), plan.id = %at.plan_id))]
+pub(super) async fn get_slot_plan(
+    State(app): State<Plans>,
+    InSchool(member): InSchool,
+    ValidPath(at): ValidPath<SchoolPlanPath>,
+    held: IfNoneMatch,
+) -> Result<Response, Problem> {
+    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
+    let plan = app.find(&mut tx, scope, at.plan_id).await?;
+    tx.commit().await?;
+    Ok(plan.tagged()?.answer(&held))
+}
+
+/// Write the next version of a plan of hours.
+#[utoipa::path(
+    put,
+    path = "/api/v1/schools/{school_id}/plans/{plan_id}",
+    operation_id = "update_slot_plan",
+    tag = "plans",
+    params(SchoolPlanPath, ("If-Match" = String, Header, description = "The `ETag` of what was read")),
+    request_body = NewSlotPlan,
+    responses((status = OK, body = SlotPlan, headers(("ETag" = String, description = "Names this state of it")))),
+)]
+#[tracing::instrument(name = "slot_plan.update", skip_all, fields(school.id = %member.school(), plan.id = %at.plan_id))]
+pub(super) async fn update_slot_plan(
+    State(app): State<Plans>,
+    InSchool(member): InSchool,
+    ValidPath(at): ValidPath<SchoolPlanPath>,
+    read: IfMatch,
+    ValidJson(plan): ValidJson<NewSlotPlan>,
+) -> Result<Response, Problem> {
+    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
+    let held = |before: &SlotPlan| read.must_hold(&before.tagged()?);
+    let plan = app.change(&mut tx, scope, member.person(), at.plan_id, &plan, held).await?;
+    tx.commit().await?;
+    app.spread().await;
+    Ok(plan.tagged()?.answer_changed())
+}
+
+/// Take a plan of hours back.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/schools/{school_id}/plans/{plan_id}",
+    operation_id = "delete_slot_plan",
+    tag = "plans",
+    params(SchoolPlanPath),
+    responses((status = NO_CONTENT, description = "It holds no more; its versions stay to be read")),
+)]
+#[tracing::instrument(name = "slot_plan.withdraw", skip_all, fields(school.id = %member.school(), plan.id = %at.plan_id))]
+pub(super) async fn delete_slot_plan(
+    State(app): State<Plans>,
+    InSchool(member): InSchool,
+    ValidPath(at): ValidPath<SchoolPlanPath>,
+) -> Result<Response, Problem> {
+    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
+    app.withdraw(&mut tx, scope, member.person(), at.plan_id).await?;
+    tx.commit().await?;
+    app.spread().await;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Force the mode of a plan of hours until an instant, or let the load decide again.
+#[utoipa::path(
+    put,
+    path = "/api/v1/schools/{school_id}/plans/{plan_id}/mode",
+    operation_id = "set_slot_plan_mode",
+    tag = "plans",
+    params(SchoolPlanPath),
+    request_body = NewForcedMode,
+    responses((status = OK, body = SlotPlan)),
+)]
+#[tracing::instrument(name = "slot_plan.force", skip_all, fields(school.id = %member.school(), plan.id = %at.plan_id))]
+pub(super) async fn set_slot_plan_mode(
+    State(app): State<Plans>,
+    InSchool(member): InSchool,
+    ValidPath(at): ValidPath<SchoolPlanPath>,
+    ValidJson(wanted): ValidJson<NewForcedMode>,
+) -> Result<Reply<SlotPlan>, Problem> {
+    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
+    let plan = app.force(&mut tx, scope, member.person(), at.plan_id, &wanted).await?;
+    tx.commit().await?;
+    app.spread().await;
+    Ok(Reply(plan))
+}
+
+/// List the versions of a plan of hours, the latest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/schools/{school_id}/plans/{plan_id}/versions",
+    operation_id = "list_slot_plan_versions",
+    tag = "plans",
+    params(SchoolPlanPath, ListQuery),
+    responses((status = OK, body = Page<SlotPlanVersion>)),
+)]
+#[tracing::instrument(name = "slot_plan.versions", skip_all, fields(school.id = %member.school(), plan.id = %at.plan_id))]
+pub(super) async fn list_slot_plan_versions(
+    State(app): State<Plans>,
+    InSchool(member): InSchool,
+    ValidPath(at): ValidPath<SchoolPlanPath>,
+    Cursors(key): Cursors,
+    ValidQuery(query): ValidQuery<ListQuery>,
+) -> Result<Reply<Page<SlotPlanVersion>>, Problem> {
+    let before = query.after("list_slot_plan_versions", &key)?;
+    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
+    let rows = app.versions(&mut tx, scope, at.plan_id, before, query.limit).await?;
+    tx.commit().await?;
+    Ok(Reply(Page::cut(rows, query.limit, |last| key.seal("list_slot_plan_versions", &last.version))))
+}
+
+/// List the exceptions to hours in the school and of its territory, the latest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/schools/{school_id}/slot-exceptions",
+    operation_id = "list_slot_exceptions",
+    tag = "plans",
+    params(SchoolPlansPath, ListQuery),
+    responses((status = OK, body = Page<SlotException>)),
+)]
+#[tracing::instrument(name = "slot_exception.list", skip_all, fields(school.id = %member.school()))]
+pub(super) async fn list_slot_exceptions(
+    State(app): State<Plans>,
+    InSchool(member): InSchool,
+    Cursors(key): Cursors,
+    ValidQuery(query): ValidQuery<ListQuery>,
+) -> Result<Reply<Page<SlotException>>, Problem> {
+    let before = query.after("list_slot_exceptions", &key)?;
+    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
+    let rows = app.exceptions(&mut tx, scope, before, query.limit).await?;
+    tx.commit().await?;
+    Ok(Reply(Page::cut(rows, query.limit, |last| key.seal("list_slot_exceptions", &last.id))))
+}
+
+/// Let a class, some levels or everybody come when they like, until an instant.
+#[utoipa::path(
+    post,
+    path = "/api/v1/schools/{school_id}/slot-exceptions",
+    operation_id = "create_slot_exception",
+    tag = "plans",
+    params(SchoolPlansPath),
+    request_body = NewSlotException,
+    responses((status = CREATED, body = SlotException)),
+)]
+#[tracing::instrument(name = "slot_exception.create", skip_all, fields(school.id = %member.school()))]
+pub(super) async fn create_slot_exception(
+    State(app): State<Plans>,
+    InSchool(member): InSchool,
+    write: Keyed<NewSlotException>,
+) -> Result<Response, Problem> {
+    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
+    let answer = once(&mut tx, "create_slot_exception", &write, app.now(), async |tx| {
+        Ok((StatusCode::CREATED, app.except(tx, scope, write.person, &write.body).await?))
+    })
+    .await?;
+    tx.commit().await?;
+    app.spread().await;
+    Ok(answer)
+}
+
+/// End an exception to hours.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/schools/{school_id}/slot-exceptions/{exception_id}",
+    operation_id = "delete_slot_exception",
+    tag = "plans",
+    params(SchoolExceptionPath),
+    responses((status = NO_CONTENT, description = "It holds no more")),
+)]
+#[tracing::instrument(name = "slot_exception.end", skip_all, fields(school.id = %member.school(), exception.id = %at.exception_id))]
+pub(super) async fn delete_slot_exception(
+    State(app): State<Plans>,
+    InSchool(member): InSchool,
+    ValidPath(at): ValidPath<SchoolExceptionPath>,
+) -> Result<Response, Problem> {
+    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
+    app.end_exception(&mut tx, scope, member.person(), at.exception_id).await?;
+    tx.commit().await?;
+    app.spread().await;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// List the suspensions of profiles in the school and of its territory, the latest first: who decided, why and until when.
+#[utoipa::path(
+    get,
+    path = "/api/v1/schools/{school_id}/suspensions",
+    operation_id = "list_suspensions",
+    tag = "plans",
+    params(SchoolPlansPath, ListQuery),
+    responses((status = OK, body = Page<ProfileSuspension>)),
+)]
+#[tracing::instrument(name = "suspension.list", skip_all, fields(school.id = %member.school()))]
+pub(super) async fn list_suspensions(
+    State(app): State<Plans>,
+    InSchool(member): InSchool,
+    Cursors(key): Cursors,
+    ValidQuery(query): ValidQuery<ListQuery>,
+) -> Result<Reply<Page<ProfileSuspension>>, Problem> {
+    let before = query.after("list_suspensions", &key)?;
+    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
+    let rows = app.suspended(&mut tx, scope, before, query.limit).await?;
+    tx.commit().await?;
+    Ok(Reply(Page::cut(rows, query.limit, |last| key.seal("list_suspensions", &last.id))))
+}
+
+/// Suspend the use of a profile until an instant; the minimum stays open.
+#[utoipa::path(
+    post,
+    path = "/api/v1/schools/{school_id}/suspensions",
+    operation_id = "create_suspension",
+    tag = "plans",
+    params(SchoolPlansPath),
+    request_body = NewProfileSuspension,
+    responses((status = CREATED, body = ProfileSuspension)),
+)]
+#[tracing::instrument(name = "suspension.create", skip_all, fields(school.id = %member.school()))]
+pub(super) async fn create_suspension(
+    State(app): State<Plans>,
+    InSchool(member): InSchool,
+    write: Keyed<NewProfileSuspension>,
+) -> Result<Response, Problem> {
+    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
+    let answer = once(&mut tx, "create_suspension", &write, app.now(), async |tx| {
+        Ok((StatusCode::CREATED, app.suspend(tx, scope, write.person, &write.body).await?))
+    })
+    .await?;
+    tx.commit().await?;
+    app.spread().await;
+    Ok(answer)
+}
+
+/// Lift a suspension before its time.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/schools/{school_id}/suspensions/{suspension_id}",
+    operation_id = "delete_suspension",
+    tag = "plans",
+    params(SchoolSuspensionPath),
+    responses((status = NO_CONTENT, description = "It holds no more")),
+)]
+#[tracing::instrument(name = "suspension.lift", skip_all, fields(school.id = %member.school(), suspension.id = %at.suspension_id))]
+pub(super) async fn delete_suspension(
+    State(app): State<Plans>,
+    InSchool(member): InSchool,
+    ValidPath(at): ValidPath<SchoolSuspensionPath>,
+) -> Result<Response, Problem> {
+    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
+    app.lift(&mut tx, scope, member.person(), at.suspension_id).await?;
+    tx.commit().await?;
+    app.spread().await;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
