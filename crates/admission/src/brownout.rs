@@ -76,6 +76,23 @@ impl Level {
     }
 }
 
+impl std::str::FromStr for Level {
+    type Err = crate::lane::UnknownLane;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let named = Self::ALL.into_iter().find(|level| level.as_str() == text);
+        named.ok_or_else(|| crate::lane::UnknownLane(text.to_owned()))
+    }
+}
+
+impl TryFrom<u8> for Level {
+    type Error = u8;
+
+    fn try_from(index: u8) -> Result<Self, u8> {
+        Self::from_index(index).ok_or(index)
+    }
+}
+
 /// Something a feature gives up from a level on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Rung {

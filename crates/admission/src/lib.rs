@@ -18,6 +18,8 @@ pub mod pressure;
 pub mod roster;
 pub mod scale;
 pub mod seats;
+#[cfg(any(test, feature = "simulate"))]
+pub mod sim;
 pub mod slots;
 pub mod snapshot;
 pub mod status;

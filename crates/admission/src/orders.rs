@@ -16,7 +16,7 @@ use crate::{
 
 /// What is ordered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "act")]
+#[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Act {
     /// The least share of what is admitted that a lane gets, in percent, 0 to 20.
     Floor {
@@ -89,8 +89,8 @@ pub struct Orders(pub Vec<Order>);
 
 /// What the orders come to at an instant.
 ///
-/// Of two orders on the same thing: the one for the territory before the one for all, then the later, then the safer
-/// (more closed, higher level, harder slots, smaller share), then the greater id. So every node that knows the same
+/// Of two orders on the same thing: the one for the whole installation before a territory's (whoever answers for all has
+/// the last word), then the later, then the safer (more closed, higher level, harder slots, smaller share), then the greater id. So every node that knows the same
 /// orders does the same, whatever the order in which it read them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effective {
@@ -108,10 +108,40 @@ impl Orders {
             .cloned()
             .collect();
         orders.sort_by_key(|order| {
-            std::cmp::Reverse((order.territory.is_some(), order.made_at, severity(&order.act), order.id))
+            std::cmp::Reverse((order.territory.is_none(), order.made_at, severity(&order.act), order.id))
         });
         orders.dedup_by_key(|order| order.id);
         Effective { orders }
+    }
+
+    /// Every order in force, each with the order that overrides it, if one does: another on the same thing, for
+    /// everybody whom it concerns.
+    pub fn standing(&self, now: DateTime<Utc>) -> Vec<(Uuid, Option<Uuid>)> {
+        let Effective { orders } = self.effective(now);
+        let mut seen: Vec<&Order> = Vec::new();
+        let mut standing = Vec::new();
+        for order in &orders {
+            let above = seen.iter().find(|other| {
+                subject(&other.act) == subject(&order.act)
+                    && (other.territory.is_none() || other.territory == order.territory)
+            });
+            standing.push((order.id, above.map(|other| other.id)));
+            seen.push(order);
+        }
+        standing
+    }
+}
+
+/// What an order is about: two about the same thing contradict one another.
+fn subject(act: &Act) -> (u8, String) {
+    match act {
+        Act::Floor { lane, .. } | Act::Close { lane } => (0, lane.as_str().to_owned()),
+        Act::Level { .. } => (1, String::new()),
+        Act::Slots { .. } => (2, String::new()),
+        Act::Epoch { .. } => (3, String::new()),
+        Act::Drain { node } => (4, node.clone()),
+        Act::Mode { .. } => (5, String::new()),
+        Act::Cap { .. } => (6, String::new()),
     }
 }
 
@@ -162,9 +192,9 @@ impl Effective {
         PerLane::from_fn(|lane| self.lane(territory, lane))
     }
 
-    /// The forced level. A level is the installation's; an order for one territory alone does not move it.
-    pub fn level(&self) -> Option<(Level, &Order)> {
-        self.first(None, |act| if let Act::Level { level } = act { Some(*level) } else { None })
+    /// The forced level: the installation's, or a territory's for itself.
+    pub fn level(&self, territory: Option<TerritoryId>) -> Option<(Level, &Order)> {
+        self.first(territory, |act| if let Act::Level { level } = act { Some(*level) } else { None })
     }
 
     /// The forced posture of slots.
@@ -209,4 +239,105 @@ pub struct LaneOrder {
     pub closed: bool,
     /// The floor, in percent.
     pub floor: Option<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn order(id: u128, act: Act, territory: Option<u128>, minute: i64) -> Order {
+        Order {
+            id: Uuid::from_u128(id),
+            act,
+            territory: territory.map(|it| Uuid::from_u128(it).into()),
+            author: "exploitation".into(),
+            reason: "essai".into(),
+            made_at: DateTime::from_timestamp(1_795_000_000 + minute * 60, 0).unwrap(),
+            until: None,
+        }
+    }
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_000_000 + 3600, 0).unwrap()
+    }
+
+    #[test]
+    fn the_later_wins_and_the_installation_has_the_last_word() {
+        let territory = Uuid::from_u128(7).into();
+        let mut orders = Orders(vec![
+            order(1, Act::Close { lane: Lane::Guardian }, Some(7), 1),
+            order(2, Act::Floor { lane: Lane::Guardian, percent: 90 }, Some(7), 2),
+        ]);
+        let lane = orders.effective(now()).lane(territory, Lane::Guardian);
+        assert_eq!(lane, LaneOrder { closed: false, floor: Some(20) }, "later, and no floor above 20 %");
+        orders.0.push(order(3, Act::Close { lane: Lane::Guardian }, None, 0));
+        assert!(orders.effective(now()).lane(territory, Lane::Guardian).closed);
+        assert_eq!(
+            orders.standing(now()),
+            [
+                (Uuid::from_u128(3), None),
+                (Uuid::from_u128(2), Some(Uuid::from_u128(3))),
+                (Uuid::from_u128(1), Some(Uuid::from_u128(3))),
+            ]
+        );
+        orders.0[2].until = Some(now());
+        assert!(!orders.effective(now()).lane(territory, Lane::Guardian).closed, "an order that has ended is none");
+    }
+
+    #[test]
+    fn at_the_same_instant_the_safer_wins() {
+        let orders = Orders(vec![
+            order(9, Act::Level { level: Level::L0 }, None, 1),
+            order(2, Act::Level { level: Level::L3 }, None, 1),
+            order(8, Act::Slots { posture: Posture::Open }, None, 1),
+            order(3, Act::Slots { posture: Posture::Hard }, None, 1),
+        ]);
+        let effective = orders.effective(now());
+        assert_eq!(effective.level(None).unwrap().0, Level::L3);
+        assert_eq!(effective.posture(Uuid::from_u128(7).into()).unwrap().0, Posture::Hard);
+    }
+
+    #[test]
+    fn words_of_an_order() {
+        let text = serde_json::to_value(order(1, Act::Close { lane: Lane::Guardian }, None, 0)).unwrap();
+        assert_eq!((&text["kind"], &text["lane"]), (&"close".into(), &"guardian".into()));
+        assert_eq!(serde_json::from_value::<Order>(text).unwrap().act, Act::Close { lane: Lane::Guardian });
+    }
+
+    fn any_act() -> impl Strategy<Value = Act> {
+        let lane = (0..6u8).prop_map(|it| Lane::from_index(it).unwrap());
+        prop_oneof![
+            (lane.clone(), 0..=100u8).prop_map(|(lane, percent)| Act::Floor { lane, percent }),
+            lane.prop_map(|lane| Act::Close { lane }),
+            (0..5u8).prop_map(|it| Act::Level { level: Level::from_index(it).unwrap() }),
+            (0..9u32).prop_map(|epoch| Act::Epoch { epoch }),
+            Just(Act::Slots { posture: Posture::Hard }),
+            Just(Act::Slots { posture: Posture::Open }),
+        ]
+    }
+
+    proptest! {
+        /// Nodes that read the same orders in different orders do the same.
+        #[test]
+        fn contradictions_resolve_the_same_everywhere(
+            acts in prop::collection::vec((any_act(), prop::option::of(0..3u128), 0..4i64), 0..24),
+            seed in any::<u64>(),
+        ) {
+            let orders: Vec<_> = acts
+                .into_iter()
+                .zip(1..)
+                .map(|((act, territory, minute), id)| order(id, act, territory, minute))
+                .collect();
+            let mut shuffled = orders.clone();
+            shuffled.sort_by_key(|order| crate::num::mix(order.id.as_u128(), seed));
+            let (one, other) = (Orders(orders).effective(now()), Orders(shuffled).effective(now()));
+            prop_assert_eq!(&one, &other);
+            for territory in 0..3 {
+                let territory: TerritoryId = Uuid::from_u128(territory).into();
+                prop_assert_eq!(one.lanes(territory), other.lanes(territory));
+            }
+        }
+    }
 }

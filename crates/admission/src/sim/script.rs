@@ -1,0 +1,150 @@
+//! Rushes that are played again and again.
+
+use super::{Cohort, Dice, Policy, Tickets, World};
+use crate::{inlet::InletConfig, lane::Lane, lanes::Fairness, num};
+
+/// One school, one lane: `times` the capacity of 80 sign-ins a second, evenly, for so many seconds.
+pub fn storm(policy: Policy, times: f64, seconds: f64) -> World {
+    let people = whole(80.0 * times * seconds);
+    let cohort = Cohort {
+        territory: 0,
+        school: 0,
+        roster: people,
+        lane: Lane::InSlot,
+        people,
+        from_ms: 0,
+        to_ms: whole(seconds * 1000.0),
+    };
+    World::small(policy, vec![cohort], seconds)
+}
+
+/// One school of 3 000 that comes at once, twenty of 150 to 900 in the half minute after (§A.5).
+pub fn schools(fairness: Fairness) -> World {
+    let mut dice = Dice::new(21);
+    let mut cohorts = vec![Cohort {
+        territory: 0,
+        school: 0,
+        roster: 3000,
+        lane: Lane::InSlot,
+        people: 3000,
+        from_ms: 0,
+        to_ms: 3000,
+    }];
+    for school in 1..=20 {
+        let people = 150 + dice.below(751);
+        cohorts.push(Cohort {
+            territory: 0,
+            school,
+            roster: people,
+            lane: Lane::InSlot,
+            people,
+            from_ms: 1000,
+            to_ms: 11_000,
+        });
+    }
+    World::small(Policy::Ticket(Tickets { fairness, ..Tickets::default() }), cohorts, 30.0)
+}
+
+/// Teachers at 60 % of the capacity for a minute, under ten times the capacity of pupils and guardians.
+pub fn lanes(policy: Policy) -> World {
+    let cohort = |school, lane, people, from_ms, to_ms| Cohort {
+        territory: 0,
+        school,
+        roster: people,
+        lane,
+        people,
+        from_ms,
+        to_ms,
+    };
+    let cohorts = vec![
+        cohort(0, Lane::Lesson, 80 * 60 * 6 / 10, 0, 60_000),
+        cohort(1, Lane::InSlot, 80 * 60 * 6, 0, 60_000),
+        cohort(2, Lane::OutOfSlot, 80 * 60 * 2, 0, 60_000),
+        cohort(3, Lane::Guardian, 80 * 60 * 2, 0, 60_000),
+    ];
+    World { horizon_s: 1200.0, ..World::small(policy, cohorts, 60.0) }
+}
+
+/// Two territories of one size: the first at twenty times its half of the capacity, the second at a fifth of its own.
+pub fn bulkhead() -> World {
+    let cohort = |territory, people| Cohort {
+        territory,
+        school: territory,
+        roster: 20_000,
+        lane: Lane::InSlot,
+        people,
+        from_ms: 0,
+        to_ms: 30_000,
+    };
+    World::small(
+        Policy::Ticket(Tickets::default()),
+        vec![cohort(0, 40 * 20 * 30), cohort(1, 8 * 30)],
+        30.0,
+    )
+}
+
+/// A country at nine: `people` of `schools` schools of log-normal size in thirteen territories, most within two minutes
+/// of the hour, on `nodes` nodes of two processors.
+pub fn country(people: u32, schools: u32, nodes: u32) -> World {
+    let mut dice = Dice::new(9);
+    let sizes: Vec<f64> = (0..schools)
+        .map(|_| {
+            // The sum of twelve dice is nearly normal.
+            let normal: f64 = (0..12).map(|_| dice.unit()).sum::<f64>() - 6.0;
+            (0.8 * normal).exp()
+        })
+        .collect();
+    let sum: f64 = sizes.iter().sum();
+    let mut cohorts = Vec::new();
+    for (school, size) in (0u32..).zip(sizes) {
+        let roster = whole(f64::from(people) * size / sum).max(12);
+        let territory = school % 13;
+        let from_ms = dice.below(20_000);
+        let parts = [(Lane::Lesson, 0.08), (Lane::InSlot, 0.78), (Lane::Guardian, 0.14)];
+        for (lane, part) in parts {
+            cohorts.push(Cohort {
+                territory,
+                school,
+                roster,
+                lane,
+                people: whole(f64::from(roster) * part).max(1),
+                from_ms: if lane == Lane::Lesson { from_ms / 2 } else { 20_000 + from_ms },
+                to_ms: if lane == Lane::Lesson { 60_000 } else { 140_000 },
+            });
+        }
+    }
+    World {
+        nodes,
+        storm_s: 140.0,
+        horizon_s: 3600.0,
+        ..World::small(Policy::Ticket(Tickets::default()), cohorts, 140.0)
+    }
+}
+
+/// The rows of §A.5 that keep places: their names there, and how they are played.
+pub fn ablations() -> Vec<(&'static str, Tickets, f64)> {
+    let plain = Tickets {
+        fairness: Fairness::Fifo,
+        early: false,
+        cached: false,
+        inlet: InletConfig { feed_forward_most: 1.0, ..InletConfig::default() },
+        ..Tickets::default()
+    };
+    let nominal = Tickets { nominal_eta: true, ..plain };
+    let early = Tickets { early: true, ..plain };
+    let forward = Tickets { inlet: InletConfig::default(), ..early };
+    vec![
+        ("ticket, fixed inlet 0.95 µ", Tickets { fixed: Some(0.95), ..nominal }, 0.0),
+        ("ticket + inlet on backlog", nominal, 0.0),
+        ("same, 30 % abandon, ETA nominal", nominal, 0.3),
+        ("same, 30 % abandon, ETA measured", plain, 0.3),
+        ("same, 60 % abandon, ETA measured", plain, 0.6),
+        ("same + early polls, 30 % abandon", early, 0.3),
+        ("same + early polls, 60 % abandon", early, 0.6),
+        ("same + feed-forward, 60 % abandon", forward, 0.6),
+    ]
+}
+
+fn whole(x: f64) -> u32 {
+    u32::try_from(num::whole(x)).unwrap_or(u32::MAX)
+}
