@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod bells;
 mod days;
 mod queries;
 mod routes;
@@ -15,6 +16,7 @@ use preau_kernel::LessonId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use bells::{Bells, SWEEP_EVERY};
 pub use days::{SchoolDays, Timetable};
 pub use routes::{TimetableState, routes};
 pub use rules::{day_bounds, now_and_next};

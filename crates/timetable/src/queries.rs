@@ -6,6 +6,7 @@
 )]
 
 use chrono::{DateTime, Utc};
+use preau_admission::facts::LessonFact;
 use preau_db::{DbError, SchoolTx, Tx};
 use preau_kernel::{ClassId, GroupId, LessonId, PersonId, SchoolId};
 use uuid::Uuid;
@@ -72,6 +73,40 @@ pub(crate) async fn window(
         "#,
         school as SchoolId,
         from,
+        until,
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
+/// The lessons under way at `now` or beginning before `until`, once for each class that they concern: a lesson of a group
+/// concerns the classes of the group's pupils.
+#[tracing::instrument(level = "debug", name = "db.lesson.around", skip_all)]
+pub(crate) async fn around(
+    tx: &mut SchoolTx,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Vec<LessonFact>, DbError> {
+    let school = tx.school();
+    // Nothing that lasts longer than half a day is a lesson: the index on the beginning bounds what is read.
+    Ok(sqlx::query_as!(
+        LessonFact,
+        r#"
+        WITH held AS MATERIALIZED (
+            SELECT l.starts_at, l.ends_at, l.class_ids, l.group_ids FROM lesson l
+             WHERE l.school_id = $1 AND l.starts_at > $2::timestamptz - interval '12 hours' AND l.starts_at < $3
+               AND l.ends_at > $2 AND NOT l.cancelled
+        )
+        SELECT n.class_id AS "class!: ClassId", n.starts_at AS "from!", n.ends_at AS "until!"
+          FROM (SELECT unnest(h.class_ids) AS class_id, h.starts_at, h.ends_at FROM held h
+                UNION
+                SELECT cp.class_id, h.starts_at, h.ends_at
+                  FROM held h
+                  JOIN group_pupil gp ON gp.school_id = $1 AND gp.group_id = ANY(h.group_ids)
+                  JOIN class_pupil cp ON cp.school_id = gp.school_id AND cp.person_id = gp.person_id) n
+        "#,
+        school as SchoolId,
+        now,
         until,
     )
     .fetch_all(tx.conn())
