@@ -32,6 +32,9 @@ pub struct Config {
     pub federation: FederationConfig,
     pub post: preau_post::PostConfig,
     pub second_factor: preau_identity::FactorConfig,
+    pub telemetry: Telemetry,
+    pub calendar: preau_forecast::Calendar,
+    pub forecast: preau_forecast::Costs,
     pub log: Log,
 }
 
@@ -136,6 +139,15 @@ pub struct Feeds {
 pub struct Log {
     pub format: String,
     pub filter: String,
+}
+
+/// Where traces go.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    pub endpoint: String,
+    pub sample_ratio: f64,
+    pub trust_callers: bool,
 }
 
 /// A configuration that cannot be used.
