@@ -71,13 +71,21 @@ pub fn hash_for(window: Duration) -> anyhow::Result<Hashed> {
 /// # Errors
 /// The password is longer than Argon2 accepts.
 pub fn cheap_phc(password: &str) -> anyhow::Result<String> {
-    let params = Params::new(8, 1, LANES, None).map_err(|e| anyhow!("argon2: {e}"))?;
+    phc(password, 8, 1, LANES)
+}
+
+/// A hash of `password` as a PHC string, with so many KiB, passes and lanes: for scale models, never for people.
+///
+/// # Errors
+/// The parameters are refused, or the password is longer than Argon2 accepts.
+pub fn phc(password: &str, memory_kib: u32, passes: u32, lanes: u32) -> anyhow::Result<String> {
+    let params = Params::new(memory_kib, passes, lanes, None).map_err(|e| anyhow!("argon2: {e}"))?;
     let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let salt = b"a scale model";
     let mut out = [0_u8; 32];
     argon.hash_password_into(password.as_bytes(), salt, &mut out).map_err(|e| anyhow!("argon2: {e}"))?;
     let [salt, hash] = [&salt[..], &out[..]].map(|bytes| STANDARD_NO_PAD.encode(bytes));
-    Ok(format!("$argon2id$v=19$m=8,t=1,p={LANES}${salt}${hash}"))
+    Ok(format!("$argon2id$v=19$m={memory_kib},t={passes},p={lanes}${salt}${hash}"))
 }
 
 #[cfg(test)]

@@ -7,11 +7,8 @@
 //! - Everything is bounded in time and count, and stops by itself.
 
 mod figure;
-mod lab;
 mod load;
 mod measures;
-mod process;
-mod slice;
 
 use std::{
     path::{Path, PathBuf},
@@ -24,11 +21,15 @@ use tokio::signal::unix::{SignalKind, signal};
 pub use self::figure::Group;
 use self::{
     figure::Sheet,
-    lab::{Lab, Materials},
     measures::{Found, Pace},
-    process::{Cores, output},
 };
-use crate::progress::say;
+use crate::{
+    lab::{
+        Demo, Lab, Materials,
+        process::{Core, Cores, output},
+    },
+    progress::say,
+};
 
 /// What `preau-rush bench` was asked.
 #[derive(Clone, Debug)]
@@ -78,7 +79,13 @@ pub async fn bench(options: &Options) -> anyhow::Result<Vec<String>> {
     let mut stopped = false;
     if !in_the_lab.is_empty() {
         let folder = options.out.parent().unwrap_or(Path::new(".")).join("bench");
-        let materials = Materials { stores: options.stores.clone(), preau: options.preau.clone(), folder };
+        let materials = Materials {
+            stores: options.stores.clone(),
+            preau: options.preau.clone(),
+            folder,
+            demo: Demo { schools: 4, pupils: 400 },
+            own_postgres: false,
+        };
         let mut lab = Lab::build(materials).await?;
         let work = experiments(&mut lab, &in_the_lab, options.quick, &mut sheet);
         let outcome = tokio::select! {
@@ -110,7 +117,7 @@ async fn experiments(lab: &mut Lab, groups: &[Group], quick: bool, sheet: &mut S
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     say(&format!(
         "# {} · 64 keep-alive connections · logs on · load average {}",
-        match (lab.cores.number(process::Core::Server), lab.cores.number(process::Core::Rest)) {
+        match (lab.cores.number(Core::Server), lab.cores.number(Core::Rest)) {
             (Some(server), Some(rest)) =>
                 format!("server on core {server}, generator, stores and proxy on core {rest}"),
             _ => "one core for everything: nothing is pinned".to_owned(),

@@ -4,6 +4,7 @@
 //! waiting for one is part of the latency, and is not a late send.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     sync::{
         Arc,
@@ -14,7 +15,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use http::{Method, Request, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -30,24 +31,48 @@ const LARGEST_BODY: usize = 16 << 20;
 pub struct Ask {
     pub method: Method,
     /// Path and query, from the root.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     pub bearer: Option<Arc<str>>,
     pub if_none_match: Option<Arc<str>>,
-    /// A JSON body.
+    /// A JSON body, unless `headers` name another kind.
     pub body: Option<Bytes>,
+    /// Whatever else is said: cookies, addresses, origins.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Ask {
     /// A `GET`, signed in.
     #[must_use]
     pub fn get(path: &'static str, bearer: Arc<str>) -> Self {
-        Self { method: Method::GET, path, bearer: Some(bearer), if_none_match: None, body: None }
+        Self { bearer: Some(bearer), ..Self::plain(path) }
+    }
+
+    /// A `GET`, not signed in.
+    #[must_use]
+    pub fn plain(path: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            bearer: None,
+            if_none_match: None,
+            body: None,
+            headers: Vec::new(),
+        }
     }
 
     /// A `POST` of JSON, not signed in.
     #[must_use]
     pub fn post(path: &'static str, body: Bytes) -> Self {
-        Self { method: Method::POST, path, bearer: None, if_none_match: None, body: Some(body) }
+        Self { method: Method::POST, body: Some(body), ..Self::plain(path) }
+    }
+
+    /// The same with a header more; a value that is no header is left out.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((name, value));
+        }
+        self
     }
 }
 
@@ -56,6 +81,7 @@ impl Ask {
 pub struct Answer {
     pub status: u16,
     pub body: Bytes,
+    pub headers: HeaderMap,
     pub etag: Option<Arc<str>>,
     pub retry_after: Option<Duration>,
     /// When the request was handed to its connection.
@@ -164,6 +190,15 @@ impl Client {
         timeout(self.deadline, self.exchange(target, ask)).await.unwrap_or(Err(Failure::TimedOut))
     }
 
+    /// Sends `ask` to the next target, and waits for it no longer than `patience` (nor than the client's deadline).
+    /// Whoever stops waiting hangs up, as a browser does that is reloaded.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn send_within(&self, ask: &Ask, patience: Duration) -> Result<Answer, Failure> {
+        timeout(patience, self.send(ask)).await.unwrap_or(Err(Failure::TimedOut))
+    }
+
     /// How many targets there are.
     #[must_use]
     pub fn targets(&self) -> usize {
@@ -184,13 +219,14 @@ impl Client {
         let request = target.request(ask).ok_or(Failure::Connect)?;
         let sent = Instant::now();
         let response = sender.send_request(request).await.map_err(|_| Failure::Broken)?;
-        let status = response.status().as_u16();
-        let text =
-            |name| response.headers().get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+        let (parts, body) = response.into_parts();
+        let status = parts.status.as_u16();
+        let headers = parts.headers;
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let etag = text(header::ETAG).map(Arc::from);
         let retry_after =
             text(header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
-        let body = Limited::new(response.into_body(), LARGEST_BODY)
+        let body = Limited::new(body, LARGEST_BODY)
             .collect()
             .await
             .map_err(|_| Failure::Broken)?
@@ -199,7 +235,7 @@ impl Client {
         if !sender.is_closed() {
             target.idle.lock().push_back(sender);
         }
-        Ok(Answer { status, body, etag, retry_after, sent, done })
+        Ok(Answer { status, body, headers, etag, retry_after, sent, done })
     }
 
     async fn connect(&self, target: &Target) -> anyhow::Result<SendRequest<Full<Bytes>>> {
@@ -218,7 +254,7 @@ impl Target {
     fn request(&self, ask: &Ask) -> Option<Request<Full<Bytes>>> {
         let mut request = Request::builder()
             .method(&ask.method)
-            .uri(ask.path)
+            .uri(&*ask.path)
             .header(header::HOST, &self.authority)
             .header(header::ACCEPT, "application/json");
         if let Some(token) = &ask.bearer {
@@ -227,8 +263,12 @@ impl Target {
         if let Some(etag) = &ask.if_none_match {
             request = request.header(header::IF_NONE_MATCH, &**etag);
         }
-        if ask.body.is_some() {
+        let typed = ask.headers.iter().any(|(name, _)| name == header::CONTENT_TYPE);
+        if ask.body.is_some() && !typed {
             request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        for (name, value) in &ask.headers {
+            request = request.header(name, value);
         }
         request.body(Full::new(ask.body.clone().unwrap_or_default())).ok()
     }

@@ -147,7 +147,7 @@ impl Tokens {
 }
 
 /// The claim `sid` of a token. Its signature is the server's business.
-fn session_of(token: &str) -> Option<String> {
+pub(crate) fn session_of(token: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Claims {
         sid: String,

@@ -12,11 +12,13 @@ use clap::{Parser, Subcommand};
 use preau_rush::{
     accounts, argon,
     bench::{self, Group},
+    capacity::{self, Costs, Question},
     cpu::Watch,
     plan::Plan,
     progress::say,
     report::Report,
     run::{self, Surroundings},
+    storm,
 };
 
 #[derive(Parser)]
@@ -33,6 +35,10 @@ struct Cli {
 enum Act {
     /// Let the crowd of a plan in, and report
     Run(RunArgs),
+    /// Bring a scenario upon nodes behind HAProxy, and report
+    Storm(StormArgs),
+    /// Print what so many people need, with the figures of a run
+    Capacity(CapacityArgs),
     /// Measure every figure, one line each
     Bench(BenchArgs),
     /// Hash as the product does, with nothing around it, and print the cost as JSON
@@ -67,6 +73,56 @@ struct RunArgs {
     /// Another seed than the plan's
     #[arg(long)]
     seed: Option<u64>,
+}
+
+#[derive(clap::Args)]
+struct StormArgs {
+    /// A scenario of config/rush/ (s01 to s14, storm, smoke)
+    scenario: PathBuf,
+    /// Where the stores are: written by `cargo xtask stores up`
+    #[arg(long, default_value = ".local/stores.json")]
+    stores: PathBuf,
+    /// The program that is stormed
+    #[arg(long, default_value = "target/release/preau")]
+    preau: PathBuf,
+    /// Where the report goes; the page with plots and the lines of users go beside it
+    #[arg(long, default_value = ".local/storm.json")]
+    report: PathBuf,
+    /// Where people may come and see
+    #[arg(long, default_value_t = 8090)]
+    port: u16,
+    /// Only these segments
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// The long form: minutes where the short one has seconds
+    #[arg(long, env = "FULL", value_parser = clap::builder::FalseyValueParser::new())]
+    full: bool,
+    /// Assert counts, never times
+    #[arg(long)]
+    smoke: bool,
+    /// Another seed than the scenario's
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+#[derive(clap::Args)]
+struct CapacityArgs {
+    /// storm.json
+    run: PathBuf,
+    #[arg(long, default_value_t = 12_500_000.0)]
+    accounts: f64,
+    /// Seconds within which all of them come, when they come evenly
+    #[arg(long, default_value_t = 3600.0)]
+    window: f64,
+    /// Standard deviation of the rendez-vous, in seconds
+    #[arg(long, default_value_t = 300.0)]
+    sigma: f64,
+    /// Share of the accounts that comes to the rendez-vous
+    #[arg(long, default_value_t = 0.6)]
+    share: f64,
+    /// Cores of a node
+    #[arg(long, default_value_t = 4.0)]
+    cores: f64,
 }
 
 #[derive(clap::Args)]
@@ -114,6 +170,19 @@ fn act(cli: Cli) -> anyhow::Result<bool> {
     match cli.act {
         Act::Run(args) => runtime.block_on(run_plan(args)),
         Act::Bench(args) => runtime.block_on(run_bench(args)),
+        Act::Storm(args) => runtime.block_on(run_storm(args)),
+        Act::Capacity(args) => {
+            let question = Question {
+                accounts: args.accounts,
+                window_s: args.window,
+                sigma_s: args.sigma,
+                share: args.share,
+                node_cores: args.cores,
+            };
+            let text = capacity::print(&Costs::of_run(&args.run)?, &question)?;
+            write!(std::io::stdout(), "{text}")?;
+            Ok(true)
+        }
         Act::Argon { seconds } => {
             if !(0.1..=600.0).contains(&seconds) {
                 bail!("hash for between 0.1 and 600 seconds, not {seconds}");
@@ -145,6 +214,32 @@ async fn run_plan(args: RunArgs) -> anyhow::Result<bool> {
     let report = run::run(&plan, &people, around).await?;
     write_json(&args.report, &report)?;
     summarize(&report)?;
+    Ok(report.verdict.ok)
+}
+
+async fn run_storm(args: StormArgs) -> anyhow::Result<bool> {
+    let options = storm::Options {
+        html: args.report.with_extension("html"),
+        users: args.report.with_extension("users.jsonl"),
+        scenario: args.scenario,
+        stores: args.stores,
+        preau: args.preau,
+        report: args.report,
+        only: args.only,
+        full: args.full,
+        smoke: args.smoke,
+        seed: args.seed,
+        port: args.port,
+        started_at: now(),
+    };
+    let report = storm::storm(&options).await?;
+    for reason in &report.verdict.reasons {
+        say(&format!("NO: {reason}"));
+    }
+    if report.verdict.ok {
+        say("the run counts: users' lines, PostgreSQL and the proxy's log agree exactly");
+    }
+    say(&format!("{} · {}", options.report.display(), options.html.display()));
     Ok(report.verdict.ok)
 }
 

@@ -8,6 +8,15 @@ pub(crate) fn float(count: u64) -> f64 {
     count as f64
 }
 
+/// The whole part of a figure that is a count; what is negative or no number is none.
+#[expect(
+    clippy::as_conversions,
+    reason = "a conversion from f64 to an integer saturates, which is what a count should do"
+)]
+pub(crate) fn floor(value: f64) -> u64 {
+    value as u64
+}
+
 /// A count of things in memory.
 pub(crate) fn count(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
@@ -30,9 +39,32 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
     Some(f64::midpoint(lower, upper))
 }
 
+/// The value that the share `at` (0 to 1) of `sorted` stays within; `None` when there is none.
+pub(crate) fn quantile(sorted: &[f64], at: f64) -> Option<f64> {
+    let rank = floor((float(count(sorted.len())) * at).ceil()).max(1) - 1;
+    sorted.get(usize::try_from(rank).unwrap_or(usize::MAX).min(sorted.len().checked_sub(1)?)).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantiles() {
+        assert_eq!(quantile(&[], 0.5), None);
+        let values: Vec<f64> = (1..=100).map(f64::from).collect();
+        assert_eq!(quantile(&values, 0.5), Some(50.0));
+        assert_eq!(quantile(&values, 0.99), Some(99.0));
+        assert_eq!(quantile(&values, 1.0), Some(100.0));
+        assert_eq!(quantile(&[7.0], 0.99), Some(7.0));
+    }
+
+    #[test]
+    fn counts_saturate() {
+        assert_eq!(floor(-3.0), 0);
+        assert_eq!(floor(f64::NAN), 0);
+        assert_eq!(floor(2.9), 2);
+    }
 
     #[test]
     fn medians() {

@@ -11,16 +11,16 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use tokio::time::sleep;
 
-use super::{
-    lab::{CONNECTIONS, Lab, Node},
-    load::{Asker, Measured, Reading, Refreshing, SigningIn, measure, sign_in},
-    process::{Core, output},
-};
+use super::load::{Asker, Measured, Reading, Refreshing, SigningIn, measure, sign_in};
 use crate::{
     argon::{Hashed, cheap_phc},
     client::{Ask, Client},
     cpu::Watch,
     flow::Tokens,
+    lab::{
+        CONNECTIONS, Lab, Node,
+        process::{Core, output},
+    },
     number::{count, float, median},
     progress::say,
 };
@@ -611,7 +611,7 @@ pub(crate) async fn make_run(folder: &Path, cores: &str, limit: Duration) -> any
     // Its own group, so that make, cargo and the server end together; every core, as when it is typed.
     command.args(["-c", cores, "make", "run"]).current_dir(folder).process_group(0);
     let began = Instant::now();
-    let mut make = super::process::Process::start("make run", &mut command, log)?;
+    let mut make = crate::lab::process::Process::start("make run", &mut command, log)?;
     let served = loop {
         if let Err(e) = make.check() {
             break Err(e);
@@ -624,7 +624,7 @@ pub(crate) async fn make_run(folder: &Path, cores: &str, limit: Duration) -> any
         }
         sleep(Duration::from_millis(50)).await;
     };
-    super::process::signal("INT", &format!("-{}", make.pid)).await;
+    crate::lab::process::signal("INT", &format!("-{}", make.pid)).await;
     make.stop().await;
     // The port must be free again before anybody else measures.
     for _ in 0..100 {

@@ -1,7 +1,12 @@
-//! The laboratory: a database and a Redis of its own, nodes on free loopback ports, HAProxy when asked.
+//! The laboratory of benches and storms: a database and a Redis of its own, nodes on free loopback ports, HAProxy when
+//! asked.
 //!
-//! PostgreSQL is the one of `stores.json`; its database is made and dropped by the bench. Everything else is a
-//! child process, which ends with the bench.
+//! PostgreSQL is the one of `stores.json`; its database is made and dropped by the laboratory. Everything else is a
+//! child process, which ends with it.
+
+pub(crate) mod cluster;
+pub(crate) mod process;
+pub(crate) mod slice;
 
 use std::{
     fmt::Write as _,
@@ -21,9 +26,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{
-    process::{Core, Cores, Process, free_port, output},
-    slice::{self, PREFIX, Slice},
+use self::{
+    cluster::Cluster,
+    process::{Core, Cores, Process, free_port, output, signal},
+    slice::{PREFIX, Slice},
 };
 use crate::{
     accounts::{self, Account},
@@ -79,6 +85,11 @@ impl Node {
     pub(crate) async fn stop(self) {
         self.process.stop().await;
     }
+
+    /// Ends it as a crash would.
+    pub(crate) async fn kill(self) {
+        self.process.kill().await;
+    }
 }
 
 /// HAProxy in front of nodes.
@@ -116,6 +127,7 @@ pub(crate) struct Lab {
     folder: PathBuf,
     preau: PathBuf,
     stores: Stores,
+    pub(crate) cluster: Option<Cluster>,
     database: String,
     master_key: String,
     redis: Option<Process>,
@@ -141,16 +153,41 @@ pub(crate) struct Materials {
     pub(crate) preau: PathBuf,
     /// Made new, removed at the end.
     pub(crate) folder: PathBuf,
+    pub(crate) demo: Demo,
+    /// PostgreSQL of its own instead of that of `stores`.
+    pub(crate) own_postgres: bool,
+}
+
+/// The size of the demo territory that the laboratory begins with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demo {
+    pub(crate) schools: u32,
+    pub(crate) pupils: u32,
+}
+
+/// How a node is started.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NodeSpec {
+    /// After `preau serve`.
+    pub(crate) arguments: Vec<String>,
+    /// µs of CPU in every 10 ms; absent: a whole core.
+    pub(crate) quota_us: Option<u32>,
+    /// Where it serves, and where it is probed; absent: free ports.
+    pub(crate) ports: Option<(u16, u16)>,
+    /// What browsers call it; absent: its own address.
+    pub(crate) public_url: Option<String>,
+    /// Settings beside the laboratory's own.
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 impl Lab {
     /// Builds everything but nodes.
     pub(crate) async fn build(materials: Materials) -> anyhow::Result<Self> {
-        let Materials { stores, preau, folder } = materials;
+        let Materials { stores, preau, folder, demo, own_postgres } = materials;
         let text = std::fs::read_to_string(&stores).with_context(|| {
             format!("cannot read {}: start the stores first (cargo xtask stores up)", stores.display())
         })?;
-        let stores: Stores =
+        let mut stores: Stores =
             serde_json::from_str(&text).with_context(|| format!("malformed {}", stores.display()))?;
         let preau = preau.canonicalize().with_context(|| {
             format!("no program {}: build it first (cargo build --release)", preau.display())
@@ -159,6 +196,16 @@ impl Lab {
             std::fs::remove_dir_all(&folder)?;
         }
         std::fs::create_dir_all(&folder)?;
+        let cluster = match own_postgres {
+            true => Some(Cluster::make().await?),
+            false => None,
+        };
+        if let Some(cluster) = &cluster {
+            stores = Stores {
+                database_url: cluster.url("preau_app", "preau"),
+                owner_url: cluster.url("preau_owner", "preau"),
+            };
+        }
         let cores = Cores::find()?;
         cores.move_to(Core::Rest, &[std::process::id()]).await?;
 
@@ -167,6 +214,7 @@ impl Lab {
             folder: folder.canonicalize()?,
             preau,
             stores,
+            cluster,
             database: format!("preau_bench_{}", std::process::id()),
             master_key: master_key(),
             redis: None,
@@ -175,7 +223,7 @@ impl Lab {
             started: 0,
             people: Arc::from([]),
         };
-        match lab.furnish().await {
+        match lab.furnish(demo).await {
             Ok(()) => Ok(lab),
             Err(e) => {
                 lab.clear().await;
@@ -184,7 +232,7 @@ impl Lab {
         }
     }
 
-    async fn furnish(&mut self) -> anyhow::Result<()> {
+    async fn furnish(&mut self, size: Demo) -> anyhow::Result<()> {
         slice::sweep();
         self.sweep().await?;
         self.postmaster = self.find_postmaster().await?;
@@ -195,12 +243,16 @@ impl Lab {
         }
         self.redis_up().await?;
 
-        say("migrating and loading the demo territory (4 schools, 400 pupils)");
+        say(&format!(
+            "migrating and loading a demo territory ({} schools, {} pupils)",
+            size.schools, size.pupils
+        ));
         psql(&self.stores.owner_url, &format!("CREATE DATABASE {};\n", self.database)).await?;
         output("preau migrate", self.preau(Core::Server)?.arg("migrate"), START).await?;
         let accounts = self.folder.join("accounts.json");
         let mut demo = self.preau(Core::Server)?;
-        demo.args(["demo", "--schools", "4", "--pupils", "400", "--seed", "7", "--all-accounts", "--out"])
+        demo.args(["demo", "--seed", "7", "--all-accounts", "--schools", &size.schools.to_string()])
+            .args(["--pupils", &size.pupils.to_string(), "--out"])
             .arg(self.folder.join("demo"))
             .arg("--accounts")
             .arg(&accounts);
@@ -274,6 +326,34 @@ impl Lab {
         Ok(())
     }
 
+    /// Stops or continues Redis.
+    pub(crate) async fn redis_stall(&self, stalled: bool) {
+        if let Some(redis) = &self.redis {
+            signal(if stalled { "STOP" } else { "CONT" }, &redis.pid.to_string()).await;
+        }
+    }
+
+    /// Where logs and configurations are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Processes whose CPU time counts, by group: PostgreSQL and Redis.
+    pub(crate) fn stores_watched(&self, watch: &mut Watch) {
+        watch.add("postgres", [self.postmaster]);
+        if let Some(redis) = &self.redis {
+            watch.add("redis", [redis.pid]);
+        }
+    }
+
+    /// PostgreSQL may have another process after a crash.
+    pub(crate) async fn find_postgres_again(&mut self) -> anyhow::Result<()> {
+        self.postmaster = self.find_postmaster().await?;
+        let mut family = cpu::children(self.postmaster);
+        family.push(self.postmaster);
+        self.cores.move_to(Core::Rest, &family).await
+    }
+
     /// Ends Redis as a crash would.
     pub(crate) async fn redis_down(&mut self) {
         if let Some(redis) = self.redis.take() {
@@ -297,7 +377,7 @@ impl Lab {
         Ok(link)
     }
 
-    async fn redis_says(&self, command: &[&str]) -> anyhow::Result<String> {
+    pub(crate) async fn redis_says(&self, command: &[&str]) -> anyhow::Result<String> {
         let mut cli = Command::new("redis-cli");
         cli.args(["-h", "127.0.0.1", "-p", &self.redis_port.to_string()]).args(command);
         output("redis-cli", &mut cli, Duration::from_secs(5)).await
@@ -359,7 +439,7 @@ impl Lab {
 
     /// Starts a node on the server's core, held to `quota_us` of every 10 ms when given, and waits until it is ready.
     pub(crate) async fn node(&mut self, quota_us: Option<u32>) -> anyhow::Result<Node> {
-        self.serve(&["serve"], quota_us).await
+        self.start(NodeSpec { quota_us, ..NodeSpec::default() }).await
     }
 
     /// The bare hash in `size` slices side by side; hashes per second, all together.
@@ -390,6 +470,11 @@ impl Lab {
         Ok(per_s)
     }
 
+    /// Whether a node can be held to so many µs of every 10 ms here.
+    pub(crate) fn try_slice(&mut self, quota_us: u32) -> anyhow::Result<()> {
+        Slice::make(&self.next_name(), quota_us).map(drop)
+    }
+
     fn next_name(&mut self) -> String {
         self.started += 1;
         format!("{PREFIX}{}-{}", std::process::id(), self.started)
@@ -406,10 +491,14 @@ impl Lab {
         shell
     }
 
-    async fn serve(&mut self, arguments: &[&str], quota_us: Option<u32>) -> anyhow::Result<Node> {
+    /// Starts a node on the server's core and waits until it is ready.
+    pub(crate) async fn start(&mut self, spec: NodeSpec) -> anyhow::Result<Node> {
         let name = self.next_name();
-        let (port, probe) = (free_port()?, free_port()?);
-        let slice = quota_us.map(|quota| Slice::make(&name, quota)).transpose()?;
+        let (port, probe) = match spec.ports {
+            Some(ports) => ports,
+            None => (free_port()?, free_port()?),
+        };
+        let slice = spec.quota_us.map(|quota| Slice::make(&name, quota)).transpose()?;
         let mut command = match &slice {
             Some(slice) => {
                 let mut command = self.sliced(slice, &self.preau);
@@ -420,10 +509,12 @@ impl Lab {
         };
         let url = format!("http://127.0.0.1:{port}");
         command
-            .args(arguments)
+            .arg("serve")
+            .args(&spec.arguments)
             .env("PREAU_HTTP__LISTEN", format!("127.0.0.1:{port}"))
             .env("PREAU_HTTP__PROBE_LISTEN", format!("127.0.0.1:{probe}"))
-            .env("PREAU_HTTP__PUBLIC_URL", &url);
+            .env("PREAU_HTTP__PUBLIC_URL", spec.public_url.as_deref().unwrap_or(&url))
+            .envs(spec.settings.iter().map(|(name, value)| (name, value)));
         let mut process = Process::start("node", &mut command, self.folder.join(format!("{name}.log")))?;
         let probes = Client::new(&[format!("http://127.0.0.1:{probe}")], 1, Duration::from_secs(2))?;
         let ready = Ask { bearer: None, ..Ask::get("/readyz", Arc::from("")) };
@@ -527,6 +618,9 @@ impl Lab {
         }
         if let Err(e) = self.cores.free(&pinned).await {
             say(&format!("PostgreSQL stays pinned to one core until it restarts: {e}"));
+        }
+        if let Some(cluster) = self.cluster.take() {
+            cluster.remove().await;
         }
         // Nodes that were dropped rather than stopped may still be ending.
         sleep(Duration::from_millis(200)).await;

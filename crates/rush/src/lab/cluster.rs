@@ -1,0 +1,135 @@
+//! A PostgreSQL of the laboratory's own, for storms that stop it: nobody else may notice.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use tokio::process::Command;
+
+use super::process::{free_port, output, signal};
+use crate::cpu;
+
+/// It starts within this, recovery included.
+const START: Duration = Duration::from_secs(60);
+
+/// A throw-away cluster. Stopped and removed by [`Cluster::remove`]; what is dropped without it is swept by nobody, so the
+/// folder's name says whose it was.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    /// Of Debian's user for PostgreSQL when we are root.
+    home: PathBuf,
+    bin: PathBuf,
+    as_postgres: bool,
+    pub(crate) port: u16,
+}
+
+impl Cluster {
+    /// Makes it and starts it.
+    pub(crate) async fn make() -> anyhow::Result<Self> {
+        let bin = programs().context("PostgreSQL's programs are not installed (cargo xtask setup)")?;
+        let me = output("id", Command::new("id").arg("-u"), Duration::from_secs(5)).await?;
+        let home = PathBuf::from(format!("/var/tmp/preau-storm-{}", std::process::id()));
+        let cluster = Self { home, bin, as_postgres: me.trim() == "0", port: free_port()? };
+        std::fs::create_dir_all(&cluster.home)?;
+        if cluster.as_postgres {
+            let mut chown = Command::new("chown");
+            chown.arg("postgres:").arg(&cluster.home);
+            output("chown", &mut chown, START).await?;
+        }
+        let mut initdb = cluster.command("initdb");
+        initdb.arg("-D").arg(cluster.data()).args(["-U", "postgres", "--auth=trust"]);
+        initdb.args(["--encoding=UTF8", "--locale=C.UTF-8"]);
+        output("initdb", &mut initdb, START).await?;
+        cluster.start().await?;
+        let roles = "CREATE ROLE preau_owner LOGIN CREATEDB; CREATE ROLE preau_app LOGIN;\n";
+        crate::reconcile::psql(&cluster.url("postgres", "postgres"), roles).await?;
+        crate::reconcile::psql(&cluster.url("preau_owner", "postgres"), "CREATE DATABASE preau;\n").await?;
+        Ok(cluster)
+    }
+
+    /// The address of a database, as a role.
+    pub(crate) fn url(&self, role: &str, database: &str) -> String {
+        format!("postgres://{role}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Starts it, with the settings that make a commit one.
+    pub(crate) async fn start(&self) -> anyhow::Result<()> {
+        let settings = format!(
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=on -c synchronous_commit=on \
+             -c full_page_writes=on -c max_connections=300 -c shared_buffers=256MB -c timezone=UTC",
+            self.port
+        );
+        let mut start = self.command("pg_ctl");
+        start.arg("-D").arg(self.data()).arg("-l").arg(self.home.join("log"));
+        start.args(["-w", "-t", "60", "-o", &settings, "start"]);
+        // pg_ctl hands its output to the server: a pipe would stay open as long as the server lives.
+        start.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let status = tokio::time::timeout(START * 2, start.status()).await.context("pg_ctl start hangs")??;
+        if !status.success() {
+            bail!("the throw-away PostgreSQL did not start; see {}", self.home.join("log").display());
+        }
+        Ok(())
+    }
+
+    /// Stops it as a crash would: recovery comes with the next start.
+    pub(crate) async fn crash(&self) -> anyhow::Result<()> {
+        let mut stop = self.command("pg_ctl");
+        stop.arg("-D").arg(self.data()).args(["-m", "immediate", "-w", "stop"]);
+        output("pg_ctl", &mut stop, START).await.map(drop)
+    }
+
+    /// Stops or continues every process of it.
+    pub(crate) async fn stall(&self, stalled: bool) -> anyhow::Result<()> {
+        let postmaster = cpu::listener(self.port)?;
+        let mut family = cpu::children(postmaster);
+        family.push(postmaster);
+        for pid in family {
+            signal(if stalled { "STOP" } else { "CONT" }, &pid.to_string()).await;
+        }
+        Ok(())
+    }
+
+    /// Leaves nothing behind.
+    pub(crate) async fn remove(self) {
+        let _ = self.crash().await;
+        let mut remove = self.wrapped(Path::new("/bin/rm"));
+        remove.arg("-rf").arg(self.data()).arg(self.home.join("log"));
+        let _ = output("rm", &mut remove, START).await;
+        let _ = std::fs::remove_dir(&self.home);
+    }
+
+    fn data(&self) -> PathBuf {
+        self.home.join("data")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        self.wrapped(&self.bin.join(program))
+    }
+
+    /// PostgreSQL refuses to run as root.
+    fn wrapped(&self, program: &Path) -> Command {
+        let mut command = if self.as_postgres {
+            let mut command = Command::new("runuser");
+            command.args(["-u", "postgres", "--"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command.current_dir("/");
+        command
+    }
+}
+
+/// Debian keeps them out of PATH, a folder each version: the newest.
+fn programs() -> Option<PathBuf> {
+    let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .filter(|bin| bin.join("initdb").is_file())
+        .collect();
+    versions.sort();
+    versions.pop()
+}

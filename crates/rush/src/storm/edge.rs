@@ -1,0 +1,220 @@
+//! The proxy of a storm: HAProxy in front of the nodes, with the snapshot in its cache and every request in its log.
+
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+
+use anyhow::Context as _;
+
+use super::user::route;
+
+/// Where a node is.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub port: u16,
+    pub probe: u16,
+}
+
+/// HAProxy's configuration: as `deploy/haproxy.cfg`, but that clients' own word for their address is taken (they all come
+/// from here), and that the log says which virtual user asked.
+#[must_use]
+pub fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> String {
+    let mut text = format!(
+        "global\n  log stdout format raw local0\n  stats socket ipv4@127.0.0.1:{statistics} level user\n  nbthread 1\n\
+         \x20 maxconn 20000\n\
+         cache queue\n  total-max-size 4\n  max-object-size 16384\n  max-age 1\n  process-vary on\n\
+         defaults\n  mode http\n  log global\n  timeout http-request 5s\n  timeout http-keep-alive 60s\n  timeout connect 1s\n\
+         \x20 timeout queue 20s\n  timeout client 60s\n  timeout server 60s\n  option http-buffer-request\n\
+         \x20 http-reuse always\n  retries 2\n  retry-on conn-failure\n  option redispatch\n\
+         frontend door\n  bind 127.0.0.1:{port}\n  bind [::1]:{port}\n\
+         \x20 http-request capture req.hdr(x-rush) len 12\n\
+         \x20 log-format \"%[capture.req.hdr(0)] %ST %HM %s %tsc %HPO\"\n\
+         \x20 acl snapshot path /api/v1/queue/now\n\
+         \x20 http-request cache-use queue if snapshot\n  http-response cache-store queue if snapshot_answer\n\
+         \x20 acl none_left nbsrv(nodes) lt 1\n\
+         \x20 http-request return status 503 content-type \"text/plain; charset=utf-8\" hdr Retry-After 1 string \
+         \"no node is ready\" if none_left\n\
+         \x20 default_backend nodes\n\
+         backend nodes\n  balance leastconn\n  option httpchk\n  http-check send meth GET uri /readyz\n  http-check expect status 200\n\
+         \x20 default-server inter 200ms fastinter 100ms fall 2 rise 1 maxconn 4000\n"
+    );
+    // A response knows its request's path only by a variable.
+    text = text.replace(
+        "  http-response cache-store queue if snapshot_answer\n",
+        "  http-request set-var(txn.snapshot) bool(true) if snapshot\n  http-response cache-store queue if { var(txn.snapshot) -m bool }\n",
+    );
+    for (index, node) in nodes.iter().enumerate() {
+        let _ = writeln!(text, "  server node{index} 127.0.0.1:{} check port {}", node.port, node.probe);
+    }
+    text
+}
+
+/// What the proxy's log says of one stretch of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// User → route → status → times. A request that the client hung up on has HAProxy's own status.
+    pub by_user: BTreeMap<u64, BTreeMap<&'static str, BTreeMap<u16, u32>>>,
+    /// Sign-ins (201, and returns from the desk that went on) by server.
+    pub sign_ins: BTreeMap<String, u64>,
+    /// Snapshots answered by the cache, and by nodes.
+    pub cached: u64,
+    pub fetched: u64,
+    /// Forms sent by others: a person who tries it in a browser. Each may be a session.
+    pub strangers: u64,
+}
+
+/// The route of a line of the log.
+fn route_of(method: &str, path: &str) -> Option<&'static str> {
+    let path = path.split('?').next().unwrap_or(path);
+    if let Some(rest) = path.strip_prefix("/federation/") {
+        return match rest.rsplit('/').next() {
+            Some("depart") => Some(route::DEPART),
+            Some("retour") => Some(route::RETURN),
+            _ => None,
+        };
+    }
+    route::ALL.into_iter().find(|route| {
+        route.split_once(' ').is_some_and(|(known, at)| known == method && at == path)
+    })
+}
+
+/// Reads the log from `from` bytes on; returns what it says and where it ended.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read_log(path: &Path, from: u64) -> anyhow::Result<(Log, u64)> {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+    let mut file = std::fs::File::open(path).with_context(|| format!("no log {}", path.display()))?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut text = String::new();
+    let read = file.read_to_string(&mut text)?;
+    Ok((parse_log(&text), from + crate::number::count(read)))
+}
+
+fn parse_log(text: &str) -> Log {
+    let mut log = Log::default();
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let (Some(user), Some(status), Some(method), Some(server), Some(_ended), Some(path)) =
+            (words.next(), words.next(), words.next(), words.next(), words.next(), words.next())
+        else {
+            continue;
+        };
+        let (Ok(user), Ok(status)) = (user.parse::<u64>(), status.parse::<i32>()) else {
+            // Somebody who tries it in a browser may have signed in.
+            log.strangers += u64::from(method == "POST" && matches!(status, "201" | "204" | "303"));
+            continue;
+        };
+        let Some(route) = route_of(method, path) else { continue };
+        let status = u16::try_from(status).unwrap_or(0);
+        *log.by_user.entry(user).or_default().entry(route).or_default().entry(status).or_default() += 1;
+        if route == route::NOW {
+            if server == "<CACHE>" {
+                log.cached += 1;
+            } else {
+                log.fetched += 1;
+            }
+        }
+        let let_in = (route == route::SESSIONS && status == 201) || (route == route::RETURN && status == 303);
+        if let_in {
+            *log.sign_ins.entry(server.to_owned()).or_default() += 1;
+        }
+    }
+    log
+}
+
+/// Where a user's line and the proxy's log differ, in words; the first few of them.
+///
+/// Exactly: each answer of the line is a line of the log with the same route and status, and each line of the log beyond
+/// those is explained by a request whose answer the user did not wait for.
+#[must_use]
+pub fn differences<'a>(lives: impl IntoIterator<Item = &'a super::life::Life>, log: &Log) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut known = 0_usize;
+    let nothing = BTreeMap::new();
+    for life in lives {
+        let logged = log.by_user.get(&life.user).unwrap_or(&nothing);
+        known += usize::from(log.by_user.contains_key(&life.user));
+        for route in route::ALL {
+            let told = life.answers.get(route);
+            let seen = logged.get(route);
+            let unanswered = u64::from(life.unanswered.get(route).copied().unwrap_or(0));
+            let mut extra = 0_u64;
+            let statuses = told.into_iter().flatten().chain(seen.into_iter().flatten()).map(|(status, _)| *status);
+            let mut statuses: Vec<u16> = statuses.collect();
+            statuses.sort_unstable();
+            statuses.dedup();
+            for status in statuses {
+                let of = |map: Option<&BTreeMap<u16, u32>>| {
+                    map.and_then(|map| map.get(&status)).copied().map_or(0, u64::from)
+                };
+                let (told, seen) = (of(told), of(seen));
+                if told > seen {
+                    wrong.push(format!(
+                        "user {}: {route} was answered {status} {told} times, and the proxy knows of {seen}",
+                        life.user
+                    ));
+                }
+                extra += seen.saturating_sub(told);
+            }
+            if extra > unanswered {
+                wrong.push(format!(
+                    "user {}: the proxy answered {route} {extra} times more than the user knows, who waited in vain {unanswered} times",
+                    life.user
+                ));
+            }
+        }
+    }
+    if known < log.by_user.len() {
+        wrong.push(format!("{} users of the proxy's log lived no life", log.by_user.len() - known));
+    }
+    wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storm::life::Life;
+
+    const LOG: &str = "3 201 POST node1 -- /api/v1/sessions\n3 200 GET <CACHE> -- /api/v1/queue/now\n\
+        3 200 GET node0 -- /api/v1/queue/now?x=1\n- 200 GET node0 -- /connexion\n- 303 POST node0 -- /connexion\n4 -1 POST node2 CH /api/v1/sessions\n\
+        4 303 POST node2 -- /federation/tempete-0/retour\nProxy started\n";
+
+    #[test]
+    fn the_log_is_read_by_user_and_route() {
+        let log = parse_log(LOG);
+        assert_eq!(log.by_user[&3][route::SESSIONS], BTreeMap::from([(201, 1)]));
+        assert_eq!(log.by_user[&4][route::SESSIONS], BTreeMap::from([(0, 1)]));
+        assert_eq!((log.cached, log.fetched, log.strangers), (1, 1, 1));
+        assert_eq!(log.sign_ins, BTreeMap::from([("node1".to_owned(), 1), ("node2".to_owned(), 1)]));
+    }
+
+    #[test]
+    fn lines_and_log_agree_exactly_or_it_is_said() {
+        let log = parse_log(LOG);
+        let mut three = Life { user: 3, ..Life::default() };
+        three.answered(route::SESSIONS, 201);
+        three.answered(route::NOW, 200);
+        three.answered(route::NOW, 200);
+        let mut four = Life { user: 4, ..Life::default() };
+        four.answered(route::RETURN, 303);
+        four.unanswered(route::SESSIONS);
+        assert_eq!(differences([&three, &four], &log), Vec::<String>::new());
+
+        four.unanswered.clear();
+        assert!(differences([&three, &four], &log)[0].contains("waited in vain"));
+        three.answered(route::HOME, 200);
+        assert!(differences([&three, &four], &log)[0].contains("the proxy knows of 0"));
+        assert!(differences([&three], &log).iter().any(|wrong| wrong.contains("lived no life")));
+    }
+
+    #[test]
+    fn haproxy_accepts_the_configuration() {
+        let nodes = [Place { port: 1, probe: 2 }, Place { port: 3, probe: 4 }];
+        let text = configuration(18_099, 18_098, &nodes);
+        assert_eq!(text.matches("server node").count(), 2);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("haproxy.cfg");
+        std::fs::write(&file, text).unwrap();
+        let output = std::process::Command::new("haproxy").arg("-c").arg("-f").arg(&file).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}

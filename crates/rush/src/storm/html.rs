@@ -1,0 +1,201 @@
+//! The report for people: one HTML file with its plots inside.
+
+use std::fmt::Write as _;
+
+use super::{
+    plot::{self, Line, Mark, escape},
+    report::{Report, SegmentReport},
+    tally::{CLASSES, Waits, short},
+};
+use crate::number::count;
+
+const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}\
+table{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums}td,th{border:1px solid #ccc;padding:.25rem .5rem;text-align:right}\
+th:first-child,td:first-child{text-align:left}svg{width:100%;height:auto;border:1px solid #eee;margin:.4rem 0}.no{color:#b00020}.plots{break-inside:avoid}";
+
+/// The whole page.
+#[must_use]
+pub fn page(report: &Report) -> String {
+    let mut html = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>{name}</title><style>{STYLE}</style><h1>{title}</h1><p>Scenario <code>{name}</code>, seed {seed}, {at}. \
+         {processor}, {cores} cores; {pinned}{quota}; {postgres}.</p>",
+        name = escape(&report.scenario),
+        title = escape(&report.title),
+        seed = report.seed,
+        at = escape(&report.started_at),
+        processor = escape(&report.machine.processor),
+        cores = report.machine.cores,
+        pinned = escape(&report.machine.pinned),
+        quota = report
+            .machine
+            .node_quota
+            .map_or_else(String::new, |quota| format!("; each node held to {:.2} of its core", quota)),
+        postgres = escape(&report.machine.postgres),
+    );
+    if report.scale_model {
+        html.push_str(
+            "<p><strong>A scale model of the hash.</strong> Its figures are of the protocol; none of them says how many \
+             passwords a core verifies.</p>",
+        );
+    }
+    match report.verdict.ok {
+        true => html.push_str("<p>The run counts: lines of users, PostgreSQL's sessions and the proxy's log agree exactly.</p>"),
+        false => {
+            html.push_str("<p class=\"no\">The run does not count:</p><ul class=\"no\">");
+            for reason in &report.verdict.reasons {
+                let _ = write!(html, "<li>{}</li>", escape(reason));
+            }
+            html.push_str("</ul>");
+        }
+    }
+    html.push_str(&overview(report));
+    html.push_str(&comparison(report));
+    for segment in &report.segments {
+        html.push_str(&section(segment));
+    }
+    html
+}
+
+/// The plot for the README: what each mode lets in, second by second, of the same crowd.
+#[must_use]
+pub fn comparison(report: &Report) -> String {
+    let played: Vec<&SegmentReport> = report.segments.iter().filter(|segment| !segment.closed).collect();
+    let lines: Vec<Line> = played
+        .iter()
+        .map(|segment| Line::whole(&segment.name, &segment.series.goodput).smooth(3))
+        .collect();
+    let groups: Vec<(String, Vec<Option<f64>>)> = played
+        .iter()
+        .map(|segment| {
+            let lessons = segment.figures.lessons_full_by_0905.map(|share| share * 100.0);
+            (segment.name.clone(), vec![segment.goodput_ratio.map(|ratio| ratio * 100.0), lessons])
+        })
+        .collect();
+    format!(
+        "<div class=plots>{}{}</div>",
+        plot::lines("Let in each second", "/s", &lines, &[]),
+        plot::bars("Goodput of the peak, and nine-o'clock lessons full by 9:05", "%", &["goodput", "lessons"], &groups)
+    )
+}
+
+fn overview(report: &Report) -> String {
+    let mut html = String::from(
+        "<table><tr><th>segment<th>mode<th>offered /s<th>× peak<th>goodput /s<th>of peak<th>from arrival /s<th>bare refusals\
+         <th>places lost<th>Jain<th>displaced p99<th>ETA held<th>posts/success<th>lessons full<th>late sends</tr>",
+    );
+    let some = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), short);
+    let percent = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |it| format!("{:.1} %", it * 100.0));
+    for segment in &report.segments {
+        let figures = &segment.figures;
+        let _ = write!(
+            html,
+            "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{:.2} %</tr>",
+            escape(&segment.name),
+            escape(&segment.mode),
+            short(figures.offered_per_s),
+            some(segment.offered_x),
+            short(figures.goodput_per_s),
+            percent(segment.goodput_ratio),
+            short(figures.goodput_from_arrival),
+            figures.bare_refusals,
+            figures.places_lost,
+            some(figures.jain_schools),
+            percent(figures.displacement_p99),
+            percent(figures.eta_within_band),
+            some(figures.posts_per_success),
+            percent(figures.lessons_full_by_0905),
+            segment.late_sends_ratio * 100.0,
+        );
+    }
+    html.push_str("</table>");
+    html
+}
+
+fn section(segment: &SegmentReport) -> String {
+    let figures = &segment.figures;
+    let mut html = format!("<h2>{} ({})</h2>", escape(&segment.name), escape(&segment.mode));
+    let marks: Vec<Mark> = segment
+        .faults
+        .iter()
+        .flat_map(|fault| {
+            let name = format!("{:?}", fault.act);
+            [Mark { at_s: fault.at_s, name }, Mark { at_s: fault.at_s + fault.for_s, name: "mended".to_owned() }]
+        })
+        .collect();
+    let series = &segment.series;
+    html.push_str("<div class=plots>");
+    html.push_str(&plot::lines(
+        "Offered and let in",
+        "/s",
+        &[Line::whole("offered", &series.offered).smooth(2), Line::whole("let in", &series.goodput).smooth(2)],
+        &marks,
+    ));
+    html.push_str(&plot::lines("Waiting outside", "people", &[Line::whole("outside", &series.outside)], &marks));
+    let waits: Vec<Line> = series
+        .wait_s
+        .iter()
+        .map(|(class, values)| Line { name: (*class).to_owned(), values: values.clone() }.smooth(2))
+        .collect();
+    html.push_str(&plot::lines("Wait of those let in, by class", "s", &waits, &marks));
+    html.push_str("</div><table><tr><th>class<th>came<th>inside<th>p50 s<th>p90 s<th>p99 s<th>knock to day p99 s<th>still outside</tr>");
+    for class in CLASSES {
+        let Some(waits): Option<&Waits> = figures.wait_s.get(class) else { continue };
+        let _ = write!(
+            html,
+            "<tr><td>{class}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{:.1} %</tr>",
+            waits.arrived,
+            waits.inside,
+            short(waits.p50),
+            short(waits.p90),
+            short(waits.p99),
+            short(waits.home_p99),
+            waits.still_outside * 100.0
+        );
+    }
+    html.push_str("</table><table><tr><th>CPU<th>s<th>of one core</tr>");
+    for (name, seconds) in &segment.server_cpu_s {
+        let _ = write!(
+            html,
+            "<tr><td>{}<td>{seconds:.2}<td>{:.1} %</tr>",
+            escape(name),
+            seconds / (segment.duration_s + segment.drain_s) * 100.0
+        );
+    }
+    let _ = write!(
+        html,
+        "<tr><td>others<td>{:.2}<td></tr><tr><td>stolen<td>{:.2}<td></tr></table>",
+        segment.foreign_cpu_s, segment.stolen_cpu_s
+    );
+    let _ = write!(
+        html,
+        "<p>{} answers, {} requests without one; nodes spent {} µs beside hashing for each arrival; {} of the looks at the \
+         queue were answered by the proxy's cache.</p>",
+        figures.responses,
+        figures.unanswered,
+        segment.node_cpu_us_per_arrival.map_or_else(|| "–".to_owned(), short),
+        segment.snapshot_cached.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", share * 100.0)),
+    );
+    html.push_str("<details><summary>Answers</summary><table><tr><th>route and status<th>times</tr>");
+    for (name, times) in &figures.status_counts {
+        let _ = write!(html, "<tr><td>{}<td>{times}</tr>", escape(name));
+    }
+    let _ = write!(html, "</table></details><!-- {} statuses -->", count(figures.status_counts.len()));
+    html
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_whole_and_loads_nothing() {
+        let report = super::super::report::sample();
+        let html = page(&report);
+        assert!(html.contains("<svg") && html.contains("let in"));
+        for outside in ["<script", "src=", "<link", "@import"] {
+            assert!(!html.contains(outside), "{outside}");
+        }
+        assert!(html.contains("does not count"), "a run that was not concluded does not count");
+    }
+}

@@ -1,0 +1,298 @@
+//! `storm.json`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    scenario::Fault,
+    tally::{Figures, Series},
+};
+use crate::reconcile::Reconciled;
+
+/// A run of a scenario.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub scenario: String,
+    pub title: String,
+    pub seed: u64,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    pub machine: Machine,
+    /// Whether a scale model of the hash was used (overload.md §C allows it for dynamics, never for G2).
+    pub scale_model: bool,
+    pub world: WorldSize,
+    pub segments: Vec<SegmentReport>,
+    pub verdict: Verdict,
+}
+
+/// Where it was measured.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Machine {
+    pub processor: String,
+    pub cores: usize,
+    pub memory_mib: u64,
+    pub kernel: String,
+    /// What shares which core.
+    pub pinned: String,
+    /// The share of the server's core that each node is held to; absent: not held.
+    pub node_quota: Option<f64>,
+    pub postgres: String,
+    pub load_average: String,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct WorldSize {
+    pub territories: usize,
+    pub schools: usize,
+    pub classes: usize,
+    pub people: usize,
+    pub classes_at_nine: usize,
+}
+
+/// Argon2id.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Argon {
+    /// KiB.
+    pub m: u32,
+    pub t: u32,
+    pub p: u32,
+}
+
+/// A stretch of the run.
+#[derive(Clone, Debug, Serialize)]
+pub struct SegmentReport {
+    pub name: String,
+    pub mode: String,
+    /// Closed loop: found the peak.
+    pub closed: bool,
+    /// Offered, as a multiple of the best peak of the run.
+    pub offered_x: Option<f64>,
+    pub peak_per_s: f64,
+    /// Goodput over the best peak of the run.
+    pub goodput_ratio: Option<f64>,
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// By process: `node` (with `hash`, its hashing threads), `postgres`, `redis`, `proxy`, `generator`.
+    pub server_cpu_s: BTreeMap<String, f64>,
+    pub foreign_cpu_s: f64,
+    pub stolen_cpu_s: f64,
+    /// CPU of the nodes beside hashing, for each arrival, its polls and what follows included.
+    pub node_cpu_us_per_arrival: Option<f64>,
+    pub late_sends_ratio: f64,
+    pub late_send_worst_ms: f64,
+    /// Share of looks at the snapshot that the proxy's cache answered.
+    pub snapshot_cached: Option<f64>,
+    pub argon2: Argon,
+    /// How long people came; the drain is beside it.
+    pub duration_s: f64,
+    pub drain_s: f64,
+    pub nodes: u32,
+    /// The least node's share of sign-ins, times the number of nodes: 1 is even.
+    pub node_share_min: Option<f64>,
+    /// People who had to be brought a second time because everybody had come.
+    pub repeated_people: u64,
+    pub slow_clients_cut: u64,
+    pub sessions: Reconciled,
+    /// Where lines of users and the proxy's log differ; empty: exactly the same.
+    pub log_differences: Vec<String>,
+    pub faults: Vec<Fault>,
+    pub series: Series,
+    /// Why nothing may be quoted from it.
+    pub void: Vec<String>,
+}
+
+/// Whether the run counts.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Verdict {
+    pub ok: bool,
+    pub reasons: Vec<String>,
+}
+
+impl Report {
+    /// Fills in what only the whole run knows: the best peak, ratios, and the verdict. `timed` says whether the generator's
+    /// lateness counts: it does not in a smoke, which asserts counts alone.
+    pub fn conclude(&mut self, assumed_peak_per_s: f64, timed: bool, late_share: f64) {
+        let measured = self
+            .segments
+            .iter()
+            .filter(|segment| segment.closed)
+            .map(|segment| segment.figures.goodput_per_s)
+            .fold(0.0, f64::max);
+        let peak = if measured > 0.0 { measured } else { assumed_peak_per_s };
+        for segment in &mut self.segments {
+            segment.peak_per_s = peak;
+            if !segment.closed {
+                segment.offered_x = Some(segment.figures.offered_per_s / peak);
+            }
+            segment.goodput_ratio = Some(segment.figures.goodput_per_s / peak);
+            if timed && segment.late_sends_ratio > late_share {
+                segment.void.push(format!(
+                    "{:.2} % of the sends left late: the generator was too slow",
+                    segment.late_sends_ratio * 100.0
+                ));
+            }
+        }
+        let mut reasons = Vec::new();
+        for segment in &self.segments {
+            let mut say = |what: String| reasons.push(format!("{}: {what}", segment.name));
+            for void in &segment.void {
+                say(format!("void: {void}"));
+            }
+            let broken = super::tally::broken(&segment.figures.status_counts);
+            if broken > 0 && segment.mode == "ticket" {
+                say(format!("{broken} requests were answered 5xx"));
+            }
+            if let Some(wrong) = segment.sessions.disagreement() {
+                say(wrong);
+            }
+            if let Some(first) = segment.log_differences.first() {
+                say(format!("{} users and the proxy's log disagree: {first}", segment.log_differences.len()));
+            }
+            if segment.figures.arrived == 0 {
+                say("nobody came".to_owned());
+            }
+        }
+        self.verdict = Verdict { ok: reasons.is_empty(), reasons };
+    }
+
+    /// What a smoke asserts: counts, never times.
+    #[must_use]
+    pub fn smoke(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for segment in &self.segments {
+            let figures = &segment.figures;
+            let mut say = |what: String| wrong.push(format!("{}: {what}", segment.name));
+            let broken = super::tally::broken(&figures.status_counts);
+            if broken > 0 {
+                say(format!("{broken} requests were answered 5xx: {:?}", figures.status_counts));
+            }
+            if figures.inside == 0 {
+                say("nobody came in".to_owned());
+            }
+            if figures.failed > 0 {
+                say(format!("{} lives ended in what is not in the contract", figures.failed));
+            }
+            if segment.mode == "ticket" {
+                if figures.bare_refusals > 0 {
+                    say(format!("{} bare refusals: {:?}", figures.bare_refusals, figures.status_counts));
+                }
+                if figures.places_lost > 0 {
+                    say(format!("{} places were lost", figures.places_lost));
+                }
+            }
+        }
+        wrong
+    }
+}
+
+/// A report for tests.
+#[cfg(test)]
+pub(super) fn sample() -> Report {
+    tests::report(vec![tests::segment("a", false, 1.0, 1.0)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn segment(name: &str, closed: bool, goodput: f64, offered: f64) -> SegmentReport {
+        SegmentReport {
+            name: name.to_owned(),
+            mode: "ticket".to_owned(),
+            closed,
+            offered_x: None,
+            peak_per_s: 0.0,
+            goodput_ratio: None,
+            figures: Figures {
+                arrived: 10,
+                inside: 5,
+                goodput_per_s: goodput,
+                offered_per_s: offered,
+                ..Figures::default()
+            },
+            server_cpu_s: BTreeMap::new(),
+            foreign_cpu_s: 0.0,
+            stolen_cpu_s: 0.0,
+            node_cpu_us_per_arrival: None,
+            late_sends_ratio: 0.0,
+            late_send_worst_ms: 0.0,
+            snapshot_cached: None,
+            argon2: Argon { m: 19456, t: 2, p: 1 },
+            duration_s: 10.0,
+            drain_s: 0.0,
+            nodes: 3,
+            node_share_min: None,
+            repeated_people: 0,
+            slow_clients_cut: 0,
+            sessions: Reconciled::default(),
+            log_differences: Vec::new(),
+            faults: Vec::new(),
+            series: Series::default(),
+            void: Vec::new(),
+        }
+    }
+
+    pub(super) fn report(segments: Vec<SegmentReport>) -> Report {
+        Report {
+            scenario: "s".to_owned(),
+            title: String::new(),
+            seed: 1,
+            started_at: String::new(),
+            machine: Machine::default(),
+            scale_model: false,
+            world: WorldSize { territories: 1, schools: 1, classes: 1, people: 1, classes_at_nine: 0 },
+            segments,
+            verdict: Verdict::default(),
+        }
+    }
+
+    #[test]
+    fn ratios_are_to_the_best_peak_of_the_run() {
+        let segments =
+            vec![segment("a", true, 38.0, 38.0), segment("b", false, 39.0, 400.0), segment("c", true, 40.0, 40.0)];
+        let mut report = report(segments);
+        report.conclude(1.0, true, 0.005);
+        assert!(report.verdict.ok, "{:?}", report.verdict);
+        assert!((report.segments[1].goodput_ratio.unwrap() - 0.975).abs() < 1e-9);
+        assert!((report.segments[1].offered_x.unwrap() - 10.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_fields_of_the_contract_are_there() {
+        let mut report = report(vec![segment("a", false, 1.0, 1.0)]);
+        report.conclude(1.0, true, 0.005);
+        let value = serde_json::to_value(&report).unwrap();
+        for field in ["scenario", "seed", "machine", "segments"] {
+            assert!(value.get(field).is_some(), "{field}");
+        }
+        for field in [
+            "name", "mode", "offered_x", "offered_per_s", "goodput_per_s", "peak_per_s", "goodput_ratio",
+            "status_counts", "bare_refusals", "wait_s", "jain_schools", "displacement_p99", "eta_within_band",
+            "posts_per_success", "hash_cpu_share_hostile", "server_cpu_s", "late_sends_ratio", "places_lost",
+            "lessons_full_by_0905", "goodput_from_arrival", "argon2", "duration_s", "node_share_min",
+        ] {
+            assert!(value["segments"][0].get(field).is_some(), "{field}");
+        }
+    }
+
+    #[test]
+    fn a_late_generator_a_lost_session_and_a_differing_log_fail_the_run() {
+        let mut late = segment("late", false, 1.0, 1.0);
+        late.late_sends_ratio = 0.01;
+        let mut lost = segment("lost", false, 1.0, 1.0);
+        lost.sessions.lost = 1;
+        let mut differs = segment("differs", false, 1.0, 1.0);
+        differs.log_differences.push("user 3".to_owned());
+        let mut broken = segment("broken", false, 1.0, 1.0);
+        broken.figures.status_counts.insert("GET /api/v1/home 500".to_owned(), 1);
+        let mut one = report(vec![late, lost, differs, broken]);
+        one.conclude(1.0, true, 0.005);
+        assert_eq!(one.verdict.reasons.len(), 4, "{:?}", one.verdict);
+        assert!(!one.smoke().is_empty());
+        one.segments.truncate(1);
+        one.segments[0].void.clear();
+        one.conclude(1.0, false, 0.005);
+        assert!(one.verdict.ok, "a smoke asserts no times");
+    }
+}

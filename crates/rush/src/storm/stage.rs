@@ -1,0 +1,446 @@
+//! The stage of a storm: the laboratory, its people, the proxy, and the nodes of the segment that is played.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use tokio::{net::TcpStream, time::sleep};
+
+use super::{
+    Options, crowd,
+    desk::Desk,
+    edge::{self, Place},
+    machine,
+    report::{Machine, WorldSize},
+    scenario::{Fault, Scenario, Segment},
+    user::Device,
+    world::{Role, World},
+    yesterday,
+};
+use crate::{
+    argon::phc,
+    cpu::Watch,
+    lab::{
+        Demo, Lab, Materials, Node, NodeSpec,
+        process::{Core, Process, free_port, output},
+    },
+    number::{count, float},
+    progress::say,
+};
+
+/// The proxy, or a node, is there within this.
+const START: Duration = Duration::from_secs(30);
+/// Nodes are added to a segment at most.
+const SPARE_NODES: u32 = 2;
+/// People whose yesterday is prepared, at most.
+const MOST_DEVICES: usize = 3_000;
+
+/// See the module.
+pub(super) struct Stage {
+    pub(super) scenario: Scenario,
+    pub(super) lab: Lab,
+    pub(super) world: World,
+    pub(super) desk: Option<Arc<Desk>>,
+    pub(super) devices: HashMap<usize, Device>,
+    pub(super) at_nine: Vec<usize>,
+    /// Of the peak segments so far.
+    pub(super) peak_per_s: Option<f64>,
+    password: String,
+    port: u16,
+    places: Vec<Place>,
+    proxy: Option<Process>,
+    proxy_log: PathBuf,
+    nodes: Vec<Node>,
+    quota_us: Option<u32>,
+    knows_modes: bool,
+    next_user: u64,
+}
+
+impl Stage {
+    pub(super) async fn build(options: &Options, scenario: Scenario) -> anyhow::Result<Self> {
+        let folder = options.report.parent().unwrap_or(Path::new(".")).join("storm");
+        let lab = Lab::build(Materials {
+            stores: options.stores.clone(),
+            preau: options.preau.clone(),
+            folder,
+            demo: Demo { schools: 1, pupils: 40 },
+            own_postgres: scenario.needs_own_postgres(),
+        })
+        .await?;
+        let port = match std::net::TcpListener::bind(("127.0.0.1", options.port)) {
+            Ok(_) => options.port,
+            Err(_) => free_port()?,
+        };
+        let most = scenario.segment.iter().filter_map(|it| it.nodes).max().unwrap_or(0).max(scenario.nodes);
+        let mut places = Vec::new();
+        for _ in 0..most + SPARE_NODES {
+            places.push(Place { port: free_port()?, probe: free_port()? });
+        }
+        let world = World::invent(&scenario.world, scenario.seed);
+        let password = lab.people.first().map(|person| person.password.clone()).unwrap_or_default();
+        let proxy_log = lab.folder().join("haproxy.log");
+        Ok(Self {
+            scenario,
+            lab,
+            world,
+            desk: None,
+            devices: HashMap::new(),
+            at_nine: Vec::new(),
+            peak_per_s: None,
+            password,
+            port,
+            places,
+            proxy: None,
+            proxy_log,
+            nodes: Vec::new(),
+            quota_us: None,
+            knows_modes: false,
+            next_user: 0,
+        })
+    }
+
+    /// People, the desk, yesterday, the proxy.
+    pub(super) async fn prepare(&mut self) -> anyhow::Result<()> {
+        say(&format!("bringing {} people into {} schools", self.world.people.len(), self.world.schools.len()));
+        let hash = self.scenario.hash;
+        let real = match hash.is_model() {
+            true => Some(phc(&self.password, hash.memory_kib, hash.passes, hash.lanes)?),
+            false => None,
+        };
+        self.lab.sql_as_superuser(&self.world.script(real.as_deref())).await.context("the people of the storm")?;
+
+        let hashed = |segment: &Segment| segment.hashed.unwrap_or(self.scenario.user.hashed);
+        if self.scenario.segment.iter().any(|segment| hashed(segment) < 1.0) {
+            let desk = Desk::new(self.lab.folder(), &self.address())?;
+            self.lab.sql_as_superuser(&desk.trust(&self.world.territories)).await.context("the stand-in desk")?;
+            self.desk = Some(Arc::new(desk));
+        }
+        let mut help = self.lab.preau(Core::Server)?;
+        help.args(["serve", "--help"]);
+        self.knows_modes = output("preau serve --help", &mut help, START).await?.contains("--admission");
+        if !self.knows_modes {
+            say("this preau knows no modes of admission: every segment runs as it is");
+        }
+        self.find_quota();
+        self.proxy_up().await?;
+        self.live_yesterday().await
+    }
+
+    /// Nodes share the server's core in equal parts, each held to its own, where this machine allows it.
+    fn find_quota(&mut self) {
+        let share = 10_000 / self.scenario.nodes.max(1);
+        match self.lab.try_slice(share) {
+            Ok(()) => self.quota_us = Some(share),
+            Err(e) => say(&format!("nodes share the core unheld, so their capacity is estimated high: {e}")),
+        }
+    }
+
+    async fn proxy_up(&mut self) -> anyhow::Result<()> {
+        let text = edge::configuration(self.port, free_port()?, &self.places);
+        let file = self.lab.folder().join("haproxy.cfg");
+        std::fs::write(&file, text)?;
+        let mut command = self.lab.cores.command(Core::Rest, Path::new("haproxy"));
+        command.arg("-db").arg("-f").arg(&file);
+        let mut process =
+            Process::start("HAProxy", &mut command, self.proxy_log.clone()).context("install haproxy")?;
+        let began = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+            process.check()?;
+            if began.elapsed() > START {
+                bail!("HAProxy does not listen");
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        self.proxy = Some(process);
+        Ok(())
+    }
+
+    /// Prepares the devices of lessons' pupils, and of those who come back with a refresh token.
+    async fn live_yesterday(&mut self) -> anyhow::Result<()> {
+        // Somewhat more than will be needed: how many depends on a peak that is measured later.
+        let likely = crowd::classes_at_nine(&self.scenario, &self.world, self.scenario.assumed_peak_per_s * 1.4)?;
+        let mut people: Vec<usize> = likely
+            .iter()
+            .filter_map(|at| self.world.classes.get(*at))
+            .flat_map(|class| class.members.iter().copied())
+            .collect();
+        if self.scenario.user.trusted <= 0.0 {
+            people.clear();
+        }
+        if self.scenario.user.returning > 0.0 {
+            people.extend(0..self.world.people.len());
+            people.sort_unstable();
+            people.dedup();
+        }
+        people.truncate(MOST_DEVICES);
+        if people.is_empty() {
+            return Ok(());
+        }
+        say(&format!("yesterday: {} people sign in on devices of their own", people.len()));
+        let real = self.secret().await?;
+        let cheap = phc(&self.password, 8, 1, 1)?;
+        self.set_secret(&cheap).await?;
+        let spec = NodeSpec {
+            arguments: self.arguments("off"),
+            public_url: Some(self.address()),
+            ..NodeSpec::default()
+        };
+        let node = self.lab.start(spec).await?;
+        let found = yesterday::devices(&node.url, &self.world, &people, &self.password).await;
+        node.stop().await;
+        self.set_secret(&real).await?;
+        self.devices = found?;
+        Ok(())
+    }
+
+    async fn secret(&self) -> anyhow::Result<String> {
+        let one = "SELECT secret FROM credential c JOIN account a USING (person_id) WHERE a.login LIKE 'tempete.%' LIMIT 1;\n";
+        Ok(self.lab.sql_as_superuser(one).await?.trim().to_owned())
+    }
+
+    async fn set_secret(&self, phc: &str) -> anyhow::Result<()> {
+        let sql = format!(
+            "UPDATE credential c SET secret = '{}' FROM account a WHERE a.person_id = c.person_id AND a.login LIKE 'tempete.%';\n\
+             VACUUM credential;\n",
+            phc.replace('\'', "''")
+        );
+        self.lab.sql_as_superuser(&sql).await.map(drop)
+    }
+
+    fn arguments(&self, mode: &str) -> Vec<String> {
+        match self.knows_modes {
+            true => vec!["--admission".to_owned(), mode.to_owned()],
+            false => Vec::new(),
+        }
+    }
+
+    /// Where people and virtual people come in.
+    pub(super) fn address(&self) -> String {
+        format!("http://localhost:{}", self.port)
+    }
+
+    pub(super) fn target(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(super) fn authority(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// A pupil whom somebody may try the storm as; the crowd leaves them alone only by chance.
+    pub(super) fn somebody(&self) -> Option<(&str, &str)> {
+        let pupil = self.world.people.iter().rev().find(|person| person.role == Role::Pupil)?;
+        Some((&pupil.login, &self.password))
+    }
+
+    pub(super) fn password(&self) -> Arc<str> {
+        Arc::from(self.password.as_str())
+    }
+
+    pub(super) fn world_size(&self) -> WorldSize {
+        WorldSize {
+            territories: self.world.territories.len(),
+            schools: self.world.schools.len(),
+            classes: self.world.classes.len(),
+            people: self.world.people.len(),
+            classes_at_nine: self.at_nine.len(),
+        }
+    }
+
+    pub(super) async fn machine(&self) -> anyhow::Result<Machine> {
+        let pinned = match (self.lab.cores.number(Core::Server), self.lab.cores.number(Core::Rest)) {
+            (Some(server), Some(rest)) => {
+                format!("nodes on core {server}, generator, stores and proxy on core {rest}")
+            }
+            _ => "one core for everything: nothing is pinned".to_owned(),
+        };
+        Ok(Machine {
+            pinned,
+            node_quota: self.quota_us.map(|quota| f64::from(quota) / 10_000.0),
+            postgres: self.lab.durability().await?,
+            ..machine::read()
+        })
+    }
+
+    // Nodes
+
+    /// Starts the nodes of a segment, with an empty Redis.
+    pub(super) async fn nodes_up(&mut self, segment: &Segment) -> anyhow::Result<()> {
+        self.nodes_down().await;
+        self.lab.redis_up().await?;
+        self.lab.redis_says(&["FLUSHALL"]).await?;
+        for at in 0..self.node_count(segment) {
+            self.start_node(segment, at).await?;
+        }
+        self.wait_for_proxy().await
+    }
+
+    pub(super) fn node_count(&self, segment: &Segment) -> u32 {
+        segment.nodes.unwrap_or(self.scenario.nodes)
+    }
+
+    async fn start_node(&mut self, segment: &Segment, at: u32) -> anyhow::Result<()> {
+        let place = usize::try_from(at).ok().and_then(|at| self.places.get(at)).context("no place for a node")?;
+        let hash = self.scenario.hash;
+        let mut settings = vec![
+            // One core in so many parts: a thread each.
+            ("PREAU_HASHING__THREADS".to_owned(), "1".to_owned()),
+            ("PREAU_HASHING__MEMORY_KIB".to_owned(), hash.memory_kib.to_string()),
+            ("PREAU_HASHING__PASSES".to_owned(), hash.passes.to_string()),
+            ("PREAU_HASHING__LANES".to_owned(), hash.lanes.to_string()),
+            ("PREAU_HTTP__MAX_CONNECTIONS".to_owned(), "20000".to_owned()),
+            ("PREAU_LOG__FILTER".to_owned(), "warn".to_owned()),
+        ];
+        settings.extend(
+            self.scenario.settings.iter().map(|(name, value)| (format!("PREAU_{name}"), value.clone())),
+        );
+        let spec = NodeSpec {
+            arguments: self.arguments(&segment.mode),
+            quota_us: self.quota_us,
+            ports: Some((place.port, place.probe)),
+            public_url: Some(self.address()),
+            settings,
+        };
+        let node = self.lab.start(spec).await?;
+        self.nodes.push(node);
+        Ok(())
+    }
+
+    pub(super) async fn nodes_down(&mut self) {
+        for node in self.nodes.drain(..) {
+            node.stop().await;
+        }
+    }
+
+    /// Until the proxy has seen that a node is ready.
+    async fn wait_for_proxy(&mut self) -> anyhow::Result<()> {
+        let client = crate::client::Client::new(&[self.target()], 1, Duration::from_secs(5))?;
+        let began = Instant::now();
+        let mut good = 0;
+        // Once for each node and some more: the proxy finds them one by one.
+        while good < 10 {
+            match client.send(&crate::client::Ask::plain("/api/v1/federation")).await {
+                Ok(answer) if answer.status < 500 => good += 1,
+                _ => good = 0,
+            }
+            if began.elapsed() > START {
+                bail!("the proxy finds no node");
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    pub(super) fn watch(&self) -> Watch {
+        let mut watch = Watch::default();
+        watch.add("node", self.nodes.iter().map(Node::pid));
+        for node in &self.nodes {
+            watch.add_part("hash", node.pid(), "hash-");
+        }
+        self.lab.stores_watched(&mut watch);
+        if let Some(proxy) = &self.proxy {
+            watch.add("proxy", [proxy.pid]);
+        }
+        watch.add_alone("generator", std::process::id());
+        watch
+    }
+
+    pub(super) fn proxy_log(&self) -> &Path {
+        &self.proxy_log
+    }
+
+    /// Numbers for so many users, never given twice in a run.
+    pub(super) fn numbers(&mut self, users: usize) -> u64 {
+        let first = self.next_user;
+        self.next_user += count(users);
+        first
+    }
+
+    // Faults
+
+    /// Breaks something.
+    pub(super) async fn inflict(&mut self, fault: &Fault, segment: &Segment) -> anyhow::Result<()> {
+        use super::scenario::Break;
+        say(&format!("  ! {:?} for {} s", fault.act, fault.for_s));
+        match fault.act {
+            Break::StallRedis => self.lab.redis_stall(true).await,
+            Break::KillRedis => self.lab.redis_down().await,
+            Break::FlushRedis => drop(self.lab.redis_says(&["FLUSHALL"]).await?),
+            Break::StallPostgres => self.cluster()?.stall(true).await?,
+            Break::KillPostgres => self.cluster()?.crash().await?,
+            Break::KillNode => {
+                if let Some(node) = self.nodes.pop() {
+                    node.kill().await;
+                }
+            }
+            Break::AddNode => {
+                let at = u32::try_from(self.nodes.len())?;
+                self.start_node(segment, at).await?;
+            }
+            Break::RollNodes => {
+                for at in 0..u32::try_from(self.nodes.len())? {
+                    // The oldest leaves; its place is taken again.
+                    let node = self.nodes.remove(0);
+                    node.stop().await;
+                    self.start_node(segment, at).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Mends it.
+    pub(super) async fn mend(&mut self, fault: &Fault, segment: &Segment) -> anyhow::Result<()> {
+        use super::scenario::Break;
+        match fault.act {
+            Break::StallRedis => self.lab.redis_stall(false).await,
+            Break::KillRedis => self.lab.redis_up().await?,
+            Break::StallPostgres => self.cluster()?.stall(false).await?,
+            Break::KillPostgres => {
+                self.cluster()?.start().await?;
+                self.lab.find_postgres_again().await?;
+            }
+            Break::KillNode => {
+                let at = u32::try_from(self.nodes.len())?;
+                self.start_node(segment, at).await?;
+            }
+            Break::FlushRedis | Break::AddNode | Break::RollNodes => return Ok(()),
+        }
+        say(&format!("  ! {:?} mended", fault.act));
+        Ok(())
+    }
+
+    fn cluster(&self) -> anyhow::Result<&crate::lab::cluster::Cluster> {
+        self.lab.cluster.as_ref().context("nothing of PostgreSQL breaks but in a cluster of one's own")
+    }
+
+    /// Sizes of the schools.
+    pub(super) fn rosters(&self) -> Vec<u64> {
+        self.world.schools.iter().map(|school| school.roster).collect()
+    }
+
+    /// What rates are multiples of.
+    pub(super) fn unit_per_s(&self) -> f64 {
+        self.peak_per_s.unwrap_or(self.scenario.assumed_peak_per_s)
+    }
+
+    /// The proxy's share of sign-ins that the least node had, times the number of nodes.
+    pub(super) fn least_share(&self, sign_ins: &std::collections::BTreeMap<String, u64>, nodes: u32) -> Option<f64> {
+        let all: u64 = sign_ins.values().sum();
+        let known = count(sign_ins.len());
+        let least = if known < u64::from(nodes) { 0 } else { sign_ins.values().copied().min()? };
+        (all > 0).then(|| float(least) * f64::from(nodes) / float(all))
+    }
+
+    pub(super) async fn clear(mut self) {
+        self.nodes_down().await;
+        if let Some(proxy) = self.proxy.take() {
+            proxy.stop().await;
+        }
+        self.lab.clear().await;
+    }
+}

@@ -1,0 +1,216 @@
+//! What a waiting browser reads: the 202 of a sign-in and the shared snapshot, and the place that it computes itself.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde::Deserialize;
+
+use crate::number::float;
+
+/// The body of a 202: a place.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Place {
+    pub ticket: String,
+    #[serde(default)]
+    pub position: u64,
+    #[serde(default)]
+    pub eta_s: f64,
+    #[serde(default)]
+    pub eta_low_s: f64,
+    #[serde(default)]
+    pub eta_high_s: f64,
+    #[serde(default)]
+    pub poll_after_ms: u64,
+    #[serde(default)]
+    pub class: String,
+    #[serde(default)]
+    pub reason: String,
+    /// The clear copy of what the ticket says of its place.
+    #[serde(default)]
+    pub tag: u64,
+    #[serde(default)]
+    pub territory_id: Option<String>,
+    /// Of a dated ticket: RFC 3339.
+    #[serde(default)]
+    pub opens_at: Option<String>,
+}
+
+impl Place {
+    /// Reads a 202; `None` when it holds no ticket.
+    #[must_use]
+    pub fn read(body: &[u8]) -> Option<Self> {
+        let place: Self = serde_json::from_slice(body).ok()?;
+        (!place.ticket.is_empty()).then_some(place)
+    }
+}
+
+/// `GET /api/v1/queue/now`, as far as a browser needs it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Now {
+    #[serde(default)]
+    pub epoch: u64,
+    #[serde(default)]
+    pub pressure: f64,
+    #[serde(default)]
+    pub territories: Vec<TerritoryNow>,
+}
+
+/// A territory in which somebody waits.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct TerritoryNow {
+    pub territory_id: String,
+    #[serde(default)]
+    pub lanes: Vec<LaneNow>,
+}
+
+/// A lane in which somebody waits.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct LaneNow {
+    pub class: String,
+    pub threshold: u64,
+    #[serde(default)]
+    pub rate_per_s: f64,
+    #[serde(default)]
+    pub waiting: u64,
+    /// `[tag, people ahead of it]`, sorted; straight lines between.
+    #[serde(default)]
+    pub sketch: Vec<(u64, f64)>,
+}
+
+/// Where somebody stands by a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stand {
+    /// It is their turn, or nobody waits in their lane.
+    Turn,
+    /// So many are ahead of them (themselves included), and the lane moves at so many people per second.
+    Behind { position: f64, rate_per_s: f64 },
+}
+
+impl Now {
+    /// Where the holder of `place` stands. A lane that is not told is a lane in which nobody waits.
+    #[must_use]
+    pub fn stand(&self, place: &Place) -> Stand {
+        let territory = self
+            .territories
+            .iter()
+            .find(|one| place.territory_id.as_ref().is_none_or(|wanted| *wanted == one.territory_id));
+        let lane =
+            territory.and_then(|territory| territory.lanes.iter().find(|lane| lane.class == place.class));
+        match lane {
+            Some(lane) if lane.threshold < place.tag => Stand::Behind {
+                position: (lane.ahead(place.tag) - lane.ahead(lane.threshold) + 1.0).max(1.0),
+                rate_per_s: lane.rate_per_s,
+            },
+            _ => Stand::Turn,
+        }
+    }
+
+    /// How many wait in all.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.territories.iter().flat_map(|territory| &territory.lanes).map(|lane| lane.waiting).sum()
+    }
+}
+
+impl LaneNow {
+    fn ahead(&self, tag: u64) -> f64 {
+        let (mut before, mut ahead_before) = match self.sketch.first() {
+            Some(&(first, ahead)) if tag > first => (first, ahead),
+            _ => return 0.0,
+        };
+        for &(at, ahead) in &self.sketch {
+            if tag <= at {
+                let width = float(at.saturating_sub(before));
+                let part = if width > 0.0 { float(tag.saturating_sub(before)) / width } else { 1.0 };
+                return ahead_before + (ahead - ahead_before) * part;
+            }
+            (before, ahead_before) = (at, ahead);
+        }
+        float(self.waiting).max(ahead_before)
+    }
+}
+
+/// Reads each snapshot once, however many users are shown the same bytes: their browsers would each read it, but not
+/// on the generator's core.
+#[derive(Debug, Default)]
+pub struct Snapshots {
+    last: Mutex<Option<(Bytes, Arc<Now>)>>,
+}
+
+impl Snapshots {
+    /// The snapshot of `body`; `None` when it is none.
+    #[must_use]
+    pub fn read(&self, body: &Bytes) -> Option<Arc<Now>> {
+        let mut last = self.last.lock();
+        if let Some((known, now)) = &*last
+            && known == body
+        {
+            return Some(Arc::clone(now));
+        }
+        let now: Arc<Now> = Arc::new(serde_json::from_slice(body).ok()?);
+        *last = Some((body.clone(), Arc::clone(&now)));
+        Some(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = r#"{"at":"2026-11-22T08:00:00Z","mode":"ticket","epoch":3,"pressure":1.2,"territories":[
+        {"territory_id":"t","lanes":[{"class":"in-slot","threshold":100,"rate_per_s":40.5,"waiting":60,
+         "sketch":[[100,0],[200,40],[400,60]]}]}]}"#;
+
+    fn place(class: &str, tag: u64) -> Place {
+        Place {
+            ticket: "x".to_owned(),
+            class: class.to_owned(),
+            tag,
+            territory_id: Some("t".to_owned()),
+            ..Place::default()
+        }
+    }
+
+    #[test]
+    fn a_place_is_read_off_the_sketch() {
+        let now: Now = serde_json::from_str(NOW).unwrap();
+        assert_eq!(now.waiting(), 60);
+        let at = |tag| match now.stand(&place("in-slot", tag)) {
+            Stand::Turn => 0.0,
+            Stand::Behind { position, rate_per_s } => {
+                assert!((rate_per_s - 40.5).abs() < 1e-9);
+                position
+            }
+        };
+        for (tag, position) in [(100, 0.0), (150, 21.0), (200, 41.0), (300, 51.0), (400, 61.0), (900, 61.0)] {
+            assert!((at(tag) - position).abs() < 1e-9, "{tag}: {}", at(tag));
+        }
+    }
+
+    #[test]
+    fn a_lane_that_is_not_told_is_empty() {
+        let now: Now = serde_json::from_str(NOW).unwrap();
+        assert_eq!(now.stand(&place("lesson", 1_000)), Stand::Turn);
+        let elsewhere = Place { territory_id: Some("other".to_owned()), ..place("in-slot", 300) };
+        assert_eq!(now.stand(&elsewhere), Stand::Turn);
+    }
+
+    #[test]
+    fn the_same_bytes_are_read_once() {
+        let snapshots = Snapshots::default();
+        let body = Bytes::from_static(NOW.as_bytes());
+        let (one, two) = (snapshots.read(&body).unwrap(), snapshots.read(&body).unwrap());
+        assert!(Arc::ptr_eq(&one, &two));
+        assert!(snapshots.read(&Bytes::from_static(b"<html>")).is_none());
+    }
+
+    #[test]
+    fn a_202_without_a_ticket_is_no_place() {
+        assert!(Place::read(b"{}").is_none());
+        let text = br#"{"ticket":"abc","position":7,"eta_s":3,"eta_low_s":2,"eta_high_s":5,"poll_after_ms":3000,
+            "class":"guardian","reason":"guardian","tag":77,"territory_id":"t"}"#;
+        let read = Place::read(text).unwrap();
+        assert_eq!((read.position, read.tag, read.class.as_str()), (7, 77, "guardian"));
+    }
+}
