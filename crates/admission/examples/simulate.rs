@@ -13,6 +13,6 @@ fn main() {
     print!("{}", table::others());
     let people = value("--people").unwrap_or(200_000);
     let schools = value("--schools").unwrap_or((people / 400).max(1));
-    let nodes = value("--nodes").unwrap_or((people / 8_000).max(1));
+    let nodes = value("--nodes").unwrap_or((people / 16_000).max(1));
     print!("{}", table::country(people, schools, nodes));
 }

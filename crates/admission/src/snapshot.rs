@@ -175,7 +175,22 @@ impl Snapshot {
         Check::Wait(self.place(lane, ticket.tag, ticket.id, now))
     }
 
-    /// The place of a tag just drawn, or of a ticket given back.
+    /// The place of a ticket just drawn, when `waiting` people of the lane waited (the draw counts them): the snapshot may
+    /// not know the tag yet, and the first place shown is the one that is latched.
+    pub fn place_drawn(&self, ticket: &Ticket, waiting: u64, now: DateTime<Utc>) -> Place {
+        let place = self.place_of(ticket, now);
+        let lane = self.lanes.get(&ticket.territory).map(|lanes| lanes.get(ticket.lane));
+        match lane {
+            Some(lane) if ticket.tag <= lane.top => place,
+            Some(lane) => {
+                let position = waiting.max(1);
+                Place { position, eta: eta::estimate(position, lane.rates), ..place }
+            }
+            None => Place { position: waiting.max(1), ..place },
+        }
+    }
+
+    /// The place of a ticket in the lane as last read: shown again, or given back.
     pub fn place_of(&self, ticket: &Ticket, now: DateTime<Utc>) -> Place {
         match self.lanes.get(&ticket.territory) {
             Some(lanes) => self.place(lanes.get(ticket.lane), ticket.tag, ticket.id, now),
@@ -185,17 +200,18 @@ impl Snapshot {
 
     fn place(&self, lane: &LaneSnap, tag: u64, id: [u8; 8], now: DateTime<Utc>) -> Place {
         let position = lane.curve.ahead(tag.saturating_sub(1)) + 1;
-        let rates = if self.frozen { Rates::default() } else { lane.rates };
-        let mut eta = eta::estimate(position, rates);
-        if tag <= lane.threshold {
+        let mut eta = eta::estimate(position, lane.rates);
+        if self.frozen {
+            eta = Eta { s: eta.s, low_s: eta.low_s, high_s: eta::LONGEST_S };
+        } else if tag <= lane.threshold {
             // The turn has come; only room for the hash is missing.
             eta = Eta { s: 1, low_s: 0, high_s: 5 };
         }
         let at_ms = u64::try_from(now.timestamp_millis()).unwrap_or(0);
         let poll_after_ms = if self.frozen {
-            5000 + eta::poll_after_ms(Eta { s: 12, ..eta }, id, at_ms)
+            5000 + eta::poll_after_ms(Eta { s: 12, ..eta }, 30, id, at_ms)
         } else {
-            eta::poll_after_ms(eta, id, at_ms)
+            eta::poll_after_ms(eta, eta::longest_look_s(lane.rates), id, at_ms)
         };
         Place { position, eta, poll_after_ms }
     }
@@ -223,13 +239,16 @@ impl Snapshot {
         let territories = waiting
             .into_iter()
             .map(|(territory_id, lanes)| {
-                let most = (48 / num::count(lanes.len()).max(1)).clamp(6, 32);
+                let most = (44 / num::count(lanes.len()).max(1)).clamp(5, 32);
                 let lanes = lanes
                     .into_iter()
                     .map(|(class, lane)| NowLane {
                         class,
                         threshold: lane.threshold,
                         rate_per_s: round(if self.frozen { 0.0 } else { (lane.rates.fast + lane.rates.slow) / 2.0 }),
+                        clear_s: num::whole(lane.rates.clear_s),
+                        after_per_s: round(if self.frozen { 0.0 } else { lane.rates.after }),
+                        look_max_s: if self.frozen { 30 } else { eta::longest_look_s(lane.rates) },
                         waiting: lane.waiting,
                         sketch: lane.curve.sketch(most),
                     })
@@ -287,6 +306,14 @@ pub struct NowLane {
     pub threshold: u64,
     /// People whose turn comes, a second.
     pub rate_per_s: f64,
+    /// Seconds until the better lanes are empty, and people a second from then on: with `rate` the rate above and
+    /// `n = rate * clear_s`, the estimate is `position / rate` when `position <= n`, else
+    /// `clear_s + (position - n) / after_per_s`.
+    pub clear_s: u64,
+    /// See above.
+    pub after_per_s: f64,
+    /// The longest between two looks, in seconds: look at 25 to 40 % of the estimate, at least a second, at most this.
+    pub look_max_s: u64,
     /// People whose turn has not come.
     pub waiting: u64,
     /// Points `[tag, people before or at it]`.

@@ -44,7 +44,7 @@ impl Default for InletConfig {
     fn default() -> Self {
         Self {
             target_wait_s: 0.2,
-            gain_per_s: 1.0,
+            gain_per_s: 0.3,
             burst: 2.0,
             feed_forward_most: 3.0,
             show_lag_s: 1.5,
@@ -59,7 +59,8 @@ impl Default for InletConfig {
 pub struct Capacity {
     /// Hashes, a second.
     pub hash_per_s: f64,
-    /// Hashes that wait or run.
+    /// Hashes that wait or run, *and* places given back by a full queue that have not come again: these are the part of
+    /// the backlog that a bounded queue hides, and an inlet that does not see them winds up.
     pub hash_backlog: f64,
     /// Share of sign-ins that need a hash, in (0, 1].
     pub hash_share: f64,
@@ -104,6 +105,9 @@ struct Meter {
     ahead_tick: f64,
     /// Seconds measured.
     age: f64,
+    /// People waiting in better lanes, and how fast they become fewer, mean over 10 s.
+    better: f64,
+    clearing: f64,
 }
 
 /// The inlet. One leader holds it; a new leader starts with empty meters, which forget within seconds anyway.
@@ -148,6 +152,9 @@ impl Inlet {
         for meter in self.meters.values_mut() {
             meter.fold(now, dt, self.config.show_lag_s);
         }
+        for demand in demands {
+            self.look_ahead(demand, dt);
+        }
         let room = self.room(capacity, dt);
         let mut grants = Vec::new();
         for (territory, lanes) in share(room, demands, &self.config, &forced, |territory, lane| {
@@ -167,6 +174,28 @@ impl Inlet {
             }
         }
         grants
+    }
+
+    /// When each lane will have all that its territory passes, because the better ones are empty.
+    fn look_ahead(&mut self, demand: &Demand, dt: f64) {
+        let after: f64 =
+            Lane::ALL.into_iter().map(|lane| self.rates(demand.territory, lane).fast).sum();
+        let mut better = 0.0;
+        for (lane, waiting) in demand.waiting.iter() {
+            if let Some(meter) = self.meters.get_mut(&(demand.territory, lane)) {
+                if dt > 0.0 {
+                    let clearing = (meter.better - better) / dt;
+                    let part = num::forget(dt, 10.0).max((dt / meter.age.max(dt)).min(1.0));
+                    meter.clearing += (clearing - meter.clearing) * part;
+                }
+                meter.better = better;
+                meter.rates.after = after;
+                // Arrivals end: a lane that still grows is taken to drain at half of what is passed.
+                meter.rates.clear_s =
+                    if better < 0.5 { 0.0 } else { better / meter.clearing.max(after / 2.0).max(0.1) };
+            }
+            better += num::real(*waiting);
+        }
     }
 
     /// The threshold of a lane passed so many.
@@ -238,6 +267,7 @@ impl Meter {
         self.rates.fast += (rate - self.rates.fast) * part(5.0);
         self.rates.slow += (rate - self.rates.slow) * part(30.0);
         self.rates.ahead += (self.ahead_tick / dt - self.rates.ahead) * part(10.0);
+        self.rates.age_s = self.age.min(60.0);
         self.passed_tick = 0.0;
         self.ahead_tick = 0.0;
     }

@@ -45,6 +45,8 @@ struct Person {
     turn: u16,
     state: State,
     shown: bool,
+    /// Was given the place back by a full queue, and has not come again.
+    back: bool,
     promised: bool,
     arrived_ms: u32,
     entered_ms: u32,
@@ -82,6 +84,7 @@ struct Sim<'a> {
     served: BTreeMap<u32, (u32, u32, u32)>,
     jains: Vec<f64>,
     due: u64,
+    given_back: u32,
 }
 
 /// Plays a rush to its end.
@@ -150,6 +153,7 @@ impl<'a> Sim<'a> {
             served: BTreeMap::new(),
             jains: Vec::new(),
             due: 0,
+            given_back: 0,
         }
     }
 
@@ -183,6 +187,7 @@ impl<'a> Sim<'a> {
         if now_ms >= person.leaves_ms && person.state != State::Hashing {
             self.set(id, |person| person.state = State::Left);
             self.out.left += 1;
+            self.given_back -= u32::from(person.back);
             return;
         }
         if person.state == State::Away {
@@ -222,7 +227,7 @@ impl<'a> Sim<'a> {
             let crowded = self.seen(node, now_ms).iter().any(|((territory, lane), snap)| {
                 *territory == cohort.territory && *lane <= cohort.lane && snap.waiting > 0
             });
-            if !crowded && self.predicted(node) < 0.2 {
+            if !crowded && self.predicted(node) < tickets.direct_s {
                 self.direct_tick += 1;
                 self.enqueue(id, node, now_ms);
                 return;
@@ -247,6 +252,7 @@ impl<'a> Sim<'a> {
                 self.due = self.due.saturating_sub(1);
             }
             if self.predicted(node) > 1.5 {
+                self.give_back(id);
                 let wait = self.dice.between(1000.0, 2000.0);
                 self.later(id, now_ms, wait);
             } else {
@@ -266,11 +272,13 @@ impl<'a> Sim<'a> {
     fn told(&mut self, id: u32, key: (u32, Lane), node: usize, now_ms: u32, tickets: &Tickets) {
         let Some(&person) = self.person(id) else { return };
         let (position, rates) = match self.seen(node, now_ms).get(&key) {
-            Some(snap) => (snap.curve.ahead(person.tag.saturating_sub(1)) + 1, snap.rates),
+            Some(snap) if person.tag <= snap.top => (snap.curve.ahead(person.tag.saturating_sub(1)) + 1, snap.rates),
+            Some(snap) => (self.lanes.get(&key).map_or(1, |(lane, _)| lane.waiting()), snap.rates),
             None => (1, eta::Rates::default()),
         };
         let nominal = self.world.capacity();
-        let estimate = if tickets.nominal_eta {
+        // Those who look only at the end of the estimate would not survive the first, meaningless speeds.
+        let estimate = if tickets.nominal_eta || (!tickets.early && rates.age_s < 5.0) {
             let s = num::whole(num::real(position) / nominal);
             eta::Eta { s, low_s: s, high_s: s }
         } else {
@@ -288,7 +296,7 @@ impl<'a> Sim<'a> {
         }
         let wait = if tickets.early {
             let bits = u64::from(id).to_be_bytes();
-            num::real(eta::poll_after_ms(estimate, bits, u64::from(now_ms)))
+            num::real(eta::poll_after_ms(estimate, eta::longest_look_s(rates), bits, u64::from(now_ms)))
         } else {
             num::real(estimate.s.min(60)) * 1000.0 + self.dice.between(500.0, 1000.0)
         };
@@ -329,7 +337,7 @@ impl<'a> Sim<'a> {
                 from <= s && s < to
             })
         };
-        self.direct += (f64::from(self.direct_tick) * 5.0 - self.direct) * num::forget(0.2, 1.0);
+        self.direct += (f64::from(self.direct_tick) * 5.0 - self.direct) * num::forget(0.2, 0.3);
         self.direct_tick = 0;
         let leaders = if during(self.world.no_leader) {
             0
@@ -361,7 +369,7 @@ impl<'a> Sim<'a> {
         let demands = self.demands();
         let capacity = Capacity {
             hash_per_s: per_s,
-            hash_backlog: num::real(num::count(backlog)),
+            hash_backlog: num::real(num::count(backlog)) + f64::from(self.given_back),
             hash_share: 1.0,
             db_per_s: f64::INFINITY,
             seats_free: f64::INFINITY,
@@ -429,6 +437,7 @@ impl<'a> Sim<'a> {
                 }
                 Out::Dropped(job) => {
                     self.set(job.person, |person| person.state = State::Waits);
+                    self.give_back(job.person);
                     let wait = match world.policy {
                         Policy::Ticket(_) => self.dice.between(1000.0, 2000.0),
                         Policy::Fifo { .. } | Policy::Bounded { .. } | Policy::Codel { .. } => {
@@ -577,8 +586,19 @@ impl<'a> Sim<'a> {
         self.enqueue(id, node, now_ms);
     }
 
+    fn give_back(&mut self, id: u32) {
+        if self.person(id).is_some_and(|person| !person.back) {
+            self.set(id, |person| person.back = true);
+            self.given_back += 1;
+        }
+    }
+
     fn enqueue(&mut self, id: u32, node: usize, now_ms: u32) {
         let mut turn = 0;
+        if self.person(id).is_some_and(|person| person.back) {
+            self.set(id, |person| person.back = false);
+            self.given_back -= 1;
+        }
         self.set(id, |person| {
             person.turn = person.turn.wrapping_add(1);
             person.state = State::Hashing;

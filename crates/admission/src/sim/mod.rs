@@ -54,6 +54,11 @@ pub struct Tickets {
     pub early: bool,
     /// Looks are answered by the proxy's cached snapshot, so only tickets cost a hit.
     pub cached: bool,
+    /// Under a standing queue, newest first and none older than 0.3 s (`reference/overload.md` §B.6): what the CoDel
+    /// baseline does, and what places make pointless.
+    pub lifo: bool,
+    /// A newcomer enters without a place while the queue of hashes is shorter, in seconds, and nobody waits.
+    pub direct_s: f64,
 }
 
 impl Default for Tickets {
@@ -65,6 +70,8 @@ impl Default for Tickets {
             nominal_eta: false,
             early: true,
             cached: true,
+            lifo: false,
+            direct_s: 0.8,
         }
     }
 }

@@ -70,7 +70,7 @@ impl Node {
             let (job, oldest_s) = match policy {
                 Policy::Fifo { .. } | Policy::Bounded { .. } => (self.queue.pop_front()?, f64::INFINITY),
                 Policy::Codel { sojourn_s } => (self.queue.pop_back()?, *sojourn_s),
-                Policy::Ticket(_) if standing => (self.queue.pop_back()?, 0.3),
+                Policy::Ticket(tickets) if tickets.lifo && standing => (self.queue.pop_back()?, 0.3),
                 Policy::Ticket(_) => (self.queue.pop_front()?, 1.5),
             };
             if f64::from(now_ms - job.since_ms) / 1000.0 <= oldest_s {
