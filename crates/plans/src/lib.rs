@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod acts;
+#[cfg(test)]
+mod plans_of_2020;
 mod preview;
 mod queries;
 mod routes;
@@ -79,6 +81,17 @@ impl Plans {
         tx.commit().await?;
         self.spread().await;
         Ok(made)
+    }
+
+    /// What a plan would do in a territory.
+    ///
+    /// # Errors
+    /// As [`Self::import`].
+    pub async fn try_out(&self, territory: TerritoryId, plan: &NewSlotPlan) -> Result<SlotPreview, Error> {
+        let mut tx = self.db.in_territory_for_work(territory).await?;
+        let seen = self.preview_territory(&mut tx, Scope { territory, school: None }, plan).await?;
+        tx.commit().await?;
+        Ok(seen)
     }
 
     /// Counts a school's pupils by level anew, for the previews of its territory's plans.
