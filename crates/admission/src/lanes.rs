@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{num, snapshot::LaneSnap, tags};
 
+#[cfg(test)]
+mod tests;
+
 /// Who progresses at the same pace as whom.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -233,9 +236,12 @@ pub fn advance(lane: &LaneState, people: u64) -> Advance {
         };
     }
     if at.passed > 0 && lane.top < at.threshold {
-        // Nobody is left: not beyond what was given, or the next places would lie behind an empty stretch.
-        let in_last = lane.buckets.get(&tags::bucket(lane.top + 1)).copied().unwrap_or(0);
-        at = Advance { threshold: lane.top.max(lane.threshold), passed: at.passed, in_last };
+        // Nobody is left: not beyond what was given, or the next places would lie behind an empty stretch. But one tag
+        // further at least: interpolation may have gone past the greatest tag already, and a move that is none would
+        // leave a person counted for ever.
+        let threshold = lane.top.max(lane.threshold + 1);
+        let in_last = lane.buckets.get(&tags::bucket(threshold + 1)).copied().unwrap_or(0);
+        at = Advance { threshold, passed: at.passed, in_last };
     }
     at
 }

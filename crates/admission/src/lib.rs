@@ -16,6 +16,8 @@ pub mod orders;
 pub mod person;
 pub mod pressure;
 pub mod roster;
+#[cfg(test)]
+mod rules_tests;
 pub mod scale;
 pub mod seats;
 #[cfg(any(test, feature = "simulate"))]

@@ -379,3 +379,6 @@ pub fn exchange_lot(ticket: &Ticket) -> f64 {
     let drawn_before = num::seconds(ticket.issued, opens_at).clamp(0.0, 12.0 * 3600.0);
     1.0 - drawn_before / (12.0 * 3600.0)
 }
+
+#[cfg(test)]
+mod tests;

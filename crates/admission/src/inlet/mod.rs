@@ -33,9 +33,8 @@ pub struct InletConfig {
     pub feed_forward_most: f64,
     /// Seconds between a turn and its showing, as a rule: people look every second or so near the front.
     pub show_lag_s: f64,
-    /// Floors, in percent of what passes: safety, lesson, in-slot, out-of-slot, guardian. The suspect lane has a
-    /// ceiling instead.
-    pub floors: [f64; 5],
+    /// Floors, in percent of what passes, best lane first.
+    pub floors: [f64; 6],
     /// The suspect lane's ceiling, in percent.
     pub suspect_ceiling: f64,
 }
@@ -48,7 +47,7 @@ impl Default for InletConfig {
             burst: 2.0,
             feed_forward_most: 3.0,
             show_lag_s: 1.5,
-            floors: [3.0, 3.0, 3.0, 2.0, 2.0],
+            floors: [3.0, 3.0, 3.0, 2.0, 2.0, 1.0],
             suspect_ceiling: 5.0,
         }
     }

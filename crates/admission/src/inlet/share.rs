@@ -96,8 +96,7 @@ fn rank(
     config: &InletConfig,
     forced: impl Fn(Lane) -> Option<u8>,
 ) -> PerLane<f64> {
-    let [safety, lesson, inside, outside, guardian] = config.floors;
-    let floors = PerLane([safety, lesson, inside, outside, guardian, 0.0]);
+    let floors = PerLane(config.floors);
     let mut given = PerLane::<f64>::default();
     let mut left = room;
     for (lane, floor) in floors.iter() {

@@ -1,0 +1,178 @@
+use chrono::Duration;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::lane::PerLane;
+
+fn territory(number: u128) -> TerritoryId {
+    Uuid::from_u128(number).into()
+}
+
+fn start() -> DateTime<Utc> {
+    "2026-11-23T08:00:00Z".parse().unwrap()
+}
+
+fn capacity(per_s: f64) -> Capacity {
+    Capacity {
+        hash_per_s: per_s,
+        hash_backlog: per_s * 0.2,
+        hash_share: 1.0,
+        db_per_s: f64::INFINITY,
+        seats_free: f64::INFINITY,
+        start: 1.0,
+        ..Capacity::default()
+    }
+}
+
+fn waiting(of: [u64; 6]) -> Demand {
+    Demand { territory: territory(1), weight: 1000, waiting: PerLane(of) }
+}
+
+fn free(_: TerritoryId, _: Lane) -> LaneOrder {
+    LaneOrder::default()
+}
+
+/// People let in a second, by lane, once settled.
+fn settled(capacity: &Capacity, demands: &[Demand], forced: impl Fn(TerritoryId, Lane) -> LaneOrder) -> Vec<PerLane<f64>> {
+    let mut inlet = Inlet::new(InletConfig::default());
+    let mut sums = vec![PerLane::<f64>::default(); demands.len()];
+    for tick in 0..500 {
+        for grant in inlet.tick(start() + Duration::milliseconds(200 * tick), capacity, demands, &forced) {
+            let at = demands.iter().position(|demand| demand.territory == grant.territory).unwrap();
+            *sums[at].get_mut(grant.lane) += crate::num::real(grant.people) / 100.0;
+        }
+    }
+    sums
+}
+
+#[test]
+fn the_narrowest_of_hash_database_and_seats_counts() {
+    let inlet = Inlet::new(InletConfig::default());
+    let base = capacity(80.0);
+    let room = |capacity: Capacity| (inlet.room(&capacity, 1.0) * 10.0).round() / 10.0;
+    assert_eq!(room(base), 80.0);
+    assert_eq!(room(Capacity { hash_share: 0.1, ..base }), 800.0, "one in ten needs a hash");
+    assert_eq!(room(Capacity { hash_share: 0.1, db_per_s: 300.0, ..base }), 300.0);
+    assert_eq!(room(Capacity { seats_free: 5.0, departures_per_s: 2.0, ..base }), 7.0);
+    assert_eq!(room(Capacity { direct_per_s: 30.0, ..base }), 50.0);
+    assert_eq!(room(Capacity { cap_per_s: Some(3.0), ..base }), 3.0);
+    assert_eq!(room(Capacity { start: 0.1, ..base }), 8.0);
+    assert_eq!(room(Capacity { hash_backlog: 1e6, ..base }), 0.0);
+    assert_eq!(room(Capacity { hash_backlog: 0.0, ..base }), 84.8, "an empty queue asks for a little more");
+}
+
+#[test]
+fn teachers_first_and_nobody_starves() {
+    let given = settled(&capacity(100.0), &[waiting([0, 100_000, 100_000, 100_000, 100_000, 100_000])], free);
+    let [safety, lesson, inside, outside, guardian, suspect] = given[0].0;
+    assert_eq!(safety, 0.0);
+    assert!(lesson > 90.0, "{lesson}");
+    for floor in [inside, outside, guardian] {
+        assert!((1.0..=3.1).contains(&floor), "{floor}");
+    }
+    assert!((0.5..1.1).contains(&suspect), "{suspect}");
+}
+
+#[test]
+fn what_nobody_wants_goes_to_the_next_but_the_suspect_keep_their_ceiling() {
+    let given = settled(&capacity(100.0), &[waiting([0, 0, 0, 0, 100_000, 100_000])], free);
+    let [.., guardian, suspect] = given[0].0;
+    assert!((98.0..100.0).contains(&guardian), "{guardian}");
+    assert!((0.5..1.1).contains(&suspect), "{suspect}");
+    let alone = settled(&capacity(100.0), &[waiting([0, 0, 0, 0, 0, 100_000])], free);
+    assert!(*alone[0].get(Lane::Suspect) <= 5.1);
+}
+
+#[test]
+fn a_closed_lane_waits_and_a_forced_floor_is_given() {
+    let forced = |_: TerritoryId, lane: Lane| match lane {
+        Lane::InSlot => LaneOrder { closed: true, floor: None },
+        Lane::Guardian => LaneOrder { closed: false, floor: Some(20) },
+        _ => LaneOrder::default(),
+    };
+    let given = settled(&capacity(100.0), &[waiting([0, 100_000, 100_000, 0, 100_000, 0])], forced);
+    assert_eq!(*given[0].get(Lane::InSlot), 0.0);
+    assert!((19.0..21.0).contains(given[0].get(Lane::Guardian)));
+}
+
+#[test]
+fn a_territory_that_storms_takes_what_its_neighbour_leaves_and_no_more() {
+    let storm = Demand { territory: territory(1), weight: 1000, waiting: PerLane([0, 0, 1_000_000, 0, 0, 0]) };
+    let calm = Demand { territory: territory(2), weight: 1000, waiting: PerLane([0, 0, 0, 0, 1, 0]) };
+    let both = Demand { territory: territory(2), weight: 3000, waiting: PerLane([0, 0, 0, 0, 1_000_000, 0]) };
+    let given = settled(&capacity(100.0), &[storm, calm], free);
+    assert!(*given[1].get(Lane::Guardian) >= 0.9 * 5.0, "one waits in each tick, and passes");
+    assert!(*given[0].get(Lane::InSlot) > 90.0);
+    let given = settled(&capacity(100.0), &[storm, both], free);
+    assert!((24.0..26.0).contains(given[0].get(Lane::InSlot)), "by roster: {given:?}");
+    assert!((74.0..76.0).contains(given[1].get(Lane::Guardian)));
+}
+
+#[test]
+fn no_shows_are_made_up_for_three_times_at_most() {
+    let demand = waiting([0, 0, 1_000_000, 0, 0, 0]);
+    for (comes, expected) in [(1.0, 100.0), (0.4, 250.0), (0.1, 300.0)] {
+        let mut inlet = Inlet::new(InletConfig::default());
+        let mut last = 0.0;
+        let mut carry = 0.0;
+        for tick in 0..600 {
+            let now = start() + Duration::milliseconds(200 * tick);
+            let granted: u64 =
+                inlet.tick(now, &capacity(100.0), &[demand], free).iter().map(|grant| grant.people).sum();
+            inlet.passed(territory(1), Lane::InSlot, granted, now);
+            carry += crate::num::real(granted) * comes;
+            let shown = crate::num::whole(carry);
+            carry -= crate::num::real(shown);
+            inlet.shown(territory(1), Lane::InSlot, shown);
+            last = inlet.rates(territory(1), Lane::InSlot).fast;
+        }
+        assert!((last - expected).abs() < expected * 0.05, "{last} a second when {comes} come");
+    }
+}
+
+#[test]
+fn after_an_outage_capacity_is_believed_little_by_little() {
+    let mut slow = SlowStart::default();
+    assert_eq!(slow.factor(start()), 1.0);
+    slow.begin(start());
+    let at = |seconds| (slow.factor(start() + Duration::seconds(seconds)) * 100.0).round();
+    assert_eq!([at(0), at(5), at(10), at(15), at(17)], [10.0, 20.0, 40.0, 80.0, 100.0]);
+}
+
+#[test]
+fn a_leader_that_was_away_does_not_make_up_for_it_at_once() {
+    let mut inlet = Inlet::new(InletConfig::default());
+    let demand = waiting([0, 0, 1_000_000, 0, 0, 0]);
+    inlet.tick(start(), &capacity(100.0), &[demand], free);
+    let granted = inlet.tick(start() + Duration::seconds(60), &capacity(100.0), &[demand], free);
+    assert!(granted.iter().map(|grant| grant.people).sum::<u64>() <= 100);
+}
+
+proptest! {
+    /// Whatever waits: never more than there is, nothing to who does not wait, and nothing wasted.
+    #[test]
+    fn shares_add_up(
+        rooms in 0.0..5000.0f64,
+        demands in prop::collection::vec((1..1_000_000u64, prop::array::uniform6(0..5000u64)), 1..14),
+    ) {
+        let demands: Vec<Demand> = demands
+            .into_iter()
+            .zip(1..)
+            .map(|((weight, waiting), at)| Demand { territory: territory(at), weight, waiting: PerLane(waiting) })
+            .collect();
+        let given = share(rooms, &demands, &InletConfig::default(), &free, |_, _| 1.0);
+        let total: f64 = given.iter().flat_map(|(_, lanes)| lanes.0).sum();
+        prop_assert!(total <= rooms + 1e-6);
+        for ((_, lanes), demand) in given.iter().zip(&demands) {
+            for (lane, people) in lanes.iter() {
+                prop_assert!(*people <= crate::num::real(*demand.waiting.get(lane)) + 1e-6);
+            }
+        }
+        // Work-conserving but for the suspect lane's ceiling.
+        let honest: u64 = demands.iter().flat_map(|demand| demand.waiting.0.into_iter().take(5)).sum();
+        if crate::num::real(honest) >= rooms * 20.0 {
+            prop_assert!(total >= rooms * 0.95 - 1e-6, "{total} of {rooms}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The small state machines: levels, slots, seats, scale, lanes of people, one node alone.
+
+use chrono::{DateTime, Duration, Utc};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use crate::{
+    brownout::{BadLadder, Brownout, Ladder, Level, Rung},
+    facts::{Facts, LessonFact},
+    lane::{Lane, Profile, Reason},
+    local::{LocalLane, reconverge},
+    person::{Declared, Person, assign},
+    pressure::{Parts, Smoothed},
+    roster::{Roster, RosterRow},
+    scale::{Bounds, Load, PreScale, Scaler, desired},
+    seats,
+    slots::{Posture, SlotMachine, Table},
+    snapshot::LaneSnap,
+    status::Crowd,
+};
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    let start: DateTime<Utc> = "2026-11-23T07:00:00Z".parse().unwrap();
+    start + Duration::seconds(seconds)
+}
+
+#[test]
+fn levels_climb_after_ten_seconds_and_come_down_after_two_minutes() {
+    let mut brownout = Brownout::default();
+    let mut changes = Vec::new();
+    for second in 0..1000 {
+        let pressure = if second < 200 { 1.2 } else { 0.5 };
+        if let Some((_, to)) = brownout.step(pressure, false, at(second)) {
+            changes.push((second, to));
+        }
+    }
+    use Level::{L0, L1, L2, L3, L4};
+    assert_eq!(
+        changes,
+        [(10, L1), (21, L2), (32, L3), (93, L4), (320, L3), (441, L2), (562, L1), (683, L0)]
+    );
+}
+
+#[test]
+fn a_database_that_fails_over_is_the_last_level_at_once() {
+    let mut brownout = Brownout::default();
+    assert_eq!(brownout.step(0.1, true, at(0)), Some((Level::L0, Level::L4)));
+    assert_eq!(brownout.step(0.1, true, at(500)), None, "and stays while it is away");
+    assert_eq!(brownout.step(0.1, false, at(501)), None);
+    assert_eq!(brownout.step(0.1, false, at(621)), Some((Level::L4, Level::L3)));
+}
+
+#[test]
+fn an_empty_rung_is_refused() {
+    let rung = Rung { code: "search-off", level: Level::L2, feature: "messaging", saving: "3 ms CPU a search" };
+    assert_eq!(Ladder::new([rung]).unwrap().given_up(Level::L3).count(), 1);
+    assert_eq!(Ladder::new([rung]).unwrap().given_up(Level::L1).count(), 0);
+    assert_eq!(Ladder::new([Rung { saving: " ", ..rung }]).unwrap_err(), BadLadder::Empty("search-off"));
+    assert_eq!(Ladder::new([rung, rung]).unwrap_err(), BadLadder::Twice("search-off"));
+    assert_eq!(Ladder::new([Rung { level: Level::L0, ..rung }]).unwrap_err(), BadLadder::Always("search-off"));
+}
+
+#[test]
+fn slots_harden_and_release_with_patience() {
+    let mut machine = SlotMachine::default();
+    let mut changes = Vec::new();
+    for second in 0..600 {
+        let pressure = if second < 100 { 0.95 } else if second < 130 { 0.7 } else { 0.5 };
+        if let Some((_, to)) = machine.step(pressure, at(second)) {
+            changes.push((second, to));
+        }
+    }
+    assert_eq!(changes, [(10, Posture::Soft), (30, Posture::Hard), (220, Posture::Soft), (250, Posture::Open)]);
+}
+
+proptest! {
+    /// Whatever pressure does, slots and levels do not flap: two changes in ten minutes while it swings about a threshold.
+    #[test]
+    fn pressure_that_swings_does_not_make_slots_flap(period in 2..20i64, low in 0.62..0.69f64, high in 0.71..0.89f64) {
+        let (mut machine, mut brownout) = (SlotMachine::default(), Brownout::default());
+        let (mut slots, mut levels) = (0, 0);
+        for second in 0..600 {
+            let pressure = if second / period % 2 == 0 { high } else { low };
+            slots += u32::from(machine.step(pressure, at(second)).is_some());
+            levels += u32::from(brownout.step(pressure, false, at(second)).is_some());
+        }
+        prop_assert!(slots <= 2 && levels <= 2, "{slots} {levels}");
+    }
+
+    #[test]
+    fn one_node_alone_only_goes_forward(steps in prop::collection::vec((0.0..30.0f64, 1..8u32), 1..60)) {
+        let mut state = crate::lanes::LaneState::cold(at(0));
+        let mut finish = crate::lanes::Finish::default();
+        for school in 0..300u128 {
+            let draw = crate::lanes::Draw {
+                school: Uuid::from_u128(school % 10 + 1).into(), step: crate::tags::step(100), phase: 0, second: false,
+            };
+            crate::lanes::issue(&mut state, &mut finish, &draw);
+        }
+        let rates = crate::eta::Rates { fast: 10.0, slow: 10.0, age_s: 60.0, ..Default::default() };
+        let seen = LaneSnap::of(&state, rates);
+        let mut local = LocalLane::new(seen.clone(), at(0));
+        let mut threshold = local.threshold();
+        for (second, (people, nodes)) in (0..).zip(steps) {
+            let drawn = local.draw(at(second), 77);
+            prop_assert!(drawn > seen.top, "a newcomer is behind every ticket out");
+            let now = local.advance(people, nodes);
+            prop_assert!(now >= threshold);
+            threshold = now;
+        }
+        prop_assert_eq!(reconverge(seen.threshold, [threshold, 3]), threshold.max(seen.threshold));
+    }
+}
+
+#[test]
+fn pressure_is_its_fullest_part_smoothed() {
+    let mut smoothed = Smoothed::default();
+    let full = Parts { db: 0.4, bytes_out: 1.0, hash: f64::NAN, ..Parts::default() };
+    assert_eq!(smoothed.take(at(0), &full), 1.0);
+    let after = smoothed.take(at(5), &Parts::default());
+    assert!((0.3..0.4).contains(&after), "{after}");
+}
+
+#[test]
+fn seats_are_given_for_less_time_the_fuller_it_is() {
+    let minutes: Vec<_> = Level::ALL.into_iter().map(|level| seats::lease(level).num_minutes()).collect();
+    assert_eq!(minutes, [30, 15, 8, 4, 4]);
+    assert_eq!(seats::most(1000.0, 0.1), 8000);
+    assert!(seats::room(105, 100, Lane::Lesson) && !seats::room(105, 100, Lane::InSlot));
+    assert!(!seats::room(110, 100, Lane::Lesson));
+    assert_eq!(seats::returner(at(0), at(599), Lane::Guardian), Some(Lane::OutOfSlot));
+    assert_eq!(seats::returner(at(0), at(600), Lane::Guardian), None);
+}
+
+#[test]
+fn nodes_are_wanted_for_the_queue_and_before_the_rush() {
+    let load = Load { waiting: 24_000.0, hash_share: 1.0, hash_cpu_s: 0.02, nodes: 2, ..Load::default() };
+    let bounds = Bounds { threads: 1.0, drain_s: 120.0, ..Bounds::default() };
+    assert_eq!(desired(&load, &bounds, &[], at(0)).nodes, 5, "24 000 × 20 ms in two minutes at 85 %");
+    let rush = PreScale { at: at(3600), lead_min: 20, keep_min: 30, nodes: 12 };
+    let idle = Load::default();
+    assert_eq!(desired(&idle, &bounds, &[rush], at(0)).nodes, bounds.least);
+    assert_eq!(desired(&idle, &bounds, &[rush], at(2400)).nodes, 12);
+    assert_eq!(desired(&load, &Bounds { most: 3, ..bounds }, &[rush], at(2400)).nodes, 3, "the database has the last word");
+    let mut scaler = Scaler::default();
+    assert_eq!(scaler.step(&load, &bounds, &[], at(0)).nodes, 5);
+    assert_eq!(scaler.step(&idle, &bounds, &[], at(10)).nodes, 5, "not at once");
+    assert_eq!(scaler.step(&idle, &bounds, &[], at(911)).nodes, bounds.least);
+}
+
+#[test]
+fn a_crowd_knows_its_passwords() {
+    let crowd = Crowd { attempts: 2000, failed: 300, failing_logins: 250, ..Crowd::default() };
+    assert_eq!(crowd.verdict(), "crowd");
+    assert_eq!(Crowd { failed: 1900, ..crowd }.verdict(), "attack");
+    assert_eq!(Crowd { failed: 1000, ..crowd }.verdict(), "unclear");
+    assert_eq!(Crowd { failed: 30, attempts: 30, failing_logins: 1, ..Crowd::default() }.verdict(), "crowd");
+    assert_eq!(Crowd::default().verdict(), "calm");
+}
+
+fn roster() -> Roster {
+    let row = |school: u128, territory: u128, people, primary| RosterRow {
+        school: Uuid::from_u128(school).into(),
+        territory: Uuid::from_u128(territory).into(),
+        people,
+        primary,
+        tz: chrono_tz::Europe::Paris,
+    };
+    Roster::new([row(1, 10, 900, false), row(2, 10, 100, true), row(3, 11, 500, false)], Uuid::from_u128(10).into())
+}
+
+#[test]
+fn lanes_follow_what_is_declared_and_what_the_class_does_now() {
+    let roster = roster();
+    let (school, class) = (Uuid::from_u128(1).into(), Uuid::from_u128(7).into());
+    let facts = Facts::new([LessonFact { class, from: at(600), until: at(4200) }], []);
+    let lane = |person: &Person, failing| {
+        let assigned = assign(person, failing, &facts, &Table::default(), Posture::Hard, at(0));
+        (assigned.lane, assigned.reason)
+    };
+    let declared = |profile| Person::declared(Some(Declared { profile, school_id: Some(school) }), &roster);
+    assert_eq!(lane(&declared(Profile::Teacher), false), (Lane::Lesson, Reason::Teacher));
+    assert_eq!(lane(&declared(Profile::Staff), false), (Lane::Lesson, Reason::Staff));
+    assert_eq!(lane(&declared(Profile::Pupil), false), (Lane::InSlot, Reason::Pupil));
+    assert_eq!(lane(&declared(Profile::Guardian), false), (Lane::Guardian, Reason::Guardian));
+    assert_eq!(lane(&Person::declared(None, &roster), false), (Lane::Guardian, Reason::Unknown));
+    assert_eq!(lane(&declared(Profile::Teacher), true), (Lane::Suspect, Reason::Degraded));
+    let pupil = Person { class: Some(class), ..declared(Profile::Pupil) };
+    assert_eq!(lane(&pupil, false), (Lane::Lesson, Reason::LessonSoon), "a lesson in ten minutes");
+    let guardian = Person { primary: true, school: Some(Uuid::from_u128(2).into()), ..declared(Profile::Guardian) };
+    assert_eq!(lane(&guardian, false), (Lane::InSlot, Reason::Pupil), "the child's lane");
+    assert_eq!(lane(&Person { class: Some(class), ..guardian }, false).0, Lane::Lesson);
+    let secondary = Person { class: Some(class), ..declared(Profile::Guardian) };
+    assert_eq!(lane(&secondary, false).0, Lane::Guardian, "not the parents of collégiens");
+}
+
+#[test]
+fn an_unknown_school_is_nobodys_and_counts_as_an_average_one() {
+    let roster = roster();
+    let person = Person::declared(
+        Some(Declared { profile: Profile::Pupil, school_id: Some(Uuid::from_u128(99).into()) }),
+        &roster,
+    );
+    assert_eq!((person.school, person.territory), (None, Uuid::from_u128(10).into()));
+    use crate::lanes::Fairness::{Fifo, RoundRobin, Roster as ByRoster};
+    assert_eq!(roster.step(None, ByRoster), crate::tags::step(500));
+    let big = Some(Uuid::from_u128(1).into());
+    assert_eq!(roster.step(big, ByRoster), crate::tags::step(900));
+    assert_eq!(roster.step(big, RoundRobin), crate::tags::step(500));
+    assert_eq!(roster.step(big, Fifo), crate::tags::step(1000));
+    assert_eq!(roster.weight(Uuid::from_u128(10).into()), 1000);
+}

@@ -1,0 +1,141 @@
+use std::collections::BTreeMap;
+
+use chrono::Duration;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    lanes::{self, Draw, Finish},
+    tags,
+};
+
+fn start() -> DateTime<Utc> {
+    "2026-11-23T08:00:00Z".parse().unwrap()
+}
+
+fn crowd(people: u128, lane: Lane) -> (Snapshot, Vec<u64>) {
+    let mut state = LaneState::cold(start());
+    let mut finish = Finish::default();
+    let tags = (0..people)
+        .map(|at| {
+            let school = Uuid::from_u128(at % 97 + 1).into();
+            let step = tags::step(200 + u32::try_from(at % 97).unwrap() * 20);
+            let phase = tags::phase(school, 1, step);
+            lanes::issue(&mut state, &mut finish, &Draw { school, step, phase, second: false })
+        })
+        .collect();
+    let rates = Rates { fast: 80.0, slow: 78.0, ahead: 2.0, age_s: 60.0, clear_s: 0.0, after: 80.0 };
+    let mut lanes = PerLane::<LaneSnap>::default();
+    *lanes.get_mut(lane) = LaneSnap::of(&state, rates);
+    let lanes = BTreeMap::from([(Uuid::from_u128(5).into(), lanes)]);
+    (Snapshot { lanes, ..Snapshot::empty(start()) }, tags)
+}
+
+fn ticket(tag: u64, lane: Lane) -> Ticket {
+    Ticket {
+        id: tag.to_be_bytes(),
+        epoch: 0,
+        territory: Uuid::from_u128(5).into(),
+        school: None,
+        lane,
+        reason: Reason::Pupil,
+        second: false,
+        tag,
+        subject: [0; 8],
+        issued: start(),
+        not_before: None,
+    }
+}
+
+#[test]
+fn a_browser_computes_nearly_the_place_that_a_node_does() {
+    let (snapshot, tags) = crowd(20_000, Lane::InSlot);
+    let json = snapshot.now().json();
+    assert!(json.len() <= 2048, "{}", json.len());
+    let now: Now = serde_json::from_str(&json).unwrap();
+    let lane = now.lane(Uuid::from_u128(5).into(), Lane::InSlot).unwrap();
+    for tag in tags.iter().step_by(37) {
+        let Check::Wait(place) = snapshot.check(&ticket(*tag, Lane::InSlot), start()) else {
+            panic!("nobody has passed");
+        };
+        let computed = lane.position(*tag).unwrap();
+        let off = computed.abs_diff(place.position);
+        assert!(off <= 20 + place.position / 30, "{computed} for {}", place.position);
+    }
+}
+
+#[test]
+fn the_public_copy_fits_even_when_every_lane_of_a_territory_waits() {
+    let (mut snapshot, _) = crowd(50_000, Lane::InSlot);
+    let full = snapshot.lanes.values().next().unwrap().get(Lane::InSlot).clone();
+    snapshot.lanes.insert(Uuid::from_u128(5).into(), PerLane::from_fn(|_| full.clone()));
+    assert!(snapshot.now().json().len() <= 2048, "{}", snapshot.now().json().len());
+    assert!(Snapshot::empty(start()).now().json().len() < 200);
+}
+
+#[test]
+fn a_dated_ticket_waits_for_its_hour_or_for_the_release() {
+    let (mut snapshot, tags) = crowd(10, Lane::OutOfSlot);
+    let opens_at = start() + Duration::hours(4);
+    let dated = Ticket { not_before: Some(opens_at), ..ticket(tags[3], Lane::OutOfSlot) };
+    snapshot.postures.insert(dated.territory, Posture::Hard);
+    assert!(matches!(snapshot.check(&dated, start()), Check::NotYet { opens_at: at, .. } if at == opens_at));
+    assert_eq!(snapshot.check(&dated, opens_at), Check::Exchange);
+    snapshot.postures.insert(dated.territory, Posture::Soft);
+    assert_eq!(snapshot.check(&dated, start()), Check::Exchange, "a release makes it valid at once");
+    let later = Ticket { issued: start() + Duration::hours(1), ..dated.clone() };
+    assert!(exchange_lot(&dated) < exchange_lot(&later), "dated tickets are honoured in order");
+}
+
+#[test]
+fn nobody_passes_while_the_store_is_away_and_everybody_keeps_the_place() {
+    let (mut snapshot, tags) = crowd(1000, Lane::Guardian);
+    let Check::Wait(before) = snapshot.check(&ticket(tags[500], Lane::Guardian), start()) else { panic!() };
+    snapshot.frozen = true;
+    let Check::Wait(after) = snapshot.check(&ticket(tags[500], Lane::Guardian), start()) else { panic!() };
+    assert_eq!(before.position, after.position);
+    assert_eq!(after.eta.high_s, eta::LONGEST_S);
+    assert!(after.poll_after_ms >= 5000);
+    assert!(snapshot.must_wait(Uuid::from_u128(5).into(), Lane::Safety));
+}
+
+#[test]
+fn only_those_behind_somebody_must_wait() {
+    let (snapshot, _) = crowd(10, Lane::InSlot);
+    let territory = Uuid::from_u128(5).into();
+    assert!(!snapshot.must_wait(territory, Lane::Lesson), "a teacher passes before waiting pupils");
+    assert!(snapshot.must_wait(territory, Lane::InSlot) && snapshot.must_wait(territory, Lane::Guardian));
+    assert!(!snapshot.must_wait(Uuid::from_u128(6).into(), Lane::Guardian), "another territory's storm is not ours");
+}
+
+proptest! {
+    #[test]
+    fn a_curve_and_its_sketch_only_rise(people in 1..3000u128, most in 2..32u64, probes in prop::collection::vec(0.0..1.2f64, 20)) {
+        let (snapshot, _) = crowd(people, Lane::InSlot);
+        let lane = snapshot.lanes.values().next().unwrap().get(Lane::InSlot).clone();
+        let sketch = lane.curve.sketch(most);
+        prop_assert!(crate::num::count(sketch.points().count()) <= most.max(2));
+        prop_assert_eq!(sketch.total(), lane.waiting);
+        let mut tags: Vec<u64> = probes
+            .iter()
+            .map(|at| lane.threshold + num::whole(num::real(lane.top - lane.threshold) * at))
+            .collect();
+        tags.sort_unstable();
+        for pair in tags.windows(2) {
+            prop_assert!(lane.curve.ahead(pair[0]) <= lane.curve.ahead(pair[1]));
+            prop_assert!(sketch.ahead(pair[0]) <= sketch.ahead(pair[1]));
+        }
+    }
+
+    #[test]
+    fn estimates_are_in_their_own_range(position in 0..2_000_000u64, fast in 0.0..3000.0f64, slow in 0.0..3000.0f64,
+        ahead in 0.0..500.0f64, clear_s in 0.0..3000.0f64, after in 0.0..3000.0f64, id in any::<[u8; 8]>()) {
+        let rates = Rates { fast, slow, ahead, age_s: 60.0, clear_s, after };
+        let eta = eta::estimate(position, rates);
+        prop_assert!(eta.low_s <= eta.s && eta.s <= eta.high_s, "{eta:?}");
+        prop_assert!(eta.high_s <= eta::LONGEST_S);
+        let poll = eta::poll_after_ms(eta, eta::longest_look_s(rates), id, 0);
+        prop_assert!((800..=30_000).contains(&poll));
+    }
+}
