@@ -53,7 +53,7 @@ pub(super) async fn prepare(
     delivery: &Delivery,
     report: &mut Report,
 ) -> Result<Touched, Error> {
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
+    let mut tx = import.begin().await?;
     let (territory, job) = (import.territory, import.job);
     let rows = sqlx::query!(
         r#"SELECT DISTINCT s.join_key, s.kind, s.present, s.op, j.person_id, m.school_id AS "school_id: SchoolId", m.role

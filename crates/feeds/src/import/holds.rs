@@ -137,7 +137,7 @@ pub(super) async fn hold(
     counts: &Counts,
     samples: &Value,
 ) -> Result<(), Error> {
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
+    let mut tx = import.begin().await?;
     sqlx::query!(
         "INSERT INTO feed_hold AS t (territory_id, hold_id, job_id, academy, school_key, uai, school_name, reasons, counts,
                                      samples, fingerprint, state, held_at)
@@ -168,7 +168,7 @@ pub(super) async fn hold(
 
 /// What a dry run found for a school.
 pub(super) async fn note(import: &Import, key: &str, counts: &Counts, samples: &Value) -> Result<(), Error> {
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
+    let mut tx = import.begin().await?;
     sqlx::query!(
         "UPDATE feed_school SET counts = $4, samples = $5 WHERE territory_id = $1 AND job_id = $2 AND school_key = $3",
         import.territory as TerritoryId,
@@ -185,7 +185,7 @@ pub(super) async fn note(import: &Import, key: &str, counts: &Counts, samples: &
 
 /// What was approved of this delivery, by school key.
 pub(super) async fn approved(import: &Import) -> Result<HashMap<String, Counts>, Error> {
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
+    let mut tx = import.begin().await?;
     let rows = sqlx::query!(
         "SELECT school_key, counts FROM feed_hold WHERE territory_id = $1 AND job_id = $2 AND state = 'approved'",
         import.territory as TerritoryId,
@@ -202,7 +202,7 @@ pub(super) async fn approved(import: &Import) -> Result<HashMap<String, Counts>,
 
 /// Schools of the job that wait, and schools that were approved and are not merged yet.
 pub(super) async fn open(import: &Import) -> Result<(u64, u64), Error> {
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
+    let mut tx = import.begin().await?;
     let row = sqlx::query!(
         r#"SELECT count(*) FILTER (WHERE state = 'waiting') AS "waiting!",
                   count(*) FILTER (WHERE state = 'approved') AS "approved!"

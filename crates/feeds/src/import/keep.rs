@@ -59,7 +59,7 @@ impl Delivery {
 
 /// The staging of this job, when an earlier run finished it and no crash has emptied it since.
 pub(super) async fn resume(import: &Import) -> Result<Option<Delivery>, Error> {
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
+    let mut tx = import.begin().await?;
     let row = sqlx::query!(
         r#"SELECT academy, kinds, mode, fingerprint, report FROM feed_delivery d
             WHERE d.territory_id = $1 AND d.job_id = $2 AND d.fingerprint <> ''
@@ -81,7 +81,7 @@ pub(super) async fn resume(import: &Import) -> Result<Option<Delivery>, Error> {
 
 /// Says that the staging is whole, and of which files. A crash empties the mark with the staging.
 pub(super) async fn seal(import: &Import, fingerprint: &str) -> Result<(), Error> {
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
+    let mut tx = import.begin().await?;
     let other = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM feed_hold
                            WHERE territory_id = $1 AND job_id = $2 AND state IN ('waiting', 'approved') AND fingerprint <> $3)
@@ -141,7 +141,7 @@ pub(super) fn fingerprint(path: &Path) -> std::io::Result<String> {
 
 /// Forgets the staging of this job when nothing of it waits, and what jobs that ended otherwise have left behind.
 pub(super) async fn discard(import: &Import, waits: bool) -> Result<(), Error> {
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
+    let mut tx = import.begin().await?;
     tx.conn().execute(sqlx::raw_sql("SET LOCAL statement_timeout = 0")).await?;
     let mut ended = sqlx::query_scalar!(
         r#"SELECT d.job_id AS "job: JobId" FROM feed_delivery d

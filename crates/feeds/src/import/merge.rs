@@ -164,7 +164,7 @@ async fn patient(
 async fn refuse(import: &Import, key: &str, code: &'static str, report: &mut Report) -> Result<(), Error> {
     tracing::warn!(school.key = key, code, "school left untouched by the import");
     report.schools.failed.insert(key.to_owned(), code.to_owned());
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
+    let mut tx = import.begin().await?;
     sqlx::query!(
         "UPDATE feed_school SET failure = $4 WHERE territory_id = $1 AND job_id = $2 AND school_key = $3",
         import.territory as TerritoryId,
@@ -197,7 +197,7 @@ async fn school(
     approved: Option<&Counts>,
     report: &mut Report,
 ) -> Result<Merged, Error> {
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
+    let mut tx = import.begin().await?;
     // A whole school is one statement a table; whoever holds what it needs commits within seconds.
     tx.conn()
         .execute(sqlx::raw_sql("SET LOCAL lock_timeout = '30s'; SET LOCAL statement_timeout = '5min'"))

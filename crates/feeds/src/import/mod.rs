@@ -30,7 +30,7 @@ mod write;
 
 use std::path::Path;
 
-use preau_db::{Db, DbError};
+use preau_db::{Db, DbError, TerritoryTx};
 use preau_kernel::{Clock, JobId, TerritoryId};
 
 use crate::fault::Fault;
@@ -126,6 +126,16 @@ pub struct Import {
     pub limits: Limits,
     /// Only say what would be done.
     pub dry_run: bool,
+}
+
+impl Import {
+    /// A transaction of the import. A first feed fills tables of which PostgreSQL has no statistics yet, and takes them for
+    /// tiny: it would read a table of a million people from end to end for each school. Every row is wanted by a key.
+    async fn begin(&self) -> Result<TerritoryTx, Error> {
+        let mut tx = self.db.in_territory_for_work(self.territory).await?;
+        sqlx::query!("SELECT set_config('enable_seqscan', 'off', true)").fetch_one(tx.conn()).await?;
+        Ok(tx)
+    }
 }
 
 /// Imports an AAF delivery, a folder or a zip archive: [`import_directory`] of files that say all about themselves.

@@ -12,7 +12,7 @@ use crate::report::Report;
 
 /// Inserts or updates what differs.
 pub(super) async fn merge(import: &Import, report: &mut Report) -> Result<(), Error> {
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
+    let mut tx = import.begin().await?;
     let (territory, job) = (import.territory, import.job);
     let subjects = sqlx::query!(
         "INSERT INTO academy_subject AS t (territory_id, subject_code, label)

@@ -54,7 +54,7 @@ pub(super) async fn stage(
     let (send, mut receive) = mpsc::channel(BATCHES);
     let (intake, limits) = (intake.clone(), import.limits.clone());
     let reader = tokio::task::spawn_blocking(move || read(&intake, &limits, &send));
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
+    let mut tx = import.begin().await?;
     prepare(&mut tx, import).await?;
     let mut staged = None;
     // Leaving this loop early drops the receiver, and the reader stops at its next batch.

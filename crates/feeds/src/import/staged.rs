@@ -32,7 +32,7 @@ pub(super) struct StagedSchool {
 
 /// Schools that are to be merged, and how many are done.
 pub(super) async fn pending(import: &Import) -> Result<(Vec<String>, u64), Error> {
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
+    let mut tx = import.begin().await?;
     // One that waits for a human, or that was refused, is none of the worker's business.
     let rows = sqlx::query!(
         r#"SELECT f.school_key, f.merged_at IS NOT NULL AS "merged!", h.state AS "hold?"
@@ -59,7 +59,7 @@ pub(super) async fn outside_schools(
     academy: &str,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let mut tx = import.db.in_territory_for_work(import.territory).await?;
+    let mut tx = import.begin().await?;
     let rows = sqlx::query!(
         r#"WITH named AS MATERIALIZED (
                SELECT m.school_key, count(*) AS times FROM stage_membership m
