@@ -10,6 +10,11 @@ export interface Lane {
   class: string;
   threshold: number;
   rate_per_s: number;
+  /** The longest between two looks, in seconds. */
+  look_max_s: number;
+  /** For how long the lane goes at that speed, and at which after: it may have its floor only while better ones are full. */
+  clear_s: number;
+  after_per_s: number;
   waiting: number;
   sketch: Sketch;
 }
@@ -31,47 +36,49 @@ export interface Mine {
   words: string[];
 }
 
-/** People before a tag. */
+/** People of the lane before or at a tag: none up to the threshold, everybody after the last point. */
 export function ahead({ sketch, waiting }: Lane, tag: number): number {
   let before: [number, number] | undefined;
   for (const point of sketch) {
-    if (tag <= point[0]) {
+    if (tag < point[0]) {
       if (!before) return 0;
-      const share = (tag - before[0]) / (point[0] - before[0] || 1);
-      return before[1] + share * (point[1] - before[1]);
+      return Math.floor(before[1] + ((point[1] - before[1]) * (tag - before[0])) / (point[0] - before[0]));
     }
     before = point;
   }
   return waiting;
 }
 
-/** One's place, or 0 when the turn has come: nobody waits in the lane any more, or it has passed one's tag. */
-export function position(now: Now, mine: Mine): number {
-  const lanes = now.territories.find((one) => one.territory_id === mine.zone)?.lanes ?? [];
-  const lane = lanes.find((one) => one.class === mine.lane);
-  if (!lane || mine.tag <= lane.threshold) return 0;
-  return Math.max(1, Math.round(ahead(lane, mine.tag) - ahead(lane, lane.threshold)) + 1);
+/** One's lane, while somebody waits in it. */
+export function laneOf(now: Now, mine: Mine): Lane | undefined {
+  return now.territories.find((one) => one.territory_id === mine.zone)?.lanes.find((one) => one.class === mine.lane);
 }
 
-/** People a second of one's lane, as measured. */
-export function rate(now: Now, mine: Mine): number {
-  const lanes = now.territories.find((one) => one.territory_id === mine.zone)?.lanes ?? [];
-  return lanes.find((one) => one.class === mine.lane)?.rate_per_s ?? 0;
+/** One's place, or 0 when the turn has come: nobody waits in the lane any more, or it has passed one's tag. */
+export function position(lane: Lane | undefined, tag: number): number {
+  return !lane || tag <= lane.threshold ? 0 : ahead(lane, tag - 1) + 1;
+}
+
+/** Seconds to wait at a place; 0 when nothing was measured yet. */
+export function seconds({ rate_per_s: rate, clear_s: clear, after_per_s: after }: Lane, place: number): number {
+  if (rate <= 0) return 0;
+  const soon = rate * clear;
+  return place <= soon || after <= rate ? place / rate : clear + (place - soon) / after;
 }
 
 /** « de 5 à 8 minutes », rounded outwards, as the server writes it (`pages/queue.rs`). */
-export function range(seconds: number, words: string[]): string {
-  const low = Math.max(1, Math.floor(Math.min(seconds - 10, seconds * 0.8) / 60));
-  const high = Math.ceil(Math.max(seconds + 10, seconds * 1.2) / 60);
+export function range(left: number, words: string[]): string {
+  const low = Math.max(1, Math.floor(Math.min(left - 10, left * 0.8) / 60));
+  const high = Math.ceil(Math.max(left + 10, left * 1.2) / 60);
   const [, between, about, soon, over] = words as [string, string, string, string, string];
   if (high <= 1) return soon;
   const sentence = high > 30 ? over : low === high ? about : between;
   return sentence.replace('{a}', String(Math.min(low, 30))).replace('{b}', String(high));
 }
 
-/** When to ask again: well before one's turn, spread, never in step with others. */
-export function pause(seconds: number, spread: number = Math.random()): number {
-  return 1000 * Math.min(30, Math.max(3, seconds * (0.25 + 0.15 * spread)));
+/** When to ask again: well before one's turn, spread, never in step with others, and no later than the server trusts itself. */
+export function pause(left: number, longest: number, spread: number = Math.random()): number {
+  return 1000 * Math.min(longest, Math.max(1, left * (0.25 + 0.15 * spread)));
 }
 
 /** Follows the place on the page until the turn comes or the page goes. */
@@ -107,7 +114,8 @@ export function follow(page: Document, turned: () => void): void {
       const answer = await fetch('/api/v1/queue/now', { credentials: 'omit' });
       if (!answer.ok) throw new Error('no news');
       const now = (await answer.json()) as Now;
-      const computed = position(now, mine);
+      const lane = laneOf(now, mine);
+      const computed = position(lane, mine.tag);
       if (computed === 0 && !mine.dated) {
         page.title = `● ${turn}`;
         page.querySelector('h1')!.textContent = turn;
@@ -123,10 +131,10 @@ export function follow(page: Document, turned: () => void): void {
         page.cookie = `__Host-preau-rang=${mine.tag}.${mine.best}; Path=/; Secure; SameSite=Lax; Max-Age=14400`;
         place.textContent = String(mine.best);
         page.title = `${mine.best}${tab}`;
-        const speed = rate(now, mine);
-        if (speed > 0 && !mine.dated) {
-          wait.textContent = range(mine.best / speed, mine.words);
-          next = pause(mine.best / speed);
+        const left = lane && !mine.dated ? seconds(lane, mine.best) : 0;
+        if (lane && left > 0) {
+          wait.textContent = range(left, mine.words);
+          next = pause(left, lane.look_max_s);
         }
         speak(`${placed.replace('{n}', String(mine.best))}. ${wait.textContent}`);
       }
