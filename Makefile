@@ -4,7 +4,7 @@ CARGO := $(shell command -v cargo || echo "$$HOME/.cargo/bin/cargo")
 XTASK := $(CARGO) xtask
 
 .DEFAULT_GOAL := help
-.PHONY: help linker run test bench ui prepare openapi stores stop reset
+.PHONY: help linker run test bench storm ui prepare openapi stores stop reset
 
 help:           ## List these
 	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' Makefile | expand -t 18
@@ -17,6 +17,9 @@ test: linker    ## Set up, then every check and test (what CI runs)
 
 bench: linker   ## Every figure that the documents quote
 	@$(XTASK) bench
+
+storm: linker   ## The 9:00 storm on three nodes: three minutes, a report with plots (FULL=1: the long form)
+	@$(XTASK) storm
 
 ui: linker      ## Build the browser program
 	@$(XTASK) ui

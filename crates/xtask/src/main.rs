@@ -22,6 +22,7 @@ mod queries;
 mod run;
 mod setup;
 mod sh;
+mod simulate;
 mod spdx;
 mod sql;
 mod stores;
@@ -85,6 +86,24 @@ enum Chore {
     Federation,
     /// Every check and test, cheapest first: the gate
     Ci,
+    /// The 9:00 storm on three nodes behind HAProxy, into .local/storm.json and .local/storm.html (`FULL=1`: the long form)
+    Storm {
+        /// Another scenario of config/rush/
+        #[arg(long)]
+        scenario: Option<String>,
+        /// Twenty seconds with what is built already: counts are asserted, times are not
+        #[arg(long)]
+        smoke: bool,
+        /// For `preau-rush storm`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// Play the nine-o'clock rush on paper: the queue's table, ours beside the baselines
+    Simulate {
+        /// For the player: `--people N --schools N --nodes N`, `--bench`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
     /// Every figure that the documents quote, into .local/bench.json
     Bench {
         /// For `preau-rush bench`
@@ -147,6 +166,8 @@ fn work(chore: Chore) -> anyhow::Result<()> {
             federation::prove(&place, &stores::up(&place)?)
         }
         Chore::Ci => ci::ci(&place),
+        Chore::Storm { scenario, smoke, rest } => run::storm(&place, scenario.as_deref(), smoke, &rest),
+        Chore::Simulate { rest } => simulate::simulate(&place, &rest),
         Chore::Bench { rest } => run::bench(&place, &rest),
     }
 }

@@ -50,6 +50,13 @@ pub(crate) fn run(place: &Place) -> Result<()> {
         .env("PREAU_HTTP__LISTEN", &listen)
         .env("PREAU_HTTP__PROBE_LISTEN", &probes)
         .env("PREAU_HTTP__PUBLIC_URL", &public);
+    // Mail is written to a folder, so that links and codes can be tried: nothing leaves a developer's machine.
+    let mail = place.local.join("mail");
+    if std::env::var_os("PREAU_POST__TRANSPORT").is_none() {
+        std::fs::create_dir_all(&mail).with_context(|| format!("cannot make {}", mail.display()))?;
+        serve.env("PREAU_POST__TRANSPORT", "file").env("PREAU_POST__FOLDER", &mail);
+        println!("mail that it sends is written to {}", mail.display());
+    }
     if std::env::var_os("PREAU_LOG__FORMAT").is_none() {
         serve.env("PREAU_LOG__FORMAT", "text"); // for a person at a terminal; a platform wants JSON, the default
     }
@@ -118,6 +125,46 @@ fn accounts(place: &Place) -> Result<()> {
         "  Administrators also show a code: `preau code SECRET` prints that of the `totp_secret` in that file"
     );
     Ok(())
+}
+
+/// Builds what ships, starts the stores, and hands over to `preau-rush storm`. A smoke takes what the gate has built.
+pub(crate) fn storm(place: &Place, scenario: Option<&str>, smoke: bool, rest: &[String]) -> Result<()> {
+    sh::step("set up the machine", || setup::setup(place, setup::Purpose::Test))?;
+    let were_up = stores::are_up(place);
+    sh::step("start PostgreSQL and Redis", || stores::up(place))?;
+    let done = storm_with(place, scenario, smoke, rest);
+    if smoke && !were_up {
+        stores::down(place)?;
+    }
+    done
+}
+
+fn storm_with(place: &Place, scenario: Option<&str>, smoke: bool, rest: &[String]) -> Result<()> {
+    let folder = if smoke { FOLDER } else { "release" };
+    sh::step("build preau and preau-rush", || {
+        let mut build = cargo::cargo(place);
+        build.args(["build", "--package=preau-server", "--package=preau-rush", "--bins"]);
+        if !smoke {
+            ui::build(place)?;
+            build.arg("--release");
+        }
+        sh::run(&mut build)
+    })?;
+    let preau = place.preau(folder);
+    // Thousands of people are thousands of open files, here and in the proxy: as many as this machine allows.
+    let mut rush = sh::command(place, "sh");
+    rush.args(["-c", "ulimit -n \"$(ulimit -Hn)\" 2>/dev/null; exec \"$0\" \"$@\""])
+        .arg(preau.with_file_name("preau-rush"))
+        .arg("storm")
+        .arg(scenario.unwrap_or(if smoke { "config/rush/smoke.toml" } else { "config/rush/storm.toml" }))
+        .arg("--preau")
+        .arg(&preau)
+        .args(smoke.then_some("--smoke"));
+    if smoke {
+        // Beside the figures of a real storm, not over them.
+        rush.arg("--report").arg(place.local.join("smoke/storm.json"));
+    }
+    sh::run(rush.args(rest))
 }
 
 /// Builds what ships, starts the stores, and hands over to `preau-rush bench`, which measures.

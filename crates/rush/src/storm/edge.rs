@@ -17,9 +17,10 @@ pub struct Place {
 /// from here), and that the log says which virtual user asked.
 #[must_use]
 pub fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> String {
+    let connections = connections(&std::fs::read_to_string("/proc/self/limits").unwrap_or_default());
     let mut text = format!(
         "global\n  log stdout format raw local0\n  stats socket ipv4@127.0.0.1:{statistics} level user\n  nbthread 1\n\
-         \x20 maxconn 20000\n\
+         \x20 maxconn {connections}\n\
          cache queue\n  total-max-size 4\n  max-object-size 16384\n  max-age 1\n  process-vary on\n\
          defaults\n  mode http\n  log global\n  timeout http-request 5s\n  timeout http-keep-alive 60s\n  timeout connect 1s\n\
          \x20 timeout queue 20s\n  timeout client 60s\n  timeout server 60s\n  option http-buffer-request\n\
@@ -45,6 +46,13 @@ pub fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> String {
         let _ = writeln!(text, "  server node{index} 127.0.0.1:{} check port {}", node.port, node.probe);
     }
     text
+}
+
+/// How many connections the proxy may take: each is two open files of it.
+fn connections(limits: &str) -> u64 {
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_ascii_whitespace().next());
+    let files: u64 = files.and_then(|soft| soft.parse().ok()).unwrap_or(20_000);
+    (files.saturating_sub(200) / 2).clamp(100, 9_000)
 }
 
 /// What the proxy's log says of one stretch of it.
@@ -204,6 +212,12 @@ mod tests {
         three.answered(route::HOME, 200);
         assert!(differences([&three, &four], &log)[0].contains("the proxy knows of 0"));
         assert!(differences([&three], &log).iter().any(|wrong| wrong.contains("lived no life")));
+    }
+
+    #[test]
+    fn a_connection_is_two_open_files() {
+        let of = |soft: &str| connections(&format!("Limit Soft Hard\nMax open files            {soft}  99 files\n"));
+        assert_eq!((of("1024"), of("20000"), of("unlimited")), (412, 9_000, 9_000));
     }
 
     #[test]

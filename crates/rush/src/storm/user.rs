@@ -411,20 +411,19 @@ impl Walk<'_> {
         loop {
             self.pause(wait).await?;
             let Some(now) = self.look().await? else { return Ok(()) };
-            let Stand::Behind { position, rate_per_s } = now.stand(&place) else { return Ok(()) };
+            let Stand::Behind { position, eta_s: eta, look_max_s } = now.stand(&place) else { return Ok(()) };
             if self.shown.is_some_and(|shown| position > shown + 2.0) {
                 self.life.worsened += 1;
             }
             self.shown = Some(self.shown.map_or(position, |shown| shown.min(position)));
-            let eta = if rate_per_s > 0.0 { position / rate_per_s } else { 60.0 };
             self.note_later_estimate(eta);
-            // The server's own advice, overload.md §B.3.
-            let advised = if eta < 3.0 {
-                eta + self.rng.random_range(0.0..0.5)
+            // As our page does: well before the turn, and often when it is near.
+            let seconds = if eta < 3.0 {
+                self.rng.random_range(0.8..1.3)
             } else {
-                (eta * self.rng.random_range(0.25..0.4)).clamp(3.0, 30.0)
+                (eta * self.rng.random_range(0.25..0.4)).clamp(1.0, look_max_s)
             };
-            wait = Duration::from_secs_f64(advised.max(0.2));
+            wait = Duration::from_secs_f64(seconds);
         }
     }
 

@@ -73,6 +73,14 @@ pub struct LaneNow {
     pub rate_per_s: f64,
     #[serde(default)]
     pub waiting: u64,
+    /// Look again after this many seconds at most.
+    #[serde(default)]
+    pub look_max_s: f64,
+    /// Of a lane that has only its floor: after so many seconds it moves at `after_per_s`.
+    #[serde(default)]
+    pub clear_s: f64,
+    #[serde(default)]
+    pub after_per_s: f64,
     /// `[tag, people ahead of it]`, sorted; straight lines between.
     #[serde(default)]
     pub sketch: Vec<(u64, f64)>,
@@ -83,8 +91,8 @@ pub struct LaneNow {
 pub enum Stand {
     /// It is their turn, or nobody waits in their lane.
     Turn,
-    /// So many are ahead of them (themselves included), and the lane moves at so many people per second.
-    Behind { position: f64, rate_per_s: f64 },
+    /// So many are ahead of them (themselves included); how long that takes, and when to look again at the latest.
+    Behind { position: f64, eta_s: f64, look_max_s: f64 },
 }
 
 impl Now {
@@ -99,8 +107,9 @@ impl Now {
             territory.and_then(|territory| territory.lanes.iter().find(|lane| lane.class == place.class));
         match lane {
             Some(lane) if lane.threshold < place.tag => Stand::Behind {
-                position: (lane.ahead(place.tag) - lane.ahead(lane.threshold) + 1.0).max(1.0),
-                rate_per_s: lane.rate_per_s,
+                position: lane.position(place.tag),
+                eta_s: lane.eta_s(lane.position(place.tag)),
+                look_max_s: if lane.look_max_s >= 1.0 { lane.look_max_s } else { 30.0 },
             },
             _ => Stand::Turn,
         }
@@ -114,6 +123,19 @@ impl Now {
 }
 
 impl LaneNow {
+    fn position(&self, tag: u64) -> f64 {
+        (self.ahead(tag) - self.ahead(self.threshold) + 1.0).max(1.0)
+    }
+
+    /// At the lane's rate, or, once the better lanes are empty, at the faster one after.
+    fn eta_s(&self, position: f64) -> f64 {
+        let (rate, soon) = (self.rate_per_s, self.rate_per_s * self.clear_s);
+        if self.after_per_s > rate && position > soon {
+            return self.clear_s + (position - soon) / self.after_per_s;
+        }
+        if rate > 0.0 { position / rate } else { 60.0 }
+    }
+
     fn ahead(&self, tag: u64) -> f64 {
         let (mut before, mut ahead_before) = match self.sketch.first() {
             Some(&(first, ahead)) if tag > first => (first, ahead),
@@ -178,14 +200,23 @@ mod tests {
         assert_eq!(now.waiting(), 60);
         let at = |tag| match now.stand(&place("in-slot", tag)) {
             Stand::Turn => 0.0,
-            Stand::Behind { position, rate_per_s } => {
-                assert!((rate_per_s - 40.5).abs() < 1e-9);
+            Stand::Behind { position, eta_s, look_max_s } => {
+                assert!((look_max_s - 30.0).abs() < 1e-9, "an older Préau says nothing");
+                assert!((eta_s - position / 40.5).abs() < 1e-9);
                 position
             }
         };
         for (tag, position) in [(100, 0.0), (150, 21.0), (200, 41.0), (300, 51.0), (400, 61.0), (900, 61.0)] {
             assert!((at(tag) - position).abs() < 1e-9, "{tag}: {}", at(tag));
         }
+    }
+
+    #[test]
+    fn a_lane_with_its_floor_alone_moves_faster_later() {
+        let lane = LaneNow { rate_per_s: 1.0, clear_s: 20.0, after_per_s: 40.0, ..LaneNow::default() };
+        assert!((lane.eta_s(10.0) - 10.0).abs() < 1e-9);
+        assert!((lane.eta_s(100.0) - 22.0).abs() < 1e-9);
+        assert!((LaneNow::default().eta_s(5.0) - 60.0).abs() < 1e-9, "a lane that stands still promises nothing");
     }
 
     #[test]
