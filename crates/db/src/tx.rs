@@ -137,6 +137,7 @@ pub(crate) async fn open(pool: &PgPool, begin: &str) -> Result<Transaction<'stat
     let mut spare = 3;
     // A connection that is there answers `BEGIN` at once; a silent one would be waited for until the request's deadline.
     let patience = pool.options().get_acquire_timeout() + Duration::from_millis(500);
+    let begun = tokio::time::Instant::now();
     loop {
         let opening = tokio::time::timeout(patience, Opening::of(pool.clone(), begin.to_owned()));
         let Ok(opened) = opening.await else {
@@ -148,7 +149,11 @@ pub(crate) async fn open(pool: &PgPool, begin: &str) -> Result<Transaction<'stat
             Err(DbError::Saturated) if pool.size() < pool.options().get_max_connections() => {
                 return Err(DbError::Unavailable(sqlx::Error::PoolTimedOut));
             }
-            other => return other,
+            other => {
+                // Waiting for a connection, and `BEGIN`: what says first that PostgreSQL has enough.
+                metrics::histogram!("preau_db_acquire_seconds").record(begun.elapsed().as_secs_f64());
+                return other;
+            }
         }
     }
 }

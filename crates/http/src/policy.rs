@@ -171,6 +171,19 @@ impl Policy {
 pub(crate) async fn enforce(
     State(row): State<Arc<RouteRow>>,
     path: RawPathParams,
+    request: Request,
+    next: Next,
+) -> Response {
+    let priority = row.priority;
+    let mut response = decide(row, path, request, next).await;
+    // For who counts: refusals too.
+    response.extensions_mut().insert(priority);
+    response
+}
+
+async fn decide(
+    row: Arc<RouteRow>,
+    path: RawPathParams,
     mut request: Request,
     next: Next,
 ) -> Response {
