@@ -9,7 +9,7 @@ mod wave;
 pub use calendar::{Calendar, Dated, Holidays, Window};
 pub use crowd::{Band, Costs, Effect, Forecast, Needs, Observed, Part, Plan, Slot, Week, forecast};
 pub use routes::{ForecastState, routes};
-pub use wave::{Class, Lane, Rush, cores_without_wait, hashes_per_core, peak_of, wave};
+pub use wave::{Class, Lane, Rush, cores_without_wait, hashes_per_core, peak_of, steady, wave};
 
 /// The nearest whole number, at least 0; what is no number is 0.
 #[expect(clippy::as_conversions, reason = "a saturating cast is exactly what is wanted")]

@@ -162,6 +162,23 @@ fn lane(class: Class, line: &Line, peak_at: f64) -> Lane {
     }
 }
 
+/// What steady arrivals come to by the end of `seconds`, lane after lane in strict order: how many are in, and the median
+/// wait of those, in seconds. A lane of which more come than there is room for is let in at the room's pace: whoever comes at
+/// `t` finds `λt` before him, and waits `(λ/µ - 1) t`.
+pub fn steady(people: &[f64], seconds: f64, capacity: f64) -> Vec<(f64, f64)> {
+    let mut room = capacity;
+    people
+        .iter()
+        .map(|people| {
+            let coming = people / seconds;
+            let entering = coming.min(room);
+            room -= entering;
+            let median = if entering < coming { (1.0 - entering / coming) * seconds / 2.0 } else { 0.0 };
+            (entering * seconds, median)
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +233,12 @@ mod tests {
         let rush = Rush { class: Class::InSlot, people: RENDEZVOUS, at_s: 32_400.0, sigma_s: 300.0 };
         let (_, lanes) = wave(&[rush], 300.0 * hashes_per_core(HASH_S, USABLE));
         assert_eq!(lanes.first().unwrap().wait_max_s, 0);
+    }
+
+    #[test]
+    fn of_steady_arrivals_the_room_is_shared_lane_by_lane() {
+        let told = steady(&[600.0, 3_000.0, 600.0], 60.0, 40.0);
+        assert_eq!(told, [(600.0, 0.0), (1_800.0, 12.0), (0.0, 30.0)]);
     }
 
     #[test]
