@@ -131,6 +131,30 @@ impl Cache {
         .await
     }
 
+    /// Runs a script on several keys of one hash tag.
+    ///
+    /// # Errors
+    /// Any [`CacheError`]; never later than the deadline.
+    pub async fn invoke<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        keys: &[String],
+        args: &[String],
+    ) -> Result<T, CacheError> {
+        let mut call = script.prepare_invoke();
+        for key in keys {
+            call.key(key);
+        }
+        for arg in args {
+            call.arg(arg);
+        }
+        self.bounded(async |mut connection| match &mut connection {
+            Connection::Single(manager) => call.invoke_async(manager).await,
+            Connection::Cluster(cluster) => call.invoke_async(cluster).await,
+        })
+        .await
+    }
+
     /// A field of a hash.
     ///
     /// # Errors

@@ -6,7 +6,10 @@
 //! commit by themselves, on a few connections of their own: a slow feature holds none of them.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -42,6 +45,33 @@ pub trait Alone: Sync {
 pub(crate) struct Door {
     connections: managed::Pool<Opener>,
     patience: Duration,
+    /// Nanoseconds that a statement takes, smoothed; 0: none has run.
+    pace_ns: Arc<AtomicU64>,
+}
+
+/// What the connections of the door are doing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DoorLoad {
+    /// Connections at most.
+    pub connections: u64,
+    /// Of those, how many are at work.
+    pub busy: u64,
+    /// Who waits for one.
+    pub waiting: u64,
+    /// Seconds that a statement takes, smoothed; 0: none has run.
+    pub statement_s: f64,
+}
+
+impl DoorLoad {
+    /// Sign-ins, of two statements each, that the connections could carry a second; 0 where none has been seen. Those who
+    /// wait already are taken off.
+    pub fn sign_ins_per_s(&self) -> f64 {
+        if self.statement_s <= 0.0 {
+            return 0.0;
+        }
+        let count = |n: u64| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+        (count(self.connections) / (2.0 * self.statement_s) - count(self.waiting)).max(1.0)
+    }
 }
 
 #[derive(Debug)]
@@ -75,7 +105,7 @@ impl Door {
             .build()
             .map_err(|_| DbError::Corrupt("pool of connections without a runtime"))?;
         // Whoever waits longer for an answer waits for a PostgreSQL that is silent.
-        Ok(Self { connections, patience: wait + Duration::from_millis(500) })
+        Ok(Self { connections, patience: wait + Duration::from_millis(500), pace_ns: Arc::default() })
     }
 
     pub(crate) async fn run<S: Alone>(&self, statement: &S) -> Result<S::Answer, DbError> {
@@ -85,8 +115,12 @@ impl Door {
         loop {
             let mut connection = self.connections.get().await.map_err(refused)?;
             let left = self.patience.saturating_sub(started.elapsed());
+            let asked = Instant::now();
             match tokio::time::timeout(left, statement.run(&mut connection)).await {
-                Ok(Ok(value)) => return Ok(value),
+                Ok(Ok(value)) => {
+                    self.note_pace(asked.elapsed());
+                    return Ok(value);
+                }
                 Ok(Err(err)) => {
                     let err = DbError::from(err);
                     if !err.is_dead_connection() {
@@ -104,6 +138,25 @@ impl Door {
                     return Err(DbError::Unavailable(sqlx::Error::PoolTimedOut));
                 }
             }
+        }
+    }
+
+    fn note_pace(&self, took: Duration) {
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let before = self.pace_ns.load(Ordering::Relaxed);
+        // Two that note at once lose one of the two, which a mean can bear.
+        let after = if before == 0 { took } else { before - before / 32 + took / 32 };
+        self.pace_ns.store(after, Ordering::Relaxed);
+    }
+
+    pub(crate) fn load(&self) -> DoorLoad {
+        let status = self.connections.status();
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        DoorLoad {
+            connections: count(status.max_size),
+            busy: count(status.size.saturating_sub(status.available)),
+            waiting: count(status.waiting),
+            statement_s: Duration::from_nanos(self.pace_ns.load(Ordering::Relaxed)).as_secs_f64(),
         }
     }
 

@@ -22,13 +22,18 @@ pub enum Purpose {
     Access,
     /// Signing cursors.
     Cursor,
+    /// Sealing places in the queue.
+    Ticket,
 }
 
 impl Purpose {
+    const ALL: [Self; 3] = [Self::Access, Self::Cursor, Self::Ticket];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Access => "access",
             Self::Cursor => "cursor",
+            Self::Ticket => "ticket",
         }
     }
 }
@@ -123,7 +128,7 @@ impl KeyRing {
         let now = self.clock.now();
         let mut tx = self.db.lookup().await?;
         let mut keys = self.read(&mut tx, now).await?;
-        for purpose in [Purpose::Access, Purpose::Cursor] {
+        for purpose in Purpose::ALL {
             let newest = keys.iter().filter(|key| key.purpose == purpose).map(|key| key.created_at).max();
             if newest.is_none_or(|at| now - at > Duration::days(SIGNS_FOR_DAYS)) {
                 self.add(&mut tx, purpose, now).await?;
@@ -144,11 +149,10 @@ impl KeyRing {
         .await?;
         rows.into_iter()
             .map(|row| {
-                let purpose = match row.purpose.as_str() {
-                    "access" => Purpose::Access,
-                    "cursor" => Purpose::Cursor,
-                    _ => return Err(DbError::Corrupt("key of unknown purpose")),
-                };
+                let purpose = Purpose::ALL
+                    .into_iter()
+                    .find(|purpose| purpose.as_str() == row.purpose)
+                    .ok_or(DbError::Corrupt("key of unknown purpose"))?;
                 let bytes = self.master.unseal(row.kid, &row.sealed)?;
                 Ok(Key { kid: row.kid, purpose, bytes, created_at: row.created_at })
             })
@@ -188,6 +192,15 @@ impl KeyRing {
     /// The key of that name and purpose, if it is still honoured.
     pub fn find(&self, purpose: Purpose, kid: Uuid) -> Option<Key> {
         self.keys.load().iter().find(|key| key.kid == kid && key.purpose == purpose).cloned()
+    }
+
+    /// Every key of a purpose that is still honoured, the one that signs now first.
+    pub fn all(&self, purpose: Purpose) -> Vec<Key> {
+        let mut keys: Vec<Key> =
+            self.keys.load().iter().filter(|key| key.purpose == purpose).cloned().collect();
+        let signing = self.signing(purpose).map(|key| key.kid);
+        keys.sort_by_key(|key| Some(key.kid) != signing);
+        keys
     }
 
     /// The master key, for the secrets that are derived and not stored.

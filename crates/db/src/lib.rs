@@ -13,7 +13,7 @@ mod pool;
 mod powers;
 mod tx;
 
-pub use alone::Alone;
+pub use alone::{Alone, DoorLoad};
 pub use error::DbError;
 pub use keyring::{Key, KeyRing, MasterKey, Purpose};
 pub use migrate::{MigrateError, migrate};

@@ -10,7 +10,7 @@ use sqlx::{
 
 use crate::{
     DbError,
-    alone::{Alone, Door, TRUSTED_IDLE},
+    alone::{Alone, Door, DoorLoad, TRUSTED_IDLE},
     news::News,
     tx::{LookupTx, PersonTx, SchoolTx, TerritoryTx, open},
 };
@@ -238,6 +238,11 @@ impl Db {
     /// Which outboxes this process has given work to.
     pub fn news(&self) -> &News {
         &self.news
+    }
+
+    /// What the connections of the door are doing.
+    pub fn door_load(&self) -> DoorLoad {
+        self.door.load()
     }
 
     /// Connections open and idle, for metrics.

@@ -10,6 +10,7 @@ mod queries;
 pub mod register;
 mod routes;
 pub mod rules;
+pub mod rungs;
 pub mod studies;
 
 use chrono_tz::Tz;
@@ -25,7 +26,7 @@ pub use access::{
 pub use cache::{Contexts, Generation, Generations, unshare};
 pub use groups::{ClassPart, GroupRef, SchoolPart};
 pub use office::{OfSchool, Office};
-pub use queries::{members_context, own_name};
+pub use queries::{SchoolWeight, members_context, own_name, school_weights};
 pub use routes::{DirectoryState, routes};
 
 /// Why the directory does not answer.

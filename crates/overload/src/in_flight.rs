@@ -18,6 +18,9 @@ pub struct InFlight {
 }
 
 impl InFlight {
+    /// No limit.
+    pub const UNBOUNDED: usize = Semaphore::MAX_PERMITS;
+
     /// `limit` slots; `refuse` makes the answer of a request that finds none.
     pub fn new(limit: usize, refuse: fn() -> Response) -> Self {
         Self { slots: Arc::new(Semaphore::new(limit)), refuse }

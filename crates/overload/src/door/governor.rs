@@ -1,0 +1,389 @@
+//! What the leader decides each 200 ms, and what a node decides for itself while Redis is away: who passes, at which level,
+//! with which slots. No I/O: it is given what the nodes say and what the lanes hold.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use preau_admission::{
+    Lane, LaneSnap, Level, Mode, PerLane, Roster, Snapshot,
+    brownout::Brownout,
+    event::{Cause, Event, Inputs, What},
+    inlet::{Capacity, Demand, Inlet, InletConfig, SlowStart},
+    lanes::{Advance, LaneState, advance},
+    orders::Effective,
+    pressure::{Parts, Smoothed},
+    scale::{Bounds, Desired, Load, Scaler},
+    seats,
+    slots::{Posture, SlotMachine},
+};
+use preau_kernel::TerritoryId;
+use uuid::Uuid;
+
+use super::{
+    beat::{Beat, Hearing, Sum, real},
+    store::Lanes,
+};
+
+/// Lanes of every territory that has any.
+pub(crate) type AllLanes = BTreeMap<TerritoryId, Lanes>;
+/// Where thresholds go.
+pub(crate) type Moves = BTreeMap<TerritoryId, Vec<(Lane, Advance)>>;
+
+/// What the governor is told from outside.
+pub(crate) struct Around<'a> {
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) mode: Mode,
+    pub(crate) effective: &'a Effective,
+    pub(crate) roster: &'a Roster,
+    /// Seats taken.
+    pub(crate) seats: u64,
+    /// Seats there are, when configured.
+    pub(crate) seats_max: Option<u64>,
+    /// People a second, whatever is measured.
+    pub(crate) fixed_per_s: Option<f64>,
+    /// Bytes a second that the line of a node carries; 0: not counted.
+    pub(crate) line_bytes_per_s: u64,
+    pub(crate) bounds: Bounds,
+    /// Each node sees a part of those who wait: alone, one passes as many of all as it would be that part of.
+    pub(crate) alone_among: Option<u32>,
+}
+
+pub(crate) struct Governor {
+    hearing: Hearing,
+    inlet: Inlet,
+    smoothed: Smoothed,
+    brownout: Brownout,
+    slots: BTreeMap<TerritoryId, SlotMachine>,
+    slow: SlowStart,
+    frozen: bool,
+    parts: Parts,
+    pressure: f64,
+    scaler: Scaler,
+    desired: Desired,
+    seats_max: u64,
+    said: Said,
+    events: Vec<Event>,
+}
+
+/// What was last said, to notice changes.
+#[derive(Default)]
+struct Said {
+    level: Level,
+    level_order: Option<Uuid>,
+    postures: BTreeMap<TerritoryId, Posture>,
+    epoch: u32,
+    mode: Option<Mode>,
+    closed: BTreeMap<(TerritoryId, Lane), (bool, Option<u8>)>,
+    leader: bool,
+}
+
+impl Governor {
+    pub(crate) fn new(config: InletConfig) -> Self {
+        Self {
+            hearing: Hearing::default(),
+            inlet: Inlet::new(config),
+            smoothed: Smoothed::default(),
+            brownout: Brownout::default(),
+            slots: BTreeMap::new(),
+            slow: SlowStart::default(),
+            frozen: false,
+            parts: Parts::default(),
+            pressure: 0.0,
+            scaler: Scaler::default(),
+            desired: Desired::default(),
+            seats_max: u64::MAX,
+            said: Said::default(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Takes what the nodes say.
+    pub(crate) fn hear(&mut self, now: DateTime<Utc>, beats: &[Beat]) {
+        let fresh = self.hearing.hear(now, beats);
+        for (territory, lane, people) in fresh.shown {
+            self.inlet.shown(territory, lane, people);
+        }
+        for (territory, lane, people) in fresh.ahead {
+            self.inlet.drawn_ahead(territory, lane, people);
+        }
+    }
+
+    /// Whose turn comes now.
+    pub(crate) fn decide(&mut self, around: &Around<'_>, lanes: &AllLanes) -> Moves {
+        let now = around.now;
+        let sum = self.hearing.sum().clone();
+        let waiting: u64 = lanes.values().map(waiting_of).sum();
+        self.measure(around, &sum, waiting);
+        self.freeze(around, &sum, waiting);
+        self.step(around, &sum, waiting, lanes.keys().copied());
+        let demands: Vec<Demand> = lanes
+            .iter()
+            .map(|(territory, lanes)| Demand {
+                territory: *territory,
+                weight: around.roster.weight(*territory),
+                waiting: PerLane::from_fn(|lane| lanes.get(lane).as_ref().map_or(0, LaneState::waiting)),
+            })
+            .collect();
+        let scale = around.alone_among.map_or(1.0, f64::from);
+        let capacity = Capacity {
+            hash_per_s: sum.hash_per_s * scale,
+            hash_backlog: sum.backlog * scale,
+            hash_share: sum.hash_share,
+            db_per_s: if sum.db_per_s > 0.0 { sum.db_per_s * scale } else { f64::INFINITY },
+            seats_free: real(self.seats_max.saturating_sub(around.seats)),
+            departures_per_s: 0.0,
+            direct_per_s: sum.direct_per_s * scale,
+            cap_per_s: [around.effective.cap().map(f64::from), around.fixed_per_s]
+                .into_iter()
+                .flatten()
+                .reduce(f64::min),
+            start: if self.frozen { 0.0 } else { self.slow.factor(now) },
+        };
+        let forced = |territory, lane| around.effective.lane(territory, lane);
+        let grants = self.inlet.tick(now, &capacity, &demands, forced);
+        let mut moves = Moves::new();
+        for (territory, of) in lanes {
+            for (lane, state) in of.iter().filter_map(|(lane, state)| Some((lane, state.as_ref()?))) {
+                // Nobody is counted any more and yet places are out (counts may be lost with Redis): they come in.
+                if state.buckets.is_empty() && state.threshold < state.top && !self.frozen {
+                    let to = Advance { threshold: state.top, passed: 0, in_last: 0 };
+                    moves.entry(*territory).or_default().push((lane, to));
+                }
+            }
+        }
+        for grant in grants {
+            let state = lanes.get(&grant.territory).and_then(|lanes| lanes.get(grant.lane).as_ref());
+            if let Some(state) = state {
+                let to = advance(state, grant.people);
+                if to.threshold > state.threshold {
+                    moves.entry(grant.territory).or_default().push((grant.lane, to));
+                }
+            }
+        }
+        moves
+    }
+
+    /// The threshold of a lane passed so many.
+    pub(crate) fn passed(&mut self, territory: TerritoryId, lane: Lane, people: u64, now: DateTime<Utc>) {
+        self.inlet.passed(territory, lane, people, now);
+    }
+
+    /// What every node is to know.
+    pub(crate) fn snapshot(&self, around: &Around<'_>, lanes: &AllLanes) -> Snapshot {
+        let mut postures = BTreeMap::new();
+        for (territory, posture) in &self.said.postures {
+            if *posture != Posture::Open {
+                postures.insert(*territory, *posture);
+            }
+        }
+        let snap = |territory: TerritoryId, lanes: &Lanes| {
+            PerLane::from_fn(|lane| {
+                lanes.get(lane).as_ref().map_or_else(LaneSnap::default, |state| {
+                    LaneSnap::of(state, self.inlet.rates(territory, lane))
+                })
+            })
+        };
+        Snapshot {
+            at: around.now,
+            epoch: around.effective.epoch(),
+            mode: around.mode,
+            pressure: self.pressure,
+            level: self.said.level,
+            frozen: self.frozen,
+            postures,
+            lanes: lanes.iter().map(|(territory, lanes)| (*territory, snap(*territory, lanes))).collect(),
+        }
+    }
+
+    pub(crate) fn sum(&self) -> &Sum {
+        self.hearing.sum()
+    }
+
+    pub(crate) fn parts(&self) -> Parts {
+        self.parts
+    }
+
+    pub(crate) fn desired(&self) -> Desired {
+        self.desired
+    }
+
+    pub(crate) fn seats_max(&self) -> u64 {
+        self.seats_max
+    }
+
+    pub(crate) fn no_show(&self, territory: TerritoryId, lane: Lane) -> f64 {
+        self.inlet.no_show(territory, lane)
+    }
+
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// This node leads from now on, or no longer does.
+    pub(crate) fn leads(&mut self, leads: bool, who: &str, now: DateTime<Utc>) {
+        if leads && !self.said.leader {
+            self.note(now, None, What::Leader, String::new(), who.to_owned(), Cause::Automatic, 0);
+        }
+        self.said.leader = leads;
+    }
+
+    fn measure(&mut self, around: &Around<'_>, sum: &Sum, waiting: u64) {
+        let hashes = sum.hash_per_s.max(0.1);
+        let arrivals: f64 = sum.arrivals_per_s.iter().map(|(_, rate)| rate).sum();
+        let used = if sum.db_limit == 0 { 0.0 } else { real(sum.db_in_flight) / real(sum.db_limit) };
+        self.seats_max = around.seats_max.unwrap_or_else(|| {
+            // Only a limiter that is at work says what there is to share.
+            let known = used > 0.3 && around.seats > 100 && sum.requests_per_s > 1.0;
+            let each = sum.requests_per_s / real(around.seats.max(1));
+            if known { seats::most(sum.requests_per_s / used, each) } else { u64::MAX }
+        });
+        let line = real(around.line_bytes_per_s) * f64::from(sum.nodes.max(1));
+        self.parts = Parts {
+            // A queue of half a minute is as full as arrivals at capacity.
+            hash: (arrivals + real(waiting) / 30.0) * sum.hash_share / hashes,
+            hash_wait: sum.hash_wait_s,
+            db: used,
+            seats: real(around.seats) / real(self.seats_max.max(1)),
+            bytes_out: if line > 0.0 { sum.bytes_out_per_s / line } else { 0.0 },
+        };
+        self.pressure = self.smoothed.take(around.now, &self.parts);
+        let load = Load {
+            hash_arrivals_per_s: arrivals * sum.hash_share,
+            waiting: real(waiting),
+            hash_share: sum.hash_share,
+            hash_cpu_s: f64::from(sum.threads.max(1)) / hashes,
+            requests_per_s: sum.requests_per_s,
+            request_cpu_s: 0.0004,
+            seats: real(around.seats),
+            nodes: sum.nodes,
+        };
+        let before = self.desired.nodes;
+        self.desired = self.scaler.step(&load, &around.bounds, &[], around.now);
+        if before != 0 && before != self.desired.nodes {
+            let to = self.desired.nodes.to_string();
+            self.note(around.now, None, What::Replicas, before.to_string(), to, Cause::Automatic, waiting);
+        }
+    }
+
+    fn freeze(&mut self, around: &Around<'_>, sum: &Sum, waiting: u64) {
+        if sum.db_away == self.frozen {
+            return;
+        }
+        self.frozen = sum.db_away;
+        if !self.frozen {
+            self.slow.begin(around.now);
+        }
+        let word = |frozen: bool| if frozen { "frozen" } else { "moving" }.to_owned();
+        let (from, to) = (word(!self.frozen), word(self.frozen));
+        self.note(around.now, None, What::Frozen, from, to, Cause::Automatic, waiting);
+    }
+
+    fn step(
+        &mut self,
+        around: &Around<'_>,
+        sum: &Sum,
+        waiting: u64,
+        territories: impl Iterator<Item = TerritoryId>,
+    ) {
+        let now = around.now;
+        self.brownout.step(self.pressure, sum.db_away, now);
+        let forced = around.effective.level(None).map(|(level, order)| (level, order.id));
+        let (level, order) = forced.map_or((self.brownout.level(), None), |(level, id)| (level, Some(id)));
+        if level != self.said.level {
+            let cause = cause(order, self.said.level_order);
+            let (from, to) = (self.said.level.as_str().to_owned(), level.as_str().to_owned());
+            self.note(now, None, What::Level, from, to, cause, waiting);
+            self.said.level = level;
+        }
+        self.said.level_order = order;
+        for territory in territories {
+            let machine = self.slots.entry(territory).or_default();
+            machine.step(self.pressure, now);
+            let own = machine.posture();
+            let forced = around.effective.posture(territory).map(|(posture, order)| (posture, order.id));
+            let posture = forced.map_or(own, |(posture, _)| posture);
+            let before = self.said.postures.insert(territory, posture).unwrap_or(Posture::Open);
+            if posture != before {
+                let cause = cause(forced.map(|(_, id)| id), None);
+                let (from, to) = (before.as_str().to_owned(), posture.as_str().to_owned());
+                self.note(now, Some(territory), What::Slots, from, to, cause, waiting);
+            }
+            for lane in Lane::ALL {
+                let order = around.effective.lane(territory, lane);
+                let is = (order.closed, order.floor);
+                let was = self.said.closed.insert((territory, lane), is).unwrap_or((false, None));
+                if is != was {
+                    let word = |(closed, floor): (bool, Option<u8>)| match (closed, floor) {
+                        (true, _) => format!("{lane} closed"),
+                        (false, Some(floor)) => format!("{lane} floor {floor}"),
+                        (false, None) => format!("{lane} open"),
+                    };
+                    self.note(
+                        now,
+                        Some(territory),
+                        What::Lane,
+                        word(was),
+                        word(is),
+                        Cause::Automatic,
+                        waiting,
+                    );
+                }
+            }
+        }
+        let epoch = around.effective.epoch();
+        if epoch != self.said.epoch {
+            let from = self.said.epoch.to_string();
+            self.note(now, None, What::Epoch, from, epoch.to_string(), Cause::Automatic, waiting);
+            self.said.epoch = epoch;
+        }
+        if let Some(before) = self.said.mode.replace(around.mode)
+            && before != around.mode
+        {
+            let order = around.effective.mode().map(|(_, order)| order.id);
+            let (from, to) = (before.as_str().to_owned(), around.mode.as_str().to_owned());
+            self.note(now, None, What::Mode, from, to, cause(order, None), waiting);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an event has that many parts, and is made here only")]
+    fn note(
+        &mut self,
+        at: DateTime<Utc>,
+        territory: Option<TerritoryId>,
+        what: What,
+        from: String,
+        to: String,
+        cause: Cause,
+        waiting: u64,
+    ) {
+        let sum = self.hearing.sum();
+        let inputs = Inputs {
+            pressure: self.pressure,
+            parts: self.parts,
+            waiting,
+            admitted_per_s: sum.admitted_per_s.iter().map(|(_, rate)| rate).sum(),
+            nodes: sum.nodes,
+        };
+        tracing::info!(
+            what = what.as_str(),
+            from,
+            to,
+            pressure = self.pressure,
+            waiting,
+            "admission changed"
+        );
+        self.events.push(Event { at, territory, what, from, to, cause, inputs });
+    }
+}
+
+fn cause(order: Option<Uuid>, before: Option<Uuid>) -> Cause {
+    match (order, before) {
+        (Some(order), _) => Cause::Order(order),
+        (None, Some(_)) => Cause::OrderEnded,
+        (None, None) => Cause::Automatic,
+    }
+}
+
+pub(crate) fn waiting_of(lanes: &Lanes) -> u64 {
+    lanes.iter().filter_map(|(_, lane)| lane.as_ref()).map(LaneState::waiting).sum()
+}

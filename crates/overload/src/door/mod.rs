@@ -1,0 +1,962 @@
+//! The door: whether somebody comes in now or waits, and where.
+//!
+//! Deciding costs no I/O: a ticket is opened with keys in memory and compared with thresholds in memory. Only drawing a
+//! place asks Redis, in batches of a few milliseconds for all who draw on this node; without Redis it is drawn here.
+
+mod beat;
+mod counters;
+mod governor;
+mod pass;
+mod run;
+mod seats;
+mod status;
+mod store;
+mod view;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use parking_lot::Mutex;
+use preau_admission::{
+    Check, Lane, Level, Mode, Orders, PerLane, Person, Reason, Roster, Snapshot, Ticket, TicketKeys, assign,
+    eta::{self, Rates},
+    event::Event,
+    facts::Facts,
+    lanes::{self, Draw, Fairness, Finish, LaneState},
+    orders::Effective,
+    scale::{Bounds, Desired},
+    slots::Table,
+    snapshot::{exchange_lot, reason_of_second},
+    tags,
+    ticket::LIFE,
+};
+use preau_cache::Cache;
+use preau_kernel::{Clock, FamilyId, TerritoryId};
+use serde::Deserialize;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::{Discipline, HashPool};
+use beat::{Beat, real};
+use counters::Counters;
+use pass::Entering;
+pub use pass::{Asks, NowPage, Pass, Place, Redeemed, Verdict, Verified};
+use seats::Seats;
+use store::{Drawing, Drawn, Hint, Kind, Store};
+use view::{Board, View};
+
+/// `[admission]` of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdmissionConfig {
+    /// How sign-in is guarded.
+    pub mode: Mode,
+    /// Without a place one comes in while hashing would wait no longer than this, in milliseconds.
+    pub direct_wait_ms: u64,
+    /// How long hashes wait on purpose while people queue, so that no thread is ever idle, in milliseconds.
+    pub target_wait_ms: u64,
+    /// Who progresses at the same pace as whom.
+    pub fairness: Fairness,
+    /// People a second who come in, all territories together, whatever is measured; 0: as measured. With a number everybody
+    /// draws a place first.
+    pub inlet_per_s: f64,
+    /// Seats of the installation; 0: from what the database's limiter shows.
+    pub seats: u64,
+    /// Bytes a second that a node's line carries; 0: not counted.
+    pub line_bytes_per_s: u64,
+    /// What a node is, for `preau_desired_replicas`.
+    pub replicas: Bounds,
+}
+
+/// What PostgreSQL has to say, asked at each heartbeat.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DatabaseLoad {
+    /// Sign-ins a second that the connections of the door could carry; 0: not known.
+    pub sign_ins_per_s: f64,
+    /// Requests at the database now.
+    pub in_flight: u64,
+    /// The most there may be.
+    pub limit: u64,
+}
+
+/// What a door is made of.
+pub struct DoorParts {
+    /// The configuration.
+    pub config: AdmissionConfig,
+    /// Redis.
+    pub cache: Cache,
+    /// Time.
+    pub clock: Clock,
+    /// Hashing.
+    pub hashes: HashPool,
+    /// What shutdown waits for.
+    pub tasks: TaskTracker,
+    /// How PostgreSQL does.
+    pub database: Arc<dyn Fn() -> DatabaseLoad + Send + Sync>,
+}
+
+/// See the module. Cheap to clone; clones are the same door.
+#[derive(Clone)]
+pub struct Door(Arc<Inner>);
+
+struct Inner {
+    node: String,
+    config: AdmissionConfig,
+    clock: Clock,
+    store: Store,
+    hashes: HashPool,
+    tasks: TaskTracker,
+    database: Arc<dyn Fn() -> DatabaseLoad + Send + Sync>,
+    keys: ArcSwapOption<TicketKeys>,
+    roster: ArcSwap<Roster>,
+    slots: ArcSwap<Table>,
+    facts: ArcSwap<Facts>,
+    orders: ArcSwap<Orders>,
+    effective: ArcSwap<Effective>,
+    view: ArcSwap<View>,
+    beats: ArcSwap<Vec<Beat>>,
+    level: Arc<AtomicU8>,
+    entering: Arc<AtomicUsize>,
+    draining: AtomicBool,
+    database_away: AtomicBool,
+    counters: Counters,
+    seats: Seats,
+    pending: Mutex<Pending>,
+    /// Lanes where a place was drawn here a moment ago: the snapshot may not tell of it yet.
+    fresh: Mutex<HashMap<(TerritoryId, Lane), Instant>>,
+    /// Lanes as this node keeps them while Redis is away.
+    alone: Mutex<Option<Alone>>,
+    /// Places given back that have not been shown again: a part of the backlog that a bounded queue hides.
+    returned: Mutex<HashMap<[u8; 8], Instant>>,
+    /// Identifiers that failed lately.
+    failing: Mutex<HashMap<[u8; 8], Instant>>,
+    ahead: Mutex<HashMap<(TerritoryId, Lane), u64>>,
+    events: Mutex<Vec<Event>>,
+    works: tokio::sync::Mutex<run::Works>,
+}
+
+#[derive(Default)]
+struct Pending {
+    drawings: Vec<(Drawing, oneshot::Sender<Drawn>)>,
+    flushing: bool,
+}
+
+/// A node by itself.
+#[derive(Default)]
+struct Alone {
+    /// Whether everything that was known when Redis went is here.
+    seeded: bool,
+    lanes: BTreeMap<TerritoryId, PerLane<Option<LaneState>>>,
+    finish: HashMap<(TerritoryId, Lane), Finish>,
+    /// Places drawn here meanwhile, by bucket: Redis is told when it is back.
+    drawn: BTreeMap<TerritoryId, PerLane<BTreeMap<u64, u64>>>,
+}
+
+/// What a queue bounded in number holds: a second and a half of one thread.
+const BOUNDED_ITEMS: usize = 64;
+/// Those who draw within this go together.
+const BATCH: Duration = Duration::from_millis(3);
+/// How long a lane is taken to wait after a place was drawn in it here.
+const FRESH: Duration = Duration::from_millis(600);
+/// When to show a ticket again whose turn has come while hashing has no room.
+const AGAIN_MS: u64 = 1_000;
+/// The epoch of passes on their way; orders count up from 0.
+const CARRIED: u32 = u32::MAX;
+/// Events kept until somebody takes them.
+const EVENTS: usize = 1_000;
+
+impl Door {
+    /// A door that knows nobody yet and lets everybody in as far as hashing has room.
+    pub fn new(parts: DoorParts) -> Self {
+        let now = parts.clock.now();
+        let elsewhere = TerritoryId::from(Uuid::nil());
+        let works =
+            tokio::sync::Mutex::new(run::Works::new(Duration::from_millis(parts.config.target_wait_ms)));
+        Self(Arc::new(Inner {
+            node: parts.clock.mint::<Uuid>().simple().to_string(),
+            view: ArcSwap::from_pointee(View::of(
+                Snapshot { mode: parts.config.mode, ..Snapshot::empty(now) },
+                Board::default(),
+            )),
+            store: Store::new(parts.cache),
+            config: parts.config,
+            clock: parts.clock,
+            hashes: parts.hashes,
+            tasks: parts.tasks,
+            database: parts.database,
+            keys: ArcSwapOption::empty(),
+            roster: ArcSwap::from_pointee(Roster::new([], elsewhere)),
+            slots: ArcSwap::default(),
+            facts: ArcSwap::default(),
+            orders: ArcSwap::default(),
+            effective: ArcSwap::default(),
+            beats: ArcSwap::default(),
+            level: Arc::default(),
+            entering: Arc::default(),
+            draining: AtomicBool::new(false),
+            database_away: AtomicBool::new(false),
+            counters: Counters::default(),
+            seats: Seats::default(),
+            pending: Mutex::default(),
+            fresh: Mutex::default(),
+            alone: Mutex::default(),
+            returned: Mutex::default(),
+            failing: Mutex::default(),
+            ahead: Mutex::default(),
+            events: Mutex::default(),
+            works,
+        }))
+    }
+
+    /// This node's name among the others.
+    pub fn node(&self) -> &str {
+        &self.0.node
+    }
+
+    /// How sign-in is guarded now.
+    pub fn mode(&self) -> Mode {
+        self.0.mode()
+    }
+
+    /// Somebody waits somewhere.
+    pub fn is_crowded(&self) -> bool {
+        self.0.view.load().crowded
+    }
+
+    /// Somebody wants to sign in. A ticket that is in force costs no I/O; so does anybody while nobody waits.
+    pub async fn ask(&self, asks: Asks) -> Verdict {
+        self.0.ask(asks).await
+    }
+
+    /// Somebody wants a place before saying who they are; as [`Self::ask`].
+    pub async fn place(&self, asks: Asks) -> Verdict {
+        self.0.ask(asks).await
+    }
+
+    /// Who came is known: whether the pass was rightly theirs.
+    pub async fn redeem(&self, pass: &Pass, who: &Verified) -> Redeemed {
+        self.0.redeem(pass, who).await
+    }
+
+    /// There was no room after all: the same ticket, the same place. A pass without a ticket draws one.
+    pub async fn give_back(&self, pass: Pass) -> Option<Place> {
+        self.0.give_back(pass).await
+    }
+
+    /// The secret was wrong: for telling an attack from a crowd.
+    pub fn wrong_secret(&self, pass: &Pass) {
+        self.0.counters.failures.fetch_add(1, Ordering::Relaxed);
+        if !pass.known_device {
+            self.0.counters.unknown_failures.fetch_add(1, Ordering::Relaxed);
+        }
+        self.0.failing.lock().insert(pass.subject, Instant::now());
+    }
+
+    /// A pass as text, to carry it over a redirect. Sealed: it cannot be made, changed, or used as a ticket. `None`
+    /// without keys.
+    pub fn to_state(&self, pass: &Pass) -> Option<String> {
+        self.0.to_state(pass)
+    }
+
+    /// The pass again, within ten minutes.
+    pub fn from_state(&self, state: &str) -> Option<Pass> {
+        self.0.pass_of_state(state)
+    }
+
+    /// Somebody has sat down.
+    pub fn seated(&self, family: FamilyId) {
+        self.0.counters.successes.fetch_add(1, Ordering::Relaxed);
+        self.seen(family);
+    }
+
+    /// A request of somebody who is seated.
+    pub fn seen(&self, family: FamilyId) {
+        if self.0.config.mode == Mode::Ticket {
+            self.0.seats.seen(family, Instant::now());
+        }
+    }
+
+    /// Somebody has left: the seat is free.
+    pub fn leave(&self, family: FamilyId) {
+        self.0.seats.left(family);
+    }
+
+    /// A request was answered, with so many bytes in and out.
+    pub fn answered(&self, bytes_in: u64, bytes_out: u64) {
+        self.0.counters.requests.fetch_add(1, Ordering::Relaxed);
+        self.0.counters.bytes_in.fetch_add(bytes_in, Ordering::Relaxed);
+        self.0.counters.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
+    }
+
+    /// `GET /api/v1/queue/now`.
+    pub fn now(&self) -> NowPage {
+        self.0.view.load().page.clone()
+    }
+
+    /// The brownout level.
+    pub fn level(&self) -> Level {
+        Level::from_index(self.0.level.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
+    /// The same, as a number that follows it.
+    pub fn degraded(&self) -> Arc<AtomicU8> {
+        Arc::clone(&self.0.level)
+    }
+
+    /// How many nodes the present load wants.
+    pub fn desired_replicas(&self) -> Desired {
+        self.0.view.load().board.desired
+    }
+
+    /// What happened by itself or by order, on the node that leads; nothing on the others.
+    pub fn take_events(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.0.events.lock())
+    }
+
+    /// What operators have ordered.
+    pub fn obey(&self, orders: Arc<Orders>) {
+        self.0.effective.store(Arc::new(orders.effective(self.0.clock.now())));
+        self.0.orders.store(orders);
+    }
+
+    /// Who is in which school.
+    pub fn learn_roster(&self, roster: Arc<Roster>) {
+        self.0.roster.store(roster);
+    }
+
+    /// Who passes when.
+    pub fn learn_slots(&self, table: Arc<Table>) {
+        self.0.slots.store(table);
+    }
+
+    /// Lessons live and soon.
+    pub fn learn_facts(&self, facts: Arc<Facts>) {
+        self.0.facts.store(facts);
+    }
+
+    /// With what tickets are sealed.
+    pub fn learn_keys(&self, keys: Arc<TicketKeys>) {
+        self.0.keys.store(Some(keys));
+    }
+
+    /// Whether PostgreSQL answers, as the loop that asks it each second found.
+    pub fn learn_database(&self, answers: bool) {
+        self.0.database_away.store(!answers, Ordering::Relaxed);
+    }
+
+    /// This node takes no new work: its capacity leaves the inlet.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+}
+
+/// How hashing queues in each mode.
+pub fn discipline(mode: Mode) -> Discipline {
+    match mode {
+        Mode::Off => Discipline::Unbounded,
+        Mode::Bounded => Discipline::Items(BOUNDED_ITEMS),
+        Mode::Codel => Discipline::Codel,
+        Mode::Ticket => Discipline::Lanes,
+    }
+}
+
+impl Inner {
+    fn mode(&self) -> Mode {
+        let configured = self.config.mode;
+        if configured == Mode::Ticket {
+            self.effective.load().mode().map_or(configured, |(mode, _)| mode)
+        } else {
+            configured
+        }
+    }
+
+    async fn ask(&self, asks: Asks) -> Verdict {
+        if self.mode() != Mode::Ticket {
+            return Verdict::Enter(self.open_pass(&asks));
+        }
+        let now = self.clock.now();
+        let view = self.view.load_full();
+        let shown = match (&asks.ticket, &*self.keys.load()) {
+            (Some(text), Some(keys)) => match keys.open(text, view.snapshot.epoch, now) {
+                Ok(ticket) => Some(ticket),
+                Err(fault) => {
+                    tracing::debug!(%fault, "ticket refused");
+                    self.counters.refused(Lane::Suspect, "ticket");
+                    None
+                }
+            },
+            _ => None,
+        };
+        let Some(ticket) = shown else { return self.newcomer(&asks, &view, None).await };
+        match view.snapshot.check(&ticket, now) {
+            Check::Exchange => self.newcomer(&asks, &view, Some(&ticket)).await,
+            Check::NotYet { opens_at, poll_after_ms } => {
+                let text = asks.ticket.unwrap_or_default();
+                let mut place = self.place_of(&view, &ticket, text, None);
+                place.opens_at = Some(opens_at);
+                place.poll_after_ms = poll_after_ms;
+                Verdict::Wait(Box::new(place))
+            }
+            Check::Wait(_) => {
+                let text = asks.ticket.unwrap_or_default();
+                Verdict::Wait(Box::new(self.place_of(&view, &ticket, text, None)))
+            }
+            Check::Admit => {
+                let text = asks.ticket.unwrap_or_default();
+                if self.has_room(ticket.lane, ticket.territory, true) {
+                    self.counters.admitted(ticket.lane);
+                    self.counters.shown(ticket.territory, ticket.lane);
+                    let entering = Entering::begin(&self.entering);
+                    self.returned.lock().remove(&ticket.id);
+                    Verdict::Enter(Pass {
+                        lane: ticket.lane,
+                        reason: ticket.reason,
+                        territory: Some(ticket.territory),
+                        school: ticket.school,
+                        subject: asks.subject,
+                        known_device: asks.claim.is_some(),
+                        departure: asks.departure,
+                        ticket: Some((ticket, text)),
+                        _entering: Some(entering),
+                        examined: true,
+                    })
+                } else {
+                    self.returned.lock().insert(ticket.id, Instant::now());
+                    Verdict::Wait(Box::new(again(self.place_of(&view, &ticket, text, None))))
+                }
+            }
+        }
+    }
+
+    /// Somebody without a place, or whose dated ticket has come due.
+    async fn newcomer(&self, asks: &Asks, view: &View, dated: Option<&Ticket>) -> Verdict {
+        let now = self.clock.now();
+        let person = {
+            let roster = self.roster.load();
+            asks.claim.as_ref().map_or_else(
+                || Person::declared(asks.declared, &roster),
+                |claim| Person::from_claim(claim, &roster),
+            )
+        };
+        let posture = view.snapshot.posture(person.territory);
+        let assigned = assign(&person, asks.failing, &self.facts.load(), &self.slots.load(), posture, now);
+        if dated.is_none() {
+            self.counters.arrived(assigned.lane);
+        }
+        let closed = self.effective.load().lane(person.territory, assigned.lane).closed;
+        let waits = assigned.opens_at.is_some()
+            || self.config.inlet_per_s > 0.0
+            || closed
+            || view.snapshot.must_wait(person.territory, assigned.lane)
+            || self.has_drawn_lately(person.territory, assigned.lane);
+        if !waits && self.has_room(assigned.lane, person.territory, false) {
+            self.counters.admitted(assigned.lane);
+            self.counters.direct.fetch_add(1, Ordering::Relaxed);
+            return Verdict::Enter(Pass {
+                lane: assigned.lane,
+                reason: assigned.reason,
+                territory: Some(person.territory),
+                school: person.school,
+                subject: asks.subject,
+                ticket: None,
+                departure: asks.departure.clone(),
+                known_device: asks.claim.is_some(),
+                _entering: Some(Entering::begin(&self.entering)),
+                examined: view.crowded,
+            });
+        }
+        let kind = if dated.is_some() { Kind::Lot } else { Kind::Own };
+        let mut wanted = Wanted {
+            territory: person.territory,
+            school: person.school,
+            lane: assigned.lane,
+            reason: assigned.reason,
+            subject: asks.subject,
+            kind,
+            lot: dated.map_or(0.0, exchange_lot),
+            not_before: assigned.opens_at,
+        };
+        if let Some(dated) = dated {
+            wanted.subject = dated.subject;
+        }
+        match self.draw_place(view, wanted).await {
+            Some(place) => Verdict::Wait(Box::new(place)),
+            // Without keys there are no tickets: the hash queue bounds what comes in.
+            None => Verdict::Enter(self.open_pass(asks)),
+        }
+    }
+
+    fn open_pass(&self, asks: &Asks) -> Pass {
+        Pass {
+            lane: Lane::InSlot,
+            reason: Reason::Unknown,
+            territory: None,
+            school: None,
+            subject: asks.subject,
+            ticket: None,
+            departure: asks.departure.clone(),
+            known_device: asks.claim.is_some(),
+            _entering: Some(Entering::begin(&self.entering)),
+            examined: false,
+        }
+    }
+
+    /// A ticket of an epoch that no ticket has: opened here only.
+    fn to_state(&self, pass: &Pass) -> Option<String> {
+        let keys = self.keys.load();
+        let now = self.clock.now();
+        let (real, text) = match &pass.ticket {
+            Some((ticket, text)) => (Some(ticket), text.as_str()),
+            None => (None, ""),
+        };
+        let mut id = [0; 8];
+        getrandom::fill(&mut id).ok()?;
+        let carried = Ticket {
+            id,
+            epoch: CARRIED,
+            territory: pass.territory.unwrap_or_else(|| Uuid::nil().into()),
+            school: pass.school,
+            lane: pass.lane,
+            reason: pass.reason,
+            second: pass.examined,
+            tag: real.map_or(0, |ticket| ticket.tag),
+            subject: pass.subject,
+            issued: now,
+            not_before: None,
+        };
+        Some(format!("{}{}.{text}", u8::from(pass.known_device), carried.seal(keys.as_ref()?)?))
+    }
+
+    fn pass_of_state(&self, state: &str) -> Option<Pass> {
+        let keys = self.keys.load();
+        let (keys, now) = (keys.as_ref()?, self.clock.now());
+        let (known_device, rest) = state.split_at_checked(1)?;
+        let (carried, text) = rest.split_once('.')?;
+        let carried = keys.open(carried, CARRIED, now).ok()?;
+        if carried.issued + chrono::TimeDelta::minutes(10) < now {
+            return None;
+        }
+        let ticket = match text {
+            "" => None,
+            text => {
+                let ticket = keys.open(text, self.view.load().snapshot.epoch, now).ok()?;
+                (ticket.tag == carried.tag && ticket.lane == carried.lane).then_some(())?;
+                Some((ticket, text.to_owned()))
+            }
+        };
+        Some(Pass {
+            lane: carried.lane,
+            reason: carried.reason,
+            territory: (!carried.territory.uuid().is_nil()).then_some(carried.territory),
+            school: carried.school,
+            subject: carried.subject,
+            ticket,
+            departure: None,
+            known_device: known_device == "1",
+            _entering: None,
+            examined: carried.second,
+        })
+    }
+
+    async fn redeem(&self, pass: &Pass, who: &Verified) -> Redeemed {
+        if !pass.examined || self.mode() != Mode::Ticket {
+            return Redeemed::In;
+        }
+        let view = self.view.load_full();
+        let subject = subject_of(who);
+        if let Some(truth) = self.lie(pass, who, &view) {
+            self.counters.refused(pass.lane, "lie");
+            let wanted = Wanted { subject, ..truth };
+            return match self.draw_place(&view, wanted).await {
+                Some(place) => Redeemed::Liar(Box::new(place)),
+                None => Redeemed::In,
+            };
+        }
+        let Some((ticket, _)) = &pass.ticket else { return Redeemed::In };
+        let left = (ticket.issued + LIFE - self.clock.now()).to_std().unwrap_or_default();
+        // While Redis is away a ticket may let in once on each node: the hash queue bounds it.
+        if let Ok(false) = self.store.redeem(ticket.id, subject, left + Duration::from_secs(60)).await {
+            self.counters.refused(pass.lane, "replay");
+            let wanted = Wanted {
+                territory: ticket.territory,
+                school: ticket.school,
+                lane: ticket.lane,
+                reason: reason_of_second(ticket.reason),
+                subject,
+                kind: Kind::Tail,
+                lot: 0.0,
+                not_before: None,
+            };
+            if let Some(place) = self.draw_place(&view, wanted).await {
+                return Redeemed::Replayed(Box::new(place));
+            }
+        }
+        self.counters.redeemed(pass.lane);
+        Redeemed::In
+    }
+
+    /// Where somebody belongs who claimed to be what they are not; nothing for whoever told the truth. Whoever was right
+    /// when the place was drawn still is: a lesson may have ended meanwhile.
+    fn lie(&self, pass: &Pass, who: &Verified, view: &View) -> Option<Wanted> {
+        use preau_admission::Profile;
+        let claims: &[Profile] = match pass.reason {
+            Reason::Teacher => &[Profile::Teacher],
+            Reason::Staff => &[Profile::Staff],
+            Reason::Pupil | Reason::PupilOutsideSlot | Reason::LessonSoon => {
+                &[Profile::Pupil, Profile::Guardian]
+            }
+            Reason::Guardian
+            | Reason::Suspended
+            | Reason::Unknown
+            | Reason::OtherDevice
+            | Reason::Degraded => return None,
+        };
+        let fits = |person: &Person| {
+            let profile = person.profile.is_some_and(|profile| claims.contains(&profile));
+            let in_school = pass.school.is_none_or(|school| person.school == Some(school));
+            let child = person.profile != Some(Profile::Guardian) || person.primary;
+            profile && in_school && (child || pass.lane >= Lane::Guardian)
+        };
+        if who.people.iter().any(fits) {
+            return None;
+        }
+        let now = self.clock.now();
+        let (facts, slots) = (self.facts.load(), self.slots.load());
+        let best = who
+            .people
+            .iter()
+            .map(|person| {
+                (person, assign(person, false, &facts, &slots, view.snapshot.posture(person.territory), now))
+            })
+            .min_by_key(|(_, assigned)| assigned.lane);
+        let truth = best.map(|(person, assigned)| Wanted {
+            territory: person.territory,
+            school: person.school,
+            lane: assigned.lane,
+            reason: assigned.reason,
+            subject: pass.subject,
+            kind: Kind::Tail,
+            lot: 0.0,
+            not_before: None,
+        });
+        match truth {
+            // No lie helps whoever belongs at least as high.
+            Some(truth) if truth.lane <= pass.lane => None,
+            Some(truth) => Some(truth),
+            None => Some(Wanted {
+                territory: pass.territory?,
+                school: None,
+                lane: Lane::Guardian,
+                reason: Reason::Unknown,
+                subject: pass.subject,
+                kind: Kind::Tail,
+                lot: 0.0,
+                not_before: None,
+            }),
+        }
+        .filter(|truth| truth.lane > pass.lane)
+    }
+
+    async fn give_back(&self, pass: Pass) -> Option<Place> {
+        if self.mode() != Mode::Ticket {
+            return None;
+        }
+        let view = self.view.load_full();
+        if let Some((ticket, text)) = pass.ticket {
+            self.returned.lock().insert(ticket.id, Instant::now());
+            return Some(again(self.place_of(&view, &ticket, text, None)));
+        }
+        let wanted = Wanted {
+            territory: pass.territory?,
+            school: pass.school,
+            lane: pass.lane,
+            reason: pass.reason,
+            subject: pass.subject,
+            kind: Kind::Own,
+            lot: 0.0,
+            not_before: None,
+        };
+        self.draw_place(&view, wanted).await
+    }
+
+    /// Whether the pool could begin soon. Whoever waited for the turn may wait a little more for the thread.
+    fn has_room(&self, lane: Lane, territory: TerritoryId, turn: bool) -> bool {
+        let entering = self.entering.load(Ordering::Relaxed);
+        let wait = self.hashes.expected_wait(lane, Some(territory), entering);
+        let bound = if turn {
+            self.hashes.bound(lane).mul_f64(0.8)
+        } else {
+            Duration::from_millis(self.config.direct_wait_ms)
+        };
+        wait <= bound
+    }
+
+    fn has_drawn_lately(&self, territory: TerritoryId, lane: Lane) -> bool {
+        let mut fresh = self.fresh.lock();
+        if fresh.is_empty() {
+            return false;
+        }
+        fresh.retain(|_, at| at.elapsed() < FRESH);
+        fresh.keys().any(|(of, other)| *of == territory && *other <= lane)
+    }
+
+    /// Draws a place and seals it. Nothing without keys.
+    async fn draw_place(&self, view: &View, wanted: Wanted) -> Option<Place> {
+        self.keys.load().as_ref()?;
+        let (step, phase) = {
+            let roster = self.roster.load();
+            let step = roster.step(wanted.school, self.config.fairness);
+            let school = wanted.school.unwrap_or_else(|| Uuid::nil().into());
+            let hour = u64::try_from(self.clock.now().timestamp() / 3600).unwrap_or(0);
+            (step, tags::phase(school, hour, step))
+        };
+        let lot = if wanted.kind == Kind::Lot { whole(wanted.lot * real(tags::ROSTER)) } else { phase };
+        let drawn = self
+            .draw(Drawing {
+                territory: wanted.territory,
+                lane: wanted.lane,
+                school: wanted.school.filter(|_| self.config.fairness != Fairness::Fifo),
+                step,
+                phase: lot,
+                kind: wanted.kind,
+                subject: wanted.subject,
+            })
+            .await;
+        let second = drawn.second && wanted.kind == Kind::Own;
+        let mut id = [0; 8];
+        getrandom::fill(&mut id).ok()?;
+        let ticket = Ticket {
+            id,
+            epoch: view.snapshot.epoch,
+            territory: wanted.territory,
+            school: wanted.school,
+            lane: wanted.lane,
+            reason: if second { reason_of_second(wanted.reason) } else { wanted.reason },
+            second: drawn.second,
+            tag: drawn.tag,
+            subject: wanted.subject,
+            issued: self.clock.now(),
+            not_before: wanted.not_before,
+        };
+        let text = ticket.seal(self.keys.load().as_ref()?)?;
+        self.fresh.lock().insert((wanted.territory, wanted.lane), Instant::now());
+        self.counters.issued(wanted.lane, wanted.school);
+        let view = self.view.load_full();
+        let snap = view.snapshot.lanes.get(&wanted.territory).map(|lanes| lanes.get(wanted.lane));
+        if snap.is_some_and(|snap| snap.waiting > 4 && snap.curve.ahead(drawn.tag) * 2 < snap.waiting) {
+            *self.ahead.lock().entry((wanted.territory, wanted.lane)).or_default() += 1;
+        }
+        let mut place = self.place_of(&view, &ticket, text, Some(drawn));
+        place.opens_at = wanted.not_before;
+        Some(place)
+    }
+
+    /// The place of a ticket as it is to be told now.
+    fn place_of(&self, view: &View, ticket: &Ticket, text: String, drawn: Option<Drawn>) -> Place {
+        let now = self.clock.now();
+        let snap = view.snapshot.lanes.get(&ticket.territory).map(|lanes| lanes.get(ticket.lane));
+        let known = snap.is_some_and(|snap| snap.waiting > 0);
+        let mut place = view.snapshot.place_of(ticket, now);
+        if let Some(drawn) = drawn.filter(|_| !known) {
+            // No snapshot tells of this lane yet: one's place is how many have drawn.
+            let rate = view.board.admitted_per_s.max(self.hashes.load().per_second());
+            place.position = drawn.waiting.max(1);
+            place.eta =
+                eta::estimate(place.position, Rates { fast: rate, slow: rate / 2.0, ..Rates::default() });
+            let at_ms = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+            // Soon: by then something is measured.
+            place.poll_after_ms = eta::poll_after_ms(place.eta, 1, ticket.id, at_ms);
+        }
+        Place {
+            ticket: text,
+            position: place.position,
+            eta_s: place.eta.s,
+            eta_low_s: place.eta.low_s,
+            eta_high_s: place.eta.high_s,
+            poll_after_ms: place.poll_after_ms,
+            class: ticket.lane,
+            reason: ticket.reason,
+            tag: ticket.tag,
+            territory_id: ticket.territory,
+            opens_at: None,
+        }
+    }
+
+    /// Draws with all who draw at this moment.
+    async fn draw(&self, drawing: Drawing) -> Drawn {
+        let (answer, drawn) = oneshot::channel();
+        let begins = {
+            let mut pending = self.pending.lock();
+            pending.drawings.push((drawing.clone(), answer));
+            !std::mem::replace(&mut pending.flushing, true)
+        };
+        if begins {
+            self.flush().await;
+        }
+        match drawn.await {
+            Ok(drawn) => drawn,
+            // Whoever was drawing for all has been dropped half-way.
+            Err(_) => self.draw_alone(&drawing),
+        }
+    }
+
+    /// Draws for everybody, until nobody is left.
+    async fn flush(&self) {
+        // Dropped with the request of whoever began (a client that left, on a route that reads), the next one begins.
+        let mut baton = Baton { pending: &self.pending, done: false };
+        loop {
+            tokio::time::sleep(BATCH).await;
+            let batch = {
+                let mut pending = self.pending.lock();
+                if pending.drawings.is_empty() {
+                    pending.flushing = false;
+                    baton.done = true;
+                    return;
+                }
+                std::mem::take(&mut pending.drawings)
+            };
+            let mut by_territory: BTreeMap<TerritoryId, Vec<(Drawing, oneshot::Sender<Drawn>)>> =
+                BTreeMap::new();
+            for (drawing, answer) in batch {
+                by_territory.entry(drawing.territory).or_default().push((drawing, answer));
+            }
+            let draws =
+                by_territory.into_iter().map(|(territory, batch)| self.draw_together(territory, batch));
+            futures::future::join_all(draws).await;
+        }
+    }
+
+    async fn draw_together(&self, territory: TerritoryId, batch: Vec<(Drawing, oneshot::Sender<Drawn>)>) {
+        let (drawings, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let alone = self.alone.lock().is_some();
+        let drawn = if alone { None } else { self.draw_shared(territory, &drawings).await };
+        let drawn =
+            drawn.unwrap_or_else(|| drawings.iter().map(|drawing| self.draw_alone(drawing)).collect());
+        for (answer, drawn) in answers.into_iter().zip(drawn) {
+            // Whoever has left meanwhile draws again with the next sign-in.
+            let _: Result<(), Drawn> = answer.send(drawn);
+        }
+    }
+
+    async fn draw_shared(&self, territory: TerritoryId, drawings: &[Drawing]) -> Option<Vec<Drawn>> {
+        let view = self.view.load_full();
+        let people = self.roster.load().weight(territory);
+        let hints = view.snapshot.lanes.get(&territory).map_or_else(PerLane::default, |lanes| {
+            PerLane::from_fn(|lane| {
+                let snap = lanes.get(lane);
+                Hint { threshold: snap.threshold, top: snap.top.max(snap.base) }
+            })
+        });
+        let whose = (territory, view.snapshot.epoch, self.clock.now());
+        match self.store.issue(whose, people, &hints, drawings).await {
+            Ok(drawn) if drawn.len() == drawings.len() => Some(drawn),
+            Ok(_) => None,
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::debug!(error, "places are drawn by this node alone");
+                None
+            }
+        }
+    }
+
+    /// Draws without Redis: behind everybody who was known to wait when it went.
+    fn draw_alone(&self, drawing: &Drawing) -> Drawn {
+        let now = self.clock.now();
+        let view = self.view.load();
+        let mut alone = self.alone.lock();
+        let alone = alone.get_or_insert_with(Alone::default);
+        let seen = view.snapshot.lanes.get(&drawing.territory).map(|lanes| lanes.get(drawing.lane));
+        let state = alone.lane(drawing.territory, drawing.lane, || match seen {
+            Some(snap) if snap.top > 0 => LaneState::restore(snap),
+            _ => LaneState::cold(now),
+        });
+        let threshold = state.threshold;
+        let mut moved = std::mem::take(state);
+        let finish = alone.finish.entry((drawing.territory, drawing.lane)).or_default();
+        let tag = match drawing.kind {
+            Kind::Lot => {
+                let lot = real(drawing.phase) / real(tags::ROSTER);
+                lanes::issue_shuffled(&mut moved, threshold, lot)
+            }
+            Kind::Own | Kind::Tail => {
+                let school = drawing.school.unwrap_or_else(|| Uuid::nil().into());
+                let second = drawing.kind == Kind::Tail;
+                lanes::issue(
+                    &mut moved,
+                    finish,
+                    &Draw { school, step: drawing.step, phase: drawing.phase, second },
+                )
+            }
+        };
+        let waiting = moved.waiting();
+        *alone.lane(drawing.territory, drawing.lane, LaneState::default) = moved;
+        let told = alone.drawn.entry(drawing.territory).or_default().get_mut(drawing.lane);
+        *told.entry(tags::bucket(tag)).or_default() += 1;
+        Drawn { tag, second: drawing.kind == Kind::Tail, threshold, waiting }
+    }
+}
+
+impl Alone {
+    fn lane(
+        &mut self,
+        territory: TerritoryId,
+        lane: Lane,
+        make: impl FnOnce() -> LaneState,
+    ) -> &mut LaneState {
+        self.lanes.entry(territory).or_default().get_mut(lane).get_or_insert_with(make)
+    }
+}
+
+/// Lets the next one draw for all when the one who did is dropped.
+struct Baton<'a> {
+    pending: &'a Mutex<Pending>,
+    done: bool,
+}
+
+impl Drop for Baton<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            let mut pending = self.pending.lock();
+            pending.flushing = false;
+            // Their senders go: each draws for itself.
+            pending.drawings.clear();
+        }
+    }
+}
+
+/// A place to be drawn, and what its ticket will say.
+struct Wanted {
+    territory: TerritoryId,
+    school: Option<preau_kernel::SchoolId>,
+    lane: Lane,
+    reason: Reason,
+    subject: [u8; 8],
+    kind: Kind,
+    lot: f64,
+    not_before: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+/// The turn has come and there is no room for a moment.
+fn again(mut place: Place) -> Place {
+    place.poll_after_ms = AGAIN_MS + u64::from(place.ticket.as_bytes().last().copied().unwrap_or(0)) * 4;
+    place
+}
+
+fn subject_of(who: &Verified) -> [u8; 8] {
+    let [.., a, b, c, d, e, f, g, h] = who.person.uuid().into_bytes();
+    [a, b, c, d, e, f, g, h]
+}
+
+/// The whole part of a real number; nothing for a negative one.
+#[expect(clippy::as_conversions, reason = "`as` from a real saturates, which is what is wanted")]
+fn whole(value: f64) -> u64 {
+    value as u64
+}

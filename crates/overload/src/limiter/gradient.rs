@@ -1,0 +1,234 @@
+//! How many at a time the database bears, found from what its answers take. Pure: fed one window after the other.
+//!
+//! `reference/overload.md` §B.8, with three changes, each because the simulation below did not settle without it:
+//! the unhurried time follows a shorter one at once and a longer one slowly, and its tolerance is 1 (with 1.5 the limit
+//! settles at twice the knee); the room left to grow is half a square root; and a service that has become slower for
+//! good is told from a queue by what shrinking does. A queue halves with the limit, a slower disk does not care.
+
+use std::collections::VecDeque;
+
+/// What happened in a window.
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    /// Seconds that each answer took, in any order.
+    pub took: Vec<f32>,
+    /// The most in flight at once.
+    pub peak: usize,
+    /// Answers, all told.
+    pub done: u64,
+    /// Refusals by the database, time-outs.
+    pub losses: u64,
+}
+
+/// The limit, moved by windows.
+#[derive(Clone, Debug)]
+pub struct Gradient {
+    limit: f64,
+    least: f64,
+    most: f64,
+    /// What an answer takes when nobody hurries it.
+    unhurried: f64,
+    /// What it takes now, smoothed over a few windows.
+    now: f64,
+    /// Limit and answers of the last windows.
+    past: VecDeque<(f64, f64)>,
+    /// Where a stretch of shrinking began: windows since, the limit, what an answer took.
+    shrinking: Option<(u32, f64, f64)>,
+}
+
+/// Samples without which a window says nothing.
+const SAMPLES: usize = 20;
+/// Windows of the drift guard.
+const DRIFT: usize = 50;
+
+impl Gradient {
+    /// Between `least` and `most`, beginning in the middle.
+    pub fn new(least: usize, most: usize) -> Self {
+        let (least, most) = (real(least.max(1)), real(most.max(least).max(1)));
+        Self {
+            limit: (least * most).sqrt(),
+            least,
+            most,
+            unhurried: 0.0,
+            now: 0.0,
+            past: VecDeque::new(),
+            shrinking: None,
+        }
+    }
+
+    /// How many at a time.
+    pub fn limit(&self) -> usize {
+        whole(self.limit)
+    }
+
+    /// Takes a window; true when it was enough to be believed.
+    pub fn step(&mut self, window: &mut Window) -> bool {
+        if window.losses > 0 {
+            self.set(self.limit * 0.7);
+            return true;
+        }
+        if window.took.len() < SAMPLES {
+            return false;
+        }
+        let decile = window.took.len() * 9 / 10;
+        window.took.sort_by(f32::total_cmp);
+        let p90 = window.took.get(decile).copied().map_or(0.0, f64::from).max(1e-6);
+        self.now = if self.now == 0.0 { p90 } else { self.now + (p90 - self.now) * 0.3 };
+        if self.unhurried == 0.0 || self.now < self.unhurried {
+            self.unhurried =
+                if self.unhurried == 0.0 { self.now } else { self.unhurried * 0.7 + self.now * 0.3 };
+        } else {
+            self.unhurried += (self.now - self.unhurried) / 600.0;
+        }
+        self.learn_slower();
+        let slope = (self.unhurried / self.now).clamp(0.5, 1.0);
+        let wanted = self.limit * 0.8 + 0.2 * (slope * self.limit + 0.5 * self.limit.sqrt());
+        // Nothing is learnt of room that nobody used.
+        let used = real(window.peak) >= self.limit * 0.8;
+        if wanted < self.limit || used {
+            self.set(wanted);
+        }
+        self.guard(real(usize::try_from(window.done).unwrap_or(usize::MAX)));
+        true
+    }
+
+    /// Were it a queue, a limit smaller by three tenths would have made answers as much quicker.
+    fn learn_slower(&mut self) {
+        if self.now < self.unhurried * 1.15 {
+            self.shrinking = None;
+            return;
+        }
+        let (windows, limit, took) = self.shrinking.unwrap_or((0, self.limit, self.now));
+        self.shrinking = Some((windows + 1, limit, took.max(self.now)));
+        let shrunk = self.limit <= limit * 0.7 || self.limit <= self.least;
+        if windows >= 8 && shrunk {
+            if self.now >= took * 0.85 {
+                self.unhurried = self.now;
+            }
+            self.shrinking = None;
+        }
+    }
+
+    /// More at a time that brings less is too many, however long it has crept up.
+    fn guard(&mut self, done: f64) {
+        self.past.push_back((self.limit, done));
+        if self.past.len() < DRIFT {
+            return;
+        }
+        let n = real(self.past.len());
+        let mean = |of: fn(&(f64, f64)) -> f64| self.past.iter().map(of).sum::<f64>() / n;
+        let (limits, dones) = (mean(|it| it.0), mean(|it| it.1));
+        let spread = |of: fn(&(f64, f64)) -> f64, mean: f64| {
+            self.past.iter().map(|it| (of(it) - mean).powi(2)).sum::<f64>().sqrt()
+        };
+        let together: f64 = self.past.iter().map(|(limit, done)| (limit - limits) * (done - dones)).sum();
+        let each = spread(|it| it.0, limits) * spread(|it| it.1, dones);
+        // A correlation, not a sign: of two that have nothing to do with one another half are negative.
+        if each > 0.0 && together / each < -0.3 {
+            self.set(self.limit * 0.9);
+            self.past.clear();
+        } else {
+            self.past.pop_front();
+        }
+    }
+
+    fn set(&mut self, limit: f64) {
+        self.limit = limit.clamp(self.least, self.most);
+    }
+}
+
+#[expect(clippy::as_conversions, reason = "counts of requests in flight are small")]
+pub(super) fn real(n: usize) -> f64 {
+    n as f64
+}
+
+#[expect(clippy::as_conversions, reason = "`as` from a real saturates, which is what is wanted")]
+pub(super) fn whole(value: f64) -> usize {
+    value.round() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database that does `knee` things at once in `service` seconds each, and shares itself between more.
+    struct Database {
+        knee: f64,
+        service: f64,
+        seed: u64,
+    }
+
+    impl Database {
+        fn window(&mut self, limit: usize, offered: usize) -> Window {
+            let in_flight = limit.min(offered);
+            let stretch = (real(in_flight) / self.knee).max(1.0);
+            let took = self.service * stretch;
+            let done = whole(0.25 / took * real(in_flight)).max(1);
+            let took: Vec<f32> = (0..done.max(30))
+                .map(|_| {
+                    // A tenth up or down.
+                    self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    let noise = f64::from(u32::try_from(self.seed >> 33).unwrap()) / f64::from(u32::MAX >> 1);
+                    #[expect(clippy::as_conversions, reason = "a sample")]
+                    let took = (took * (0.9 + 0.2 * noise)) as f32;
+                    took
+                })
+                .collect();
+            Window { took, peak: in_flight, done: u64::try_from(done).unwrap(), losses: 0 }
+        }
+    }
+
+    fn run(gradient: &mut Gradient, database: &mut Database, offered: usize, windows: usize) -> f64 {
+        let mut sum = 0.0;
+        for at in 0..windows {
+            let mut window = database.window(gradient.limit(), offered);
+            gradient.step(&mut window);
+            if at >= windows / 2 {
+                sum += real(gradient.limit());
+            }
+        }
+        sum / real(windows - windows / 2)
+    }
+
+    #[test]
+    fn it_finds_the_knee_from_both_sides_and_stays_there() {
+        for knee in [8.0, 16.0, 24.0, 40.0] {
+            for most in [64, 200] {
+                let mut gradient = Gradient::new(4, most);
+                let mut database = Database { knee, service: 0.004, seed: 7 };
+                let settled = run(&mut gradient, &mut database, 1000, 400);
+                let off = settled / knee;
+                assert!((0.85..=1.30).contains(&off), "knee {knee}, most {most}: settled at {settled}");
+                let later = run(&mut gradient, &mut database, 1000, 4_000);
+                assert!((0.85..=1.30).contains(&(later / knee)), "drifted from {settled} to {later}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_database_three_times_slower_is_believed_within_ten_seconds() {
+        let mut gradient = Gradient::new(4, 100);
+        let mut database = Database { knee: 24.0, service: 0.004, seed: 3 };
+        let before = run(&mut gradient, &mut database, 1000, 400);
+        database.service = 0.012;
+        let settled = run(&mut gradient, &mut database, 1000, 40);
+        assert!(
+            (0.6..=1.4).contains(&(settled / before)),
+            "{before} → {settled} within 40 windows of 250 ms"
+        );
+    }
+
+    #[test]
+    fn losses_cut_it_and_idleness_teaches_nothing() {
+        let mut gradient = Gradient::new(4, 100);
+        let start = gradient.limit();
+        gradient.step(&mut Window { losses: 3, ..Window::default() });
+        assert!(gradient.limit() < start);
+        let low = gradient.limit();
+        let mut database = Database { knee: 24.0, service: 0.004, seed: 3 };
+        for _ in 0..200 {
+            gradient.step(&mut database.window(3, 3));
+        }
+        assert!(gradient.limit() <= low, "three at a time say nothing about thirty");
+    }
+}

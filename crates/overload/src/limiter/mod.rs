@@ -1,0 +1,367 @@
+//! How many requests of people who are in may be at the database at once, and who among them first.
+//!
+//! The limit follows what transactions take ([`Gradient`]). It is shared by rank: teachers and staff half of it, pupils a
+//! third, the others what is left; whoever needs less lends the rest. Near the limit no school and no territory holds more
+//! than its part. Whoever finds no room waits for a tenth of a second, best rank first, and is then told when to come back.
+
+mod gradient;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use preau_kernel::{SchoolId, TerritoryId};
+use tokio::sync::oneshot;
+
+pub use gradient::{Gradient, Window};
+use gradient::{real, whole};
+
+/// Whose request it is, for the sharing of the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// Teachers and staff, and what must go on.
+    First,
+    /// Pupils.
+    Second,
+    /// Guardians and everybody else.
+    Third,
+    /// Lists, exports, programs: what can be asked again.
+    Background,
+}
+
+impl Rank {
+    /// Every rank, first one first.
+    pub const ALL: [Self; 4] = [Self::First, Self::Second, Self::Third, Self::Background];
+
+    /// The word of metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Second => "second",
+            Self::Third => "third",
+            Self::Background => "background",
+        }
+    }
+
+    fn share(self) -> f64 {
+        match self {
+            Self::First => 0.5,
+            Self::Second => 0.35,
+            Self::Third => 0.1,
+            Self::Background => 0.05,
+        }
+    }
+
+    fn index(self) -> usize {
+        match self {
+            Self::First => 0,
+            Self::Second => 1,
+            Self::Third => 2,
+            Self::Background => 3,
+        }
+    }
+}
+
+/// Whose a request is.
+#[derive(Clone, Copy, Debug)]
+pub struct Whose {
+    /// The rank.
+    pub rank: Rank,
+    /// The school it is about.
+    pub school: Option<SchoolId>,
+    /// The territory.
+    pub territory: Option<TerritoryId>,
+}
+
+/// No room, and none came. Come back in about this time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom(pub Duration);
+
+/// The limit. Cheap to clone.
+#[derive(Clone)]
+pub struct Limiter(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+}
+
+struct State {
+    gradient: Gradient,
+    window: Window,
+    window_at: Instant,
+    in_flight: usize,
+    by_rank: [usize; 4],
+    schools: HashMap<SchoolId, usize>,
+    territories: HashMap<TerritoryId, usize>,
+    waiting: [VecDeque<(Whose, oneshot::Sender<()>)>; 4],
+}
+
+/// A place at the database, until dropped.
+pub struct Held {
+    limiter: Limiter,
+    whose: Whose,
+}
+
+const WINDOW: Duration = Duration::from_millis(250);
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Above this part of the limit no school and no territory may hold more than its own.
+const NEAR: f64 = 0.8;
+const SCHOOL_PART: f64 = 0.1;
+const TERRITORY_PART: f64 = 0.6;
+const COME_BACK: Duration = Duration::from_secs(2);
+
+impl Limiter {
+    /// Between `least` and `most` at a time.
+    pub fn new(least: usize, most: usize) -> Self {
+        Self(Arc::new(Shared {
+            state: Mutex::new(State {
+                gradient: Gradient::new(least, most),
+                window: Window::default(),
+                window_at: Instant::now(),
+                in_flight: 0,
+                by_rank: [0; 4],
+                schools: HashMap::new(),
+                territories: HashMap::new(),
+                waiting: std::array::from_fn(|_| VecDeque::new()),
+            }),
+        }))
+    }
+
+    /// A place, at once or within a tenth of a second.
+    ///
+    /// # Errors
+    /// [`NoRoom`].
+    pub async fn hold(&self, whose: Whose) -> Result<Held, NoRoom> {
+        let turn = {
+            let mut state = self.0.state.lock();
+            if state.has_room(whose) && !state.someone_before(whose.rank) {
+                state.enter(whose);
+                return Ok(Held { limiter: self.clone(), whose });
+            }
+            let (call, turn) = oneshot::channel();
+            state.line(whose.rank).push_back((whose, call));
+            turn
+        };
+        match tokio::time::timeout(PATIENCE, turn).await {
+            // Whoever called has already counted us in.
+            Ok(Ok(())) => Ok(Held { limiter: self.clone(), whose }),
+            Ok(Err(_)) | Err(_) => {
+                metrics::counter!("preau_shed_total", "barrier" => "database", "rank" => whose.rank.as_str())
+                    .increment(1);
+                Err(NoRoom(COME_BACK))
+            }
+        }
+    }
+
+    /// A transaction took this long.
+    pub fn note(&self, took: Duration) {
+        self.0.state.lock().window.took.push(took.as_secs_f32());
+    }
+
+    /// The database refused, or did not answer in time.
+    pub fn lost(&self) {
+        self.0.state.lock().window.losses += 1;
+    }
+
+    /// In flight, and the limit.
+    pub fn load(&self) -> (usize, usize) {
+        let state = self.0.state.lock();
+        (state.in_flight, state.gradient.limit())
+    }
+}
+
+impl State {
+    fn line(&mut self, rank: Rank) -> &mut VecDeque<(Whose, oneshot::Sender<()>)> {
+        let [first, second, third, background] = &mut self.waiting;
+        match rank {
+            Rank::First => first,
+            Rank::Second => second,
+            Rank::Third => third,
+            Rank::Background => background,
+        }
+    }
+
+    fn someone_before(&self, rank: Rank) -> bool {
+        self.waiting.iter().take(rank.index() + 1).any(|line| line.iter().any(|(_, call)| !call.is_closed()))
+    }
+
+    fn has_room(&self, whose: Whose) -> bool {
+        let limit = self.gradient.limit();
+        let own = self.by_rank.get(whose.rank.index()).copied().unwrap_or(0);
+        if self.in_flight >= limit {
+            // What others have borrowed comes back to whoever it is promised to.
+            return real(own) < (real(limit) * whose.rank.share()).floor();
+        }
+        if real(self.in_flight) < real(limit) * NEAR {
+            return true;
+        }
+        let part = |of: f64| whole(real(limit) * of).max(2);
+        let school = whose.school.and_then(|school| self.schools.get(&school)).copied().unwrap_or(0);
+        let territory = whose.territory.and_then(|it| self.territories.get(&it)).copied().unwrap_or(0);
+        school < part(SCHOOL_PART) && territory < part(TERRITORY_PART)
+    }
+
+    fn enter(&mut self, whose: Whose) {
+        self.in_flight += 1;
+        self.window.peak = self.window.peak.max(self.in_flight);
+        if let Some(count) = self.by_rank.get_mut(whose.rank.index()) {
+            *count += 1;
+        }
+        if let Some(school) = whose.school {
+            *self.schools.entry(school).or_default() += 1;
+        }
+        if let Some(territory) = whose.territory {
+            *self.territories.entry(territory).or_default() += 1;
+        }
+    }
+
+    fn leave(&mut self, whose: Whose, now: Instant) {
+        self.in_flight -= 1;
+        self.window.done += 1;
+        if let Some(count) = self.by_rank.get_mut(whose.rank.index()) {
+            *count -= 1;
+        }
+        forget_one(&mut self.schools, whose.school);
+        forget_one(&mut self.territories, whose.territory);
+        if now.saturating_duration_since(self.window_at) >= WINDOW {
+            self.window_at = now;
+            let mut window = std::mem::take(&mut self.window);
+            if !self.gradient.step(&mut window) {
+                // Too few to tell: they count with the next ones.
+                self.window = window;
+            }
+            self.window.peak = self.in_flight;
+        }
+        self.call();
+    }
+
+    /// Lets in whoever waits and now has room, best rank first. Ranks that have not their own come before those who borrow.
+    fn call(&mut self) {
+        for rank in Rank::ALL {
+            loop {
+                let line = self.line(rank);
+                while line.front().is_some_and(|(_, call)| call.is_closed()) {
+                    line.pop_front();
+                }
+                let Some((whose, _)) = line.front() else { break };
+                let whose = *whose;
+                if !self.has_room(whose) {
+                    break;
+                }
+                let Some((_, call)) = self.line(rank).pop_front() else { break };
+                self.enter(whose);
+                if call.send(()).is_err() {
+                    // Gone between the look and the call.
+                    self.uncount(whose);
+                }
+            }
+        }
+    }
+
+    fn uncount(&mut self, whose: Whose) {
+        self.in_flight -= 1;
+        if let Some(count) = self.by_rank.get_mut(whose.rank.index()) {
+            *count -= 1;
+        }
+        forget_one(&mut self.schools, whose.school);
+        forget_one(&mut self.territories, whose.territory);
+    }
+}
+
+fn forget_one<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: Option<K>) {
+    let Some(key) = key else { return };
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.limiter.0.state.lock().leave(self.whose, Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn whose(rank: Rank) -> Whose {
+        Whose { rank, school: None, territory: None }
+    }
+
+    /// A limit that does not move: nothing is ever noted.
+    fn limiter(limit: usize) -> Limiter {
+        Limiter::new(limit, limit)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ranks_keep_their_share_and_lend_the_rest() {
+        let limiter = limiter(20);
+        let mut held = Vec::new();
+        for _ in 0..20 {
+            held.push(limiter.hold(whose(Rank::Third)).await.ok().expect("borrowed"));
+        }
+        assert!(limiter.hold(whose(Rank::Third)).await.is_err(), "full");
+        assert!(limiter.hold(whose(Rank::Background)).await.is_ok(), "one is its own");
+        for _ in 0..10 {
+            held.push(limiter.hold(whose(Rank::First)).await.ok().expect("half is theirs"));
+        }
+        assert!(limiter.hold(whose(Rank::First)).await.is_err());
+        assert_eq!(limiter.load().0, 30, "never more than what is promised above what is lent");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_called_best_rank_first() {
+        let limiter = limiter(10);
+        let mut held = Vec::new();
+        while let Ok(one) = limiter.hold(whose(Rank::Third)).await {
+            held.push(one);
+        }
+        let waits = |rank| {
+            let limiter = limiter.clone();
+            async move { limiter.hold(whose(rank)).await.map(|_| rank) }
+        };
+        let freeing = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            held.pop();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            held.clear();
+        };
+        let (third, second, ()) = tokio::join!(waits(Rank::Third), waits(Rank::Second), freeing);
+        assert!(third.is_ok() && second.is_ok());
+        assert_eq!(limiter.load().0, 0, "everything was given back");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn near_the_limit_no_school_holds_more_than_its_part() {
+        let limiter = limiter(40);
+        let of =
+            |n: u128| Whose { rank: Rank::Second, school: Some(Uuid::from_u128(n).into()), territory: None };
+        let mut held = Vec::new();
+        while let Ok(one) = limiter.hold(of(1)).await {
+            held.push(one);
+        }
+        assert_eq!(held.len(), 32, "as much as it likes while there is plenty");
+        assert!(limiter.hold(of(2)).await.is_ok(), "room for the others");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_gives_up_leaves_no_trace() {
+        let limiter = limiter(4);
+        let held: Vec<_> = futures::future::join_all((0..4).map(|_| limiter.hold(whose(Rank::Third)))).await;
+        assert!(
+            tokio::time::timeout(Duration::from_millis(1), limiter.hold(whose(Rank::Third))).await.is_err()
+        );
+        drop(held);
+        assert_eq!(limiter.load().0, 0);
+        assert!(limiter.hold(whose(Rank::Third)).await.is_ok());
+    }
+}
