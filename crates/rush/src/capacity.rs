@@ -79,8 +79,10 @@ impl Costs {
     /// # Errors
     /// The file is absent or no report.
     pub fn of_run(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let report: Value = serde_json::from_str(&text).with_context(|| format!("malformed {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let report: Value =
+            serde_json::from_str(&text).with_context(|| format!("malformed {}", path.display()))?;
         Ok(Self::read(&report))
     }
 
@@ -192,29 +194,72 @@ pub fn refusal_tax(hits_per_s: f64, cost_s: f64, cores: f64) -> f64 {
 /// A question without sense.
 pub fn print(costs: &Costs, question: &Question) -> anyhow::Result<String> {
     let Question { accounts, window_s, sigma_s, share, node_cores } = *question;
-    if !(accounts > 0.0 && window_s > 0.0 && sigma_s > 0.0 && node_cores > 0.0 && (0.0..=1.0).contains(&share)) {
+    if !(accounts > 0.0
+        && window_s > 0.0
+        && sigma_s > 0.0
+        && node_cores > 0.0
+        && (0.0..=1.0).contains(&share))
+    {
         bail!("accounts, window, sigma and cores of a node are positive, and the share is between 0 and 1");
     }
     let origin = |measured: bool| if measured { "measured in this run" } else { "assumed (overload.md §D)" };
     let mut out = String::new();
-    let _ = writeln!(out, "A hash costs {:.1} ms of CPU, {}; {:.0} % of a core are usable.", costs.hash * 1e3, origin(costs.measured.hash), costs.rho * 100.0);
-    let _ = writeln!(out, "A node spends {:.0} µs beside hashing for each arrival, waiting and first page included, {}.", costs.arrival * 1e6, origin(costs.measured.arrival));
-    let _ = writeln!(out, "A sign-in costs PostgreSQL {:.2} ms and Redis {:.2} ms, {}.\n", costs.postgres * 1e3, costs.redis * 1e3, origin(costs.measured.stores));
+    let _ = writeln!(
+        out,
+        "A hash costs {:.1} ms of CPU, {}; {:.0} % of a core are usable.",
+        costs.hash * 1e3,
+        origin(costs.measured.hash),
+        costs.rho * 100.0
+    );
+    let _ = writeln!(
+        out,
+        "A node spends {:.0} µs beside hashing for each arrival, waiting and first page included, {}.",
+        costs.arrival * 1e6,
+        origin(costs.measured.arrival)
+    );
+    let _ = writeln!(
+        out,
+        "A sign-in costs PostgreSQL {:.2} ms and Redis {:.2} ms, {}.\n",
+        costs.postgres * 1e3,
+        costs.redis * 1e3,
+        origin(costs.measured.stores)
+    );
     let even = accounts / window_s;
     let _ = writeln!(out, "{accounts:.0} accounts evenly within {window_s:.0} s: {even:.0}/s");
     for hashed in [1.0, 0.3, 0.1] {
         let need = cores(even, costs.hash, costs.rho, hashed) + even * costs.arrival / costs.rho;
-        let _ = writeln!(out, "  h = {hashed:<4} {need:>6.0} cores, {:>4.0} nodes of {node_cores:.0}", (need / node_cores).ceil());
+        let _ = writeln!(
+            out,
+            "  h = {hashed:<4} {need:>6.0} cores, {:>4.0} nodes of {node_cores:.0}",
+            (need / node_cores).ceil()
+        );
     }
     let people = accounts * share;
     let peak = peak_per_s(people, sigma_s);
-    let _ = writeln!(out, "\n{people:.0} of them ({:.0} %) at a rendez-vous, σ = {sigma_s:.0} s: {peak:.0}/s at its height", share * 100.0);
-    let _ = writeln!(out, "  PostgreSQL: {:.1} cores · Redis: {:.1} cores, at that height with nobody waiting", peak * costs.postgres, peak * costs.redis);
+    let _ = writeln!(
+        out,
+        "\n{people:.0} of them ({:.0} %) at a rendez-vous, σ = {sigma_s:.0} s: {peak:.0}/s at its height",
+        share * 100.0
+    );
+    let _ = writeln!(
+        out,
+        "  PostgreSQL: {:.1} cores · Redis: {:.1} cores, at that height with nobody waiting",
+        peak * costs.postgres,
+        peak * costs.redis
+    );
     for hashed in [1.0, 0.3, 0.1] {
         let costs = Costs { hashed, ..*costs };
         let zero = peak / costs.per_core();
-        let _ = writeln!(out, "\n  h = {hashed}: {zero:.0} cores ({:.0} nodes) so that nobody waits", (zero / node_cores).ceil());
-        let _ = writeln!(out, "    {:>6} {:>6} {:>12} {:>14} {:>12} {:>10} {:>8}", "cores", "nodes", "in a queue", "worst wait", "empty at", "PostgreSQL", "Redis");
+        let _ = writeln!(
+            out,
+            "\n  h = {hashed}: {zero:.0} cores ({:.0} nodes) so that nobody waits",
+            (zero / node_cores).ceil()
+        );
+        let _ = writeln!(
+            out,
+            "    {:>6} {:>6} {:>12} {:>14} {:>12} {:>10} {:>8}",
+            "cores", "nodes", "in a queue", "worst wait", "empty at", "PostgreSQL", "Redis"
+        );
         for part in [0.2, 0.4, 0.6, 0.8, 1.0] {
             let cores = (zero * part).ceil();
             let capacity = cores * costs.per_core();
@@ -225,13 +270,20 @@ pub fn print(costs: &Costs, question: &Question) -> anyhow::Result<String> {
                 (cores / node_cores).ceil(),
                 found.backlog,
                 minutes(found.worst_wait_s),
-                if found.backlog > 0.0 { format!("+{}", minutes(found.empty_at_s)) } else { "–".to_owned() },
+                if found.backlog > 0.0 {
+                    format!("+{}", minutes(found.empty_at_s))
+                } else {
+                    "–".to_owned()
+                },
                 capacity.min(peak) * costs.postgres,
                 capacity.min(peak) * costs.redis,
             );
         }
         let cores = (zero * 0.4).ceil();
-        let _ = writeln!(out, "    With {cores:.0} cores, by class (strict priority, overload.md §B.2 as amended):");
+        let _ = writeln!(
+            out,
+            "    With {cores:.0} cores, by class (strict priority, overload.md §B.2 as amended):"
+        );
         // 8 % teachers and staff, 30 % with a lesson within a quarter of an hour, then pupils, then guardians.
         let mut before = 0.0;
         for (class, part) in [("teachers and live lessons", 0.38), ("pupils", 0.48), ("guardians", 0.14)] {
@@ -281,7 +333,9 @@ mod tests {
 
     #[test]
     fn the_rendez_vous_of_overload_md() {
-        for (minutes, peak, all, third) in [(10.0, 4_990.0, 131.0, 39.0), (5.0, 9_970.0, 263.0, 79.0), (2.0, 24_900.0, 657.0, 197.0)] {
+        for (minutes, peak, all, third) in
+            [(10.0, 4_990.0, 131.0, 39.0), (5.0, 9_970.0, 263.0, 79.0), (2.0, 24_900.0, 657.0, 197.0)]
+        {
             let found = peak_per_s(7.5e6, minutes * 60.0);
             near(found, peak, 0.002);
             near(cores(found, S, RHO, 1.0), all, 0.01);

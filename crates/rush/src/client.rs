@@ -226,11 +226,7 @@ impl Client {
         let etag = text(header::ETAG).map(Arc::from);
         let retry_after =
             text(header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
-        let body = Limited::new(body, LARGEST_BODY)
-            .collect()
-            .await
-            .map_err(|_| Failure::Broken)?
-            .to_bytes();
+        let body = Limited::new(body, LARGEST_BODY).collect().await.map_err(|_| Failure::Broken)?.to_bytes();
         let done = Instant::now();
         if !sender.is_closed() {
             target.idle.lock().push_back(sender);

@@ -163,7 +163,8 @@ mod tests {
         let mut plans = 0;
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.extension().is_some_and(|kind| kind == "toml") {
+            let scenario = || std::fs::read_to_string(&path).unwrap().contains("[[segment]]");
+            if path.extension().is_some_and(|kind| kind == "toml") && !scenario() {
                 Plan::read(&path).unwrap();
                 plans += 1;
             }

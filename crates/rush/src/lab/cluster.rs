@@ -65,8 +65,12 @@ impl Cluster {
         start.arg("-D").arg(self.data()).arg("-l").arg(self.home.join("log"));
         start.args(["-w", "-t", "60", "-o", &settings, "start"]);
         // pg_ctl hands its output to the server: a pipe would stay open as long as the server lives.
-        start.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-        let status = tokio::time::timeout(START * 2, start.status()).await.context("pg_ctl start hangs")??;
+        start
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
+        let status =
+            tokio::time::timeout(START * 2, start.status()).await.context("pg_ctl start hangs")??;
         if !status.success() {
             bail!("the throw-away PostgreSQL did not start; see {}", self.home.join("log").display());
         }

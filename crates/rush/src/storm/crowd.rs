@@ -97,7 +97,8 @@ pub fn gather(
         let instants = instants(scenario, segment, crowd, peak_per_s, deck.len(), &mut rng)?;
         let mut next = 0;
         for at in instants.into_iter().take(scenario.limits.users.saturating_sub(gathering.comings.len())) {
-            let nobody = matches!(crowd.manner, Manner::Stuffing | Manner::Forger | Manner::Bulky | Manner::Slow);
+            let nobody =
+                matches!(crowd.manner, Manner::Stuffing | Manner::Forger | Manner::Bulky | Manner::Slow);
             let person = if nobody {
                 None
             } else {
@@ -110,7 +111,8 @@ pub fn gather(
             };
             gathering.comings.push(one(scenario, segment, crowd, index, world, person, at, &mut rng));
         }
-        let drawn = gathering.comings.iter().filter(|coming| coming.crowd == index && coming.person.is_some());
+        let drawn =
+            gathering.comings.iter().filter(|coming| coming.crowd == index && coming.person.is_some());
         gathering.repeated += count(drawn.count()).saturating_sub(count(deck.len()));
     }
     gathering.comings.sort_by_key(|coming| coming.at);
@@ -194,7 +196,9 @@ fn eligible(crowd: &Crowd, world: &World, at_nine: &[usize]) -> Vec<usize> {
             let school = world.schools.get(person.school);
             crowd.who.is_none_or(|role| role == person.role)
                 && crowd.lesson.is_none_or(|wanted| wanted == has_lesson(world, at_nine, *at))
-                && crowd.territory.is_none_or(|wanted| school.is_some_and(|school| school.territory == wanted))
+                && crowd
+                    .territory
+                    .is_none_or(|wanted| school.is_some_and(|school| school.territory == wanted))
         })
         .map(|(at, _)| at)
         .collect()
@@ -302,7 +306,8 @@ mod tests {
 
     #[test]
     fn a_bell_brings_everybody_once() {
-        let shape = "[[crowd]]\nname = 'c'\nlesson = true\nwho = 'pupil'\nbell = { at = '09:00', sigma_min = 1 }\n";
+        let shape =
+            "[[crowd]]\nname = 'c'\nlesson = true\nwho = 'pupil'\nbell = { at = '09:00', sigma_min = 1 }\n";
         let (world, at_nine, gathering) = all(&scenario(shape));
         let people: HashSet<_> = gathering.comings.iter().map(|coming| coming.person.unwrap()).collect();
         assert_eq!(people.len(), gathering.comings.len());
@@ -317,7 +322,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_brings_the_same_people_and_shares_hold() {
-        let shape = "[[crowd]]\nname = 'c'\nrate = [[0, 0.3], [9, 0.3]]\n[user]\nhashed = 0.3\nabandon = 0.5\n";
+        let shape =
+            "[[crowd]]\nname = 'c'\nrate = [[0, 0.3], [9, 0.3]]\n[user]\nhashed = 0.3\nabandon = 0.5\n";
         let (_, _, one) = all(&scenario(shape));
         let (world, _, two) = all(&scenario(shape));
         let key = |gathering: &Gathering| {
@@ -326,7 +332,8 @@ mod tests {
         assert_eq!(key(&one), key(&two));
         let all = f64::from(u32::try_from(two.comings.len()).unwrap());
         let share = |wanted: &dyn Fn(&Coming) -> bool| {
-            f64::from(u32::try_from(two.comings.iter().filter(|coming| wanted(coming)).count()).unwrap()) / all
+            f64::from(u32::try_from(two.comings.iter().filter(|coming| wanted(coming)).count()).unwrap())
+                / all
         };
         let teachers = share(&|coming| world.people[coming.person.unwrap()].role == Role::Teacher);
         assert!((share(&|coming| coming.way == Way::Desk) - 0.7 * (1.0 - teachers)).abs() < 0.03);

@@ -85,8 +85,11 @@ impl Desk {
     /// The way to the desk, with the ticket where a browser holds it.
     #[must_use]
     pub fn depart(&self, territory: usize, ticket: Option<&str>, claim: Option<&str>) -> Ask {
-        let cookies: Vec<String> =
-            ticket.map(|ticket| format!("{TICKET}={ticket}")).into_iter().chain(claim.map(str::to_owned)).collect();
+        let cookies: Vec<String> = ticket
+            .map(|ticket| format!("{TICKET}={ticket}"))
+            .into_iter()
+            .chain(claim.map(str::to_owned))
+            .collect();
         let ask = Ask::plain(format!("/federation/{}/depart", slug(territory)));
         if cookies.is_empty() { ask } else { ask.with(header::COOKIE, &cookies.join("; ")) }
     }
@@ -164,7 +167,7 @@ fn escaped(base64: &str) -> String {
 
 /// The place that a page of the queue holds in its cookie.
 #[must_use]
-pub fn held(answer: &Answer) -> Option<String> {
+pub(super) fn held(answer: &Answer) -> Option<String> {
     let cookies = jar(answer);
     let value = cookies.split("; ").find_map(|one| one.strip_prefix(TICKET)?.strip_prefix('='))?;
     let ticket = value.split('.').next()?;
@@ -191,7 +194,15 @@ mod tests {
             map.append(name, value.parse().unwrap());
         }
         let now = Instant::now();
-        Answer { status, body: Bytes::new(), headers: map, etag: None, retry_after: None, sent: now, done: now }
+        Answer {
+            status,
+            body: Bytes::new(),
+            headers: map,
+            etag: None,
+            retry_after: None,
+            sent: now,
+            done: now,
+        }
     }
 
     #[test]

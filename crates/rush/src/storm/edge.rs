@@ -8,15 +8,15 @@ use super::user::route;
 
 /// Where a node is.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
-    pub port: u16,
-    pub probe: u16,
+pub(super) struct Place {
+    pub(super) port: u16,
+    pub(super) probe: u16,
 }
 
 /// HAProxy's configuration: as `deploy/haproxy.cfg`, but that clients' own word for their address is taken (they all come
 /// from here), and that the log says which virtual user asked.
 #[must_use]
-pub fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> String {
+pub(super) fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> String {
     let connections = connections(&std::fs::read_to_string("/proc/self/limits").unwrap_or_default());
     let mut text = format!(
         "global\n  log stdout format raw local0\n  stats socket ipv4@127.0.0.1:{statistics} level user\n  nbthread 1\n\
@@ -50,23 +50,24 @@ pub fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> String {
 
 /// How many connections the proxy may take: each is two open files of it.
 fn connections(limits: &str) -> u64 {
-    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_ascii_whitespace().next());
+    let files =
+        limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_ascii_whitespace().next());
     let files: u64 = files.and_then(|soft| soft.parse().ok()).unwrap_or(20_000);
     (files.saturating_sub(200) / 2).clamp(100, 9_000)
 }
 
 /// What the proxy's log says of one stretch of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Log {
+pub(super) struct Log {
     /// User → route → status → times. A request that the client hung up on has HAProxy's own status.
-    pub by_user: BTreeMap<u64, BTreeMap<&'static str, BTreeMap<u16, u32>>>,
+    pub(super) by_user: BTreeMap<u64, BTreeMap<&'static str, BTreeMap<u16, u32>>>,
     /// Sign-ins (201, and returns from the desk that went on) by server.
-    pub sign_ins: BTreeMap<String, u64>,
+    pub(super) sign_ins: BTreeMap<String, u64>,
     /// Snapshots answered by the cache, and by nodes.
-    pub cached: u64,
-    pub fetched: u64,
+    pub(super) cached: u64,
+    pub(super) fetched: u64,
     /// Forms sent by others: a person who tries it in a browser. Each may be a session.
-    pub strangers: u64,
+    pub(super) strangers: u64,
 }
 
 /// The route of a line of the log.
@@ -79,16 +80,16 @@ fn route_of(method: &str, path: &str) -> Option<&'static str> {
             _ => None,
         };
     }
-    route::ALL.into_iter().find(|route| {
-        route.split_once(' ').is_some_and(|(known, at)| known == method && at == path)
-    })
+    route::ALL
+        .into_iter()
+        .find(|route| route.split_once(' ').is_some_and(|(known, at)| known == method && at == path))
 }
 
 /// Reads the log from `from` bytes on; returns what it says and where it ended.
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn read_log(path: &Path, from: u64) -> anyhow::Result<(Log, u64)> {
+pub(super) fn read_log(path: &Path, from: u64) -> anyhow::Result<(Log, u64)> {
     use std::io::{Read as _, Seek as _, SeekFrom};
     let mut file = std::fs::File::open(path).with_context(|| format!("no log {}", path.display()))?;
     file.seek(SeekFrom::Start(from))?;
@@ -134,7 +135,10 @@ fn parse_log(text: &str) -> Log {
 /// Exactly: each answer of the line is a line of the log with the same route and status, and each line of the log beyond
 /// those is explained by a request whose answer the user did not wait for.
 #[must_use]
-pub fn differences<'a>(lives: impl IntoIterator<Item = &'a super::life::Life>, log: &Log) -> Vec<String> {
+pub(super) fn differences<'a>(
+    lives: impl IntoIterator<Item = &'a super::life::Life>,
+    log: &Log,
+) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut known = 0_usize;
     let nothing = BTreeMap::new();
@@ -146,7 +150,8 @@ pub fn differences<'a>(lives: impl IntoIterator<Item = &'a super::life::Life>, l
             let seen = logged.get(route);
             let unanswered = u64::from(life.unanswered.get(route).copied().unwrap_or(0));
             let mut extra = 0_u64;
-            let statuses = told.into_iter().flatten().chain(seen.into_iter().flatten()).map(|(status, _)| *status);
+            let statuses =
+                told.into_iter().flatten().chain(seen.into_iter().flatten()).map(|(status, _)| *status);
             let mut statuses: Vec<u16> = statuses.collect();
             statuses.sort_unstable();
             statuses.dedup();
@@ -216,7 +221,9 @@ mod tests {
 
     #[test]
     fn a_connection_is_two_open_files() {
-        let of = |soft: &str| connections(&format!("Limit Soft Hard\nMax open files            {soft}  99 files\n"));
+        let of = |soft: &str| {
+            connections(&format!("Limit Soft Hard\nMax open files            {soft}  99 files\n"))
+        };
         assert_eq!((of("1024"), of("20000"), of("unlimited")), (412, 9_000, 9_000));
     }
 

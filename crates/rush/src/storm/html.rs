@@ -40,7 +40,9 @@ pub fn page(report: &Report) -> String {
         );
     }
     match report.verdict.ok {
-        true => html.push_str("<p>The run counts: lines of users, PostgreSQL's sessions and the proxy's log agree exactly.</p>"),
+        true => html.push_str(
+            "<p>The run counts: lines of users, PostgreSQL's sessions and the proxy's log agree exactly.</p>",
+        ),
         false => {
             html.push_str("<p class=\"no\">The run does not count:</p><ul class=\"no\">");
             for reason in &report.verdict.reasons {
@@ -61,10 +63,8 @@ pub fn page(report: &Report) -> String {
 #[must_use]
 pub fn comparison(report: &Report) -> String {
     let played: Vec<&SegmentReport> = report.segments.iter().filter(|segment| !segment.closed).collect();
-    let lines: Vec<Line> = played
-        .iter()
-        .map(|segment| Line::whole(&segment.name, &segment.series.goodput).smooth(3))
-        .collect();
+    let lines: Vec<Line> =
+        played.iter().map(|segment| Line::whole(&segment.name, &segment.series.goodput).smooth(3)).collect();
     let groups: Vec<(String, Vec<Option<f64>>)> = played
         .iter()
         .map(|segment| {
@@ -75,7 +75,12 @@ pub fn comparison(report: &Report) -> String {
     format!(
         "<div class=plots>{}{}</div>",
         plot::lines("Let in each second", "/s", &lines, &[]),
-        plot::bars("Goodput of the peak, and nine-o'clock lessons full by 9:05", "%", &["goodput", "lessons"], &groups)
+        plot::bars(
+            "Goodput of the peak, and nine-o'clock lessons full by 9:05",
+            "%",
+            &["goodput", "lessons"],
+            &groups
+        )
     )
 }
 
@@ -85,7 +90,8 @@ fn overview(report: &Report) -> String {
          <th>places lost<th>Jain<th>displaced p99<th>ETA held<th>posts/success<th>lessons full<th>late sends</tr>",
     );
     let some = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), short);
-    let percent = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |it| format!("{:.1} %", it * 100.0));
+    let percent =
+        |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |it| format!("{:.1} %", it * 100.0));
     for segment in &report.segments {
         let figures = &segment.figures;
         let _ = write!(
@@ -120,7 +126,10 @@ fn section(segment: &SegmentReport) -> String {
         .iter()
         .flat_map(|fault| {
             let name = format!("{:?}", fault.act);
-            [Mark { at_s: fault.at_s, name }, Mark { at_s: fault.at_s + fault.for_s, name: "mended".to_owned() }]
+            [
+                Mark { at_s: fault.at_s, name },
+                Mark { at_s: fault.at_s + fault.for_s, name: "mended".to_owned() },
+            ]
         })
         .collect();
     let series = &segment.series;
@@ -128,10 +137,18 @@ fn section(segment: &SegmentReport) -> String {
     html.push_str(&plot::lines(
         "Offered and let in",
         "/s",
-        &[Line::whole("offered", &series.offered).smooth(2), Line::whole("let in", &series.goodput).smooth(2)],
+        &[
+            Line::whole("offered", &series.offered).smooth(2),
+            Line::whole("let in", &series.goodput).smooth(2),
+        ],
         &marks,
     ));
-    html.push_str(&plot::lines("Waiting outside", "people", &[Line::whole("outside", &series.outside)], &marks));
+    html.push_str(&plot::lines(
+        "Waiting outside",
+        "people",
+        &[Line::whole("outside", &series.outside)],
+        &marks,
+    ));
     let waits: Vec<Line> = series
         .wait_s
         .iter()

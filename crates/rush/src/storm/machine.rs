@@ -14,7 +14,8 @@ pub(super) fn read() -> Machine {
             .unwrap_or_default()
     };
     let memory = field(&file("/proc/meminfo"), "MemTotal");
-    let memory_kib: u64 = memory.split_ascii_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or(0);
+    let memory_kib: u64 =
+        memory.split_ascii_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or(0);
     Machine {
         processor: field(&cpuinfo, "model name"),
         cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),

@@ -1,7 +1,7 @@
 //! `preau-rush storm`: a scenario of `config/rush/` brought upon nodes behind HAProxy, measured, reconciled and reported.
 
 pub mod crowd;
-mod desk;
+pub mod desk;
 mod edge;
 pub mod html;
 pub mod life;
@@ -98,7 +98,9 @@ async fn play(options: &Options, stage: &mut Stage) -> anyhow::Result<Report> {
         verdict: Verdict::default(),
     };
     if report.scale_model {
-        say("# a scale model of the hash: its figures are of the protocol, not of passwords (overload.md §C)");
+        say(
+            "# a scale model of the hash: its figures are of the protocol, not of passwords (overload.md §C)",
+        );
     }
     say(&format!("# {} · {} · {}", report.machine.pinned, report.machine.postgres, report.machine.processor));
     say("");
@@ -110,7 +112,8 @@ async fn play(options: &Options, stage: &mut Stage) -> anyhow::Result<Report> {
         std::fs::File::create(&options.users).with_context(|| options.users.display().to_string())?,
     );
     for segment in stage.scenario.segment.clone() {
-        let found = stage.run(&segment, &mut lines).await.with_context(|| format!("segment {}", segment.name))?;
+        let found =
+            stage.run(&segment, &mut lines).await.with_context(|| format!("segment {}", segment.name))?;
         say(&summary(&found));
         report.segments.push(found);
         report.world = stage.world_size();
@@ -130,9 +133,17 @@ async fn play(options: &Options, stage: &mut Stage) -> anyhow::Result<Report> {
 
 fn summary(segment: &report::SegmentReport) -> String {
     let figures = &segment.figures;
-    let wait = |class: &str| figures.wait_s.get(class).map_or_else(String::new, |waits| {
-        format!(" · {class} {}/{} in, p50 {} p99 {} s", waits.inside, waits.arrived, tally::short(waits.p50), tally::short(waits.p99))
-    });
+    let wait = |class: &str| {
+        figures.wait_s.get(class).map_or_else(String::new, |waits| {
+            format!(
+                " · {class} {}/{} in, p50 {} p99 {} s",
+                waits.inside,
+                waits.arrived,
+                tally::short(waits.p50),
+                tally::short(waits.p99)
+            )
+        })
+    };
     let cpu: Vec<String> =
         segment.server_cpu_s.iter().map(|(name, seconds)| format!("{name} {seconds:.1}")).collect();
     format!(

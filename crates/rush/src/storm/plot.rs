@@ -206,7 +206,11 @@ fn round_up(value: f64) -> f64 {
         return 1.0;
     }
     let power = 10_f64.powf(value.log10().floor());
-    [1.0, 2.0, 4.0, 5.0, 8.0, 10.0].into_iter().map(|part| part * power).find(|it| *it >= value).unwrap_or(value)
+    [1.0, 2.0, 4.0, 5.0, 8.0, 10.0]
+        .into_iter()
+        .map(|part| part * power)
+        .find(|it| *it >= value)
+        .unwrap_or(value)
 }
 
 /// For text and attributes of SVG and HTML.

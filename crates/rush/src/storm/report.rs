@@ -249,8 +249,11 @@ mod tests {
 
     #[test]
     fn ratios_are_to_the_best_peak_of_the_run() {
-        let segments =
-            vec![segment("a", true, 38.0, 38.0), segment("b", false, 39.0, 400.0), segment("c", true, 40.0, 40.0)];
+        let segments = vec![
+            segment("a", true, 38.0, 38.0),
+            segment("b", false, 39.0, 400.0),
+            segment("c", true, 40.0, 40.0),
+        ];
         let mut report = report(segments);
         report.conclude(1.0, true, 0.005);
         assert!(report.verdict.ok, "{:?}", report.verdict);
@@ -267,10 +270,29 @@ mod tests {
             assert!(value.get(field).is_some(), "{field}");
         }
         for field in [
-            "name", "mode", "offered_x", "offered_per_s", "goodput_per_s", "peak_per_s", "goodput_ratio",
-            "status_counts", "bare_refusals", "wait_s", "jain_schools", "displacement_p99", "eta_within_band",
-            "posts_per_success", "hash_cpu_share_hostile", "server_cpu_s", "late_sends_ratio", "places_lost",
-            "lessons_full_by_0905", "goodput_from_arrival", "argon2", "duration_s", "node_share_min",
+            "name",
+            "mode",
+            "offered_x",
+            "offered_per_s",
+            "goodput_per_s",
+            "peak_per_s",
+            "goodput_ratio",
+            "status_counts",
+            "bare_refusals",
+            "wait_s",
+            "jain_schools",
+            "displacement_p99",
+            "eta_within_band",
+            "posts_per_success",
+            "hash_cpu_share_hostile",
+            "server_cpu_s",
+            "late_sends_ratio",
+            "places_lost",
+            "lessons_full_by_0905",
+            "goodput_from_arrival",
+            "argon2",
+            "duration_s",
+            "node_share_min",
         ] {
             assert!(value["segments"][0].get(field).is_some(), "{field}");
         }

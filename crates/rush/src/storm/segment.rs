@@ -48,7 +48,10 @@ impl Stage {
     ) -> anyhow::Result<SegmentReport> {
         self.at_nine = crowd::classes_at_nine(&self.scenario, &self.world, self.unit_per_s())?;
         let begin = self.scenario.story.second(&self.scenario.lessons.begin)?;
-        self.lab.sql_as_superuser(&self.world.lessons(&self.at_nine, begin.max(0.0))).await.context("the lessons")?;
+        self.lab
+            .sql_as_superuser(&self.world.lessons(&self.at_nine, begin.max(0.0)))
+            .await
+            .context("the lessons")?;
         let gathering = match segment.closed {
             Some(_) => Gathering::default(),
             None => crowd::gather(&self.scenario, segment, &self.world, &self.at_nine, self.unit_per_s())?,
@@ -89,7 +92,8 @@ impl Stage {
         }
 
         let window_us = micros(window);
-        let figures = tally::figures(&played.lives, window_us, &self.rosters(), &self.bell(segment, &played)?);
+        let figures =
+            tally::figures(&played.lives, window_us, &self.rosters(), &self.bell(segment, &played)?);
         if segment.closed.is_some() {
             self.peak_per_s = Some(self.peak_per_s.unwrap_or(0.0).max(figures.goodput_per_s));
         }
@@ -193,9 +197,9 @@ impl Stage {
         let mut tick = interval(Duration::from_millis(250));
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
-            let next = breaking.last().map_or(scene.end + LONGEST, |(at, _, _)| {
-                scene.start + Duration::from_secs_f64(*at)
-            });
+            let next = breaking
+                .last()
+                .map_or(scene.end + LONGEST, |(at, _, _)| scene.start + Duration::from_secs_f64(*at));
             tokio::select! {
                 life = lives.recv() => match life {
                     Some(life) if life.class == "slow" => played.cut += u64::from(life.end == End::Refused),
@@ -222,12 +226,7 @@ impl Stage {
     }
 
     /// So many at a time, each replaced by the next as it ends.
-    async fn closed(
-        &mut self,
-        segment: &Segment,
-        scene: &Arc<Scene>,
-        number: u32,
-    ) -> anyhow::Result<Played> {
+    async fn closed(&mut self, segment: &Segment, scene: &Arc<Scene>, number: u32) -> anyhow::Result<Played> {
         let until = scene.start + Duration::from_secs_f64(segment.seconds);
         let mut progress = Progress::new(&segment.name, until.saturating_duration_since(scene.start));
         let mut played = Played::default();
@@ -339,14 +338,18 @@ impl Stage {
             someone.profile = person.role.word();
             someone.school_id = school.map(|school| school.id.clone());
             someone.join_key.clone_from(&person.join_key);
-            if someone.coming.trusted && let Some(device) = self.devices.get(&at) {
+            if someone.coming.trusted
+                && let Some(device) = self.devices.get(&at)
+            {
                 someone.device = device.clone();
             }
             if someone.coming.way == Way::Refresh && someone.device.refresh.is_none() {
                 someone.coming.way = Way::Password;
                 life.way = "password";
             }
-            debug_assert!(school.is_none_or(|school| school.kind != Kind::Primary || person.role != Role::Pupil));
+            debug_assert!(
+                school.is_none_or(|school| school.kind != Kind::Primary || person.role != Role::Pupil)
+            );
         }
         someone.life = life;
         someone
@@ -356,7 +359,9 @@ impl Stage {
     fn bell(&self, segment: &Segment, played: &Played) -> anyhow::Result<Bell> {
         let lessons = &self.scenario.lessons;
         let at = |hour: &str| {
-            anyhow::Ok(floor(self.scenario.story.second(hour)?.clamp(0.0, segment.seconds + segment.drain_s) * 1e6))
+            anyhow::Ok(floor(
+                self.scenario.story.second(hour)?.clamp(0.0, segment.seconds + segment.drain_s) * 1e6,
+            ))
         };
         let user = |person: &usize| played.users.get(person).copied();
         let classes = self.at_nine.iter().filter_map(|at| self.world.classes.get(*at));
@@ -386,7 +391,8 @@ impl Stage {
         let family = |id: &str| Claim { person_id: String::new(), family_id: id.to_owned() };
         let rows: HashSet<Claim> = rows.lines().map(|line| family(line.trim())).collect();
         let entered = lives.iter().filter(|life| life.inside_us.is_some() && life.way != "refresh");
-        let told: Vec<Claim> = entered.clone().filter_map(|life| life.family_id.as_deref()).map(family).collect();
+        let told: Vec<Claim> =
+            entered.clone().filter_map(|life| life.family_id.as_deref()).map(family).collect();
         let answered = crate::number::count(entered.count());
         let in_vain: u64 = lives
             .iter()

@@ -14,7 +14,7 @@ const REQUEST: &[u8] = b"POST /api/v1/sessions HTTP/1.1\r\nHost: localhost\r\nCo
     Content-Length: 2000\r\n\r\n{\"login\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 /// Dribbles until it is hung up on, or the segment ends. `Refused` when it was hung up on.
-pub async fn dribble(authority: &str, end: Instant) -> End {
+pub(super) async fn dribble(authority: &str, end: Instant) -> End {
     let Ok(mut stream) = TcpStream::connect(authority).await else { return End::Refused };
     let mut answer = [0_u8; 512];
     for byte in REQUEST.iter().cycle() {

@@ -105,18 +105,28 @@ impl Stage {
 
     /// People, the desk, yesterday, the proxy.
     pub(super) async fn prepare(&mut self) -> anyhow::Result<()> {
-        say(&format!("bringing {} people into {} schools", self.world.people.len(), self.world.schools.len()));
+        say(&format!(
+            "bringing {} people into {} schools",
+            self.world.people.len(),
+            self.world.schools.len()
+        ));
         let hash = self.scenario.hash;
         let real = match hash.is_model() {
             true => Some(phc(&self.password, hash.memory_kib, hash.passes, hash.lanes)?),
             false => None,
         };
-        self.lab.sql_as_superuser(&self.world.script(real.as_deref())).await.context("the people of the storm")?;
+        self.lab
+            .sql_as_superuser(&self.world.script(real.as_deref()))
+            .await
+            .context("the people of the storm")?;
 
         let hashed = |segment: &Segment| segment.hashed.unwrap_or(self.scenario.user.hashed);
         if self.scenario.segment.iter().any(|segment| hashed(segment) < 1.0) {
             let desk = Desk::new(self.lab.folder(), &self.address())?;
-            self.lab.sql_as_superuser(&desk.trust(&self.world.territories)).await.context("the stand-in desk")?;
+            self.lab
+                .sql_as_superuser(&desk.trust(&self.world.territories))
+                .await
+                .context("the stand-in desk")?;
             self.desk = Some(Arc::new(desk));
         }
         let mut help = self.lab.preau(Core::Server)?;
@@ -162,7 +172,8 @@ impl Stage {
     /// Prepares the devices of lessons' pupils, and of those who come back with a refresh token.
     async fn live_yesterday(&mut self) -> anyhow::Result<()> {
         // Somewhat more than will be needed: how many depends on a peak that is measured later.
-        let likely = crowd::classes_at_nine(&self.scenario, &self.world, self.scenario.assumed_peak_per_s * 1.4)?;
+        let likely =
+            crowd::classes_at_nine(&self.scenario, &self.world, self.scenario.assumed_peak_per_s * 1.4)?;
         let mut people: Vec<usize> = likely
             .iter()
             .filter_map(|at| self.world.classes.get(*at))
@@ -284,7 +295,8 @@ impl Stage {
     }
 
     async fn start_node(&mut self, segment: &Segment, at: u32) -> anyhow::Result<()> {
-        let place = usize::try_from(at).ok().and_then(|at| self.places.get(at)).context("no place for a node")?;
+        let place =
+            usize::try_from(at).ok().and_then(|at| self.places.get(at)).context("no place for a node")?;
         let hash = self.scenario.hash;
         let mut settings = vec![
             // One core in so many parts: a thread each.
@@ -429,7 +441,11 @@ impl Stage {
     }
 
     /// The proxy's share of sign-ins that the least node had, times the number of nodes.
-    pub(super) fn least_share(&self, sign_ins: &std::collections::BTreeMap<String, u64>, nodes: u32) -> Option<f64> {
+    pub(super) fn least_share(
+        &self,
+        sign_ins: &std::collections::BTreeMap<String, u64>,
+        nodes: u32,
+    ) -> Option<f64> {
         let all: u64 = sign_ins.values().sum();
         let known = count(sign_ins.len());
         let least = if known < u64::from(nodes) { 0 } else { sign_ins.values().copied().min()? };

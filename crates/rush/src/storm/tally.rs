@@ -101,9 +101,11 @@ pub fn figures(lives: &[Life], window_us: u64, rosters: &[u64], bell: &Bell) -> 
         abandoned: count(people.iter().filter(|life| life.end == End::Abandoned).count()),
         failed: count(people.iter().filter(|life| life.end == End::Failed).count()),
         offered_per_s: float(count(people.len())) / seconds,
-        goodput_per_s: float(count(people.iter().filter(|life| good(life, life.knocked_us)).count())) / seconds,
-        goodput_from_arrival: float(count(people.iter().filter(|life| good(life, Some(life.arrived_us))).count()))
+        goodput_per_s: float(count(people.iter().filter(|life| good(life, life.knocked_us)).count()))
             / seconds,
+        goodput_from_arrival: float(count(
+            people.iter().filter(|life| good(life, Some(life.arrived_us))).count(),
+        )) / seconds,
         bare_refusals: people.iter().map(|life| u64::from(life.bare)).sum(),
         places_lost: people.iter().map(|life| u64::from(life.places_lost)).sum(),
         places_worsened: people.iter().map(|life| u64::from(life.worsened)).sum(),
@@ -165,7 +167,8 @@ fn waits(people: &[&Life]) -> BTreeMap<&'static str, Waits> {
                 .collect();
             homes.sort_by(f64::total_cmp);
             let at = |values: &[f64], share| quantile(values, share).unwrap_or_default();
-            let outside = lives.iter().filter(|life| life.end == End::CutShort && life.inside_us.is_none()).count();
+            let outside =
+                lives.iter().filter(|life| life.end == End::CutShort && life.inside_us.is_none()).count();
             let found = Waits {
                 arrived: count(lives.len()),
                 inside: count(waited.len()),
@@ -222,7 +225,8 @@ fn jain_over_time(people: &[&Life], window_us: u64, rosters: &[u64]) -> (Option<
 
 /// Within a class of a school: how far somebody's rank of coming in is from that of arriving, as a share of the group.
 fn displacement(people: &[&Life]) -> Option<f64> {
-    let mut groups: BTreeMap<(&str, Option<usize>), Vec<(u64, u64)>> = BTreeMap::new();
+    type Group<'a> = (&'a str, Option<usize>);
+    let mut groups: BTreeMap<Group<'_>, Vec<(u64, u64)>> = BTreeMap::new();
     // Whoever mistyped, or pressed at whim, is late by their own doing.
     for life in people.iter().filter(|life| life.typo_posts == 0 && !life.human) {
         if let Some(inside) = life.inside_us {
@@ -336,10 +340,8 @@ pub fn series(lives: &[Life], until_us: u64) -> Series {
         *slot = u32::try_from(outside).unwrap_or(0);
     }
     let mean = |(sum, number): (f64, u32)| (number > 0).then(|| sum / f64::from(number));
-    series.wait_s = waits
-        .into_iter()
-        .map(|(class, slots)| (class, slots.into_iter().map(mean).collect()))
-        .collect();
+    series.wait_s =
+        waits.into_iter().map(|(class, slots)| (class, slots.into_iter().map(mean).collect())).collect();
     series
 }
 
@@ -370,7 +372,12 @@ pub const CLASSES: [&str; 4] = ["teachers", "lesson", "in-slot", "guardian"];
 /// Routes that only a proxy's cache should answer.
 #[must_use]
 pub fn polls(figures: &Figures) -> u64 {
-    figures.status_counts.iter().filter(|(name, _)| name.starts_with(route::NOW)).map(|(_, times)| times).sum()
+    figures
+        .status_counts
+        .iter()
+        .filter(|(name, _)| name.starts_with(route::NOW))
+        .map(|(_, times)| times)
+        .sum()
 }
 
 /// A figure with as many digits as people read.
@@ -436,7 +443,8 @@ mod tests {
             let late = if school == 0 { at / 2.0 } else { 10.0 + at / 2.0 };
             unfair.push(life(user, school, 0.0, Some(late + 0.2)));
         }
-        let of = |lives: &[Life]| figures(lives, 20_000_000, &[100, 100], &Bell::default()).jain_schools.unwrap();
+        let of =
+            |lives: &[Life]| figures(lives, 20_000_000, &[100, 100], &Bell::default()).jain_schools.unwrap();
         assert!(of(&fair) > 0.99, "{}", of(&fair));
         assert!(of(&unfair) < 0.6, "{}", of(&unfair));
         assert_eq!(jain(&[]), None);
@@ -445,8 +453,16 @@ mod tests {
 
     #[test]
     fn first_come_first_served_displaces_nobody_and_a_lottery_does() {
-        let ordered: Vec<Life> =
-            (0..100).map(|user| life(user, 0, f64::from(u32::try_from(user).unwrap()), Some(200.0 + f64::from(u32::try_from(user).unwrap())))).collect();
+        let ordered: Vec<Life> = (0..100)
+            .map(|user| {
+                life(
+                    user,
+                    0,
+                    f64::from(u32::try_from(user).unwrap()),
+                    Some(200.0 + f64::from(u32::try_from(user).unwrap())),
+                )
+            })
+            .collect();
         let found = figures(&ordered, 400_000_000, &[100], &Bell::default());
         assert!(found.displacement_p99.unwrap() < 1e-9);
         assert!((found.order_correlation.unwrap() - 1.0).abs() < 1e-9);
@@ -480,7 +496,8 @@ mod tests {
             estimate: Some(Estimate { at_us: 1_000_000, eta_s: 10.0, low_s: 8.0, high_s: 14.0 }),
             ..life(0, 0, 0.0, Some(inside))
         };
-        let found = figures(&[told(11.0), told(30.0), told(15.0), told(2.0)], 40_000_000, &[4], &Bell::default());
+        let found =
+            figures(&[told(11.0), told(30.0), told(15.0), told(2.0)], 40_000_000, &[4], &Bell::default());
         assert!((found.eta_within_band.unwrap() - 0.5).abs() < 1e-9);
     }
 

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     client::{Answer, Ask, Client, Failure},
     flow::Tokens,
-    number::{floor, float, micros},
+    number::{float, floor, micros},
 };
 
 /// The routes of a storm, as the report, the lines of users and the proxy's log name them.
@@ -393,7 +393,7 @@ impl Walk<'_> {
         let ask = self.with_claim(Ask::post("/api/v1/queue/tickets", body.into()));
         let Ok(answer) = self.send(route::TICKETS, ask).await? else { return Ok(()) };
         match answer.status {
-            200 | 201 | 202 if Place::read(&answer.body).is_some() => self.take_place(&answer)?,
+            200..=202 if Place::read(&answer.body).is_some() => self.take_place(&answer)?,
             // Nobody waits any more, or this Préau draws places at the door only.
             _ => {}
         }
@@ -496,7 +496,8 @@ impl Walk<'_> {
         let (low, high) = self.scene.user.reload_s;
         let wait = match answer.retry_after {
             Some(told) if !self.someone.coming.human => {
-                told.as_secs_f64().max(0.5) * self.rng.random_range(1.0..1.0 + 0.5 * f64::from(attempt.min(4)))
+                told.as_secs_f64().max(0.5)
+                    * self.rng.random_range(1.0..1.0 + 0.5 * f64::from(attempt.min(4)))
             }
             _ => self.rng.random_range(low..=high),
         };

@@ -216,7 +216,10 @@ mod tests {
         let lane = LaneNow { rate_per_s: 1.0, clear_s: 20.0, after_per_s: 40.0, ..LaneNow::default() };
         assert!((lane.eta_s(10.0) - 10.0).abs() < 1e-9);
         assert!((lane.eta_s(100.0) - 22.0).abs() < 1e-9);
-        assert!((LaneNow::default().eta_s(5.0) - 60.0).abs() < 1e-9, "a lane that stands still promises nothing");
+        assert!(
+            (LaneNow::default().eta_s(5.0) - 60.0).abs() < 1e-9,
+            "a lane that stands still promises nothing"
+        );
     }
 
     #[test]
@@ -239,7 +242,8 @@ mod tests {
     #[test]
     fn a_202_without_a_ticket_is_no_place() {
         assert!(Place::read(b"{}").is_none());
-        let text = br#"{"ticket":"abc","position":7,"eta_s":3,"eta_low_s":2,"eta_high_s":5,"poll_after_ms":3000,
+        let text =
+            br#"{"ticket":"abc","position":7,"eta_s":3,"eta_low_s":2,"eta_high_s":5,"poll_after_ms":3000,
             "class":"guardian","reason":"guardian","tag":77,"territory_id":"t"}"#;
         let read = Place::read(text).unwrap();
         assert_eq!((read.position, read.tag, read.class.as_str()), (7, 77, "guardian"));

@@ -9,7 +9,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::number::{floor, float};
+use crate::number::{float, floor};
 
 /// What kind of school, and so who signs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
@@ -162,8 +162,7 @@ impl World {
         let total: f64 = weights.iter().sum();
         for (index, weight) in weights.iter().enumerate() {
             let roster = floor(f64::from(size.people) * weight / total).max(20);
-            let kind =
-                size.kinds.get(index % size.kinds.len().max(1)).copied().unwrap_or(Kind::Lycee);
+            let kind = size.kinds.get(index % size.kinds.len().max(1)).copied().unwrap_or(Kind::Lycee);
             let territory = index % world.territories.len().max(1);
             world.schools.push(School { id: id(&mut rng), territory, kind, roster });
             world.fill(index, kind, roster, size.class_size.max(1), &mut rng);
@@ -344,7 +343,11 @@ impl World {
         sql
     }
 
-    fn copy_classes(&self, sql: &mut String, copy: &dyn Fn(&mut String, &str, &mut dyn Iterator<Item = String>)) {
+    fn copy_classes(
+        &self,
+        sql: &mut String,
+        copy: &dyn Fn(&mut String, &str, &mut dyn Iterator<Item = String>),
+    ) {
         let pupils = || {
             self.people
                 .iter()
@@ -400,9 +403,9 @@ impl World {
         copy(
             sql,
             "school_person (school_id, person_id, last_name, first_name, search, updated_at)",
-            &mut children
-                .iter()
-                .map(|(child, _, school, _)| format!("{}\t{child}\tTempête\tLou\ttempete lou\tnow", school.id)),
+            &mut children.iter().map(|(child, _, school, _)| {
+                format!("{}\t{child}\tTempête\tLou\ttempete lou\tnow", school.id)
+            }),
         );
         copy(
             sql,
@@ -434,9 +437,9 @@ impl World {
         copy(
             sql,
             "guardian_link (school_id, pupil_id, guardian_id, kind, legal, contact_order)",
-            &mut children
-                .iter()
-                .map(|(child, guardian, school, _)| format!("{}\t{child}\t{}\t1\t1\t1", school.id, guardian.id)),
+            &mut children.iter().map(|(child, guardian, school, _)| {
+                format!("{}\t{child}\t{}\t1\t1\t1", school.id, guardian.id)
+            }),
         );
     }
 

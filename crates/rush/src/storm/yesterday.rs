@@ -43,9 +43,13 @@ pub(super) async fn devices(
                     Ok(answer) if answer.status == 201 => {
                         let cookies = jar(&answer);
                         let of = |name: &str| {
-                            cookies.split("; ").find(|one| one.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')))
+                            cookies
+                                .split("; ")
+                                .find(|one| one.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')))
                         };
-                        let refresh = of(REFRESH).and_then(|one| one.split_once('=')).map(|(_, value)| value.to_owned());
+                        let refresh = of(REFRESH)
+                            .and_then(|one| one.split_once('='))
+                            .map(|(_, value)| value.to_owned());
                         return Some((at, Device { claim: of(CLAIM).map(str::to_owned), refresh }));
                     }
                     Ok(answer) if matches!(answer.status, 202 | 429 | 503) => {
