@@ -99,6 +99,18 @@ impl World {
             "end_membership" | "set_membership" | "appoint_administrator" | "dismiss_administrator" => {
                 Some(self.newcomer(Role::Staff).await)
             }
+            "delete_class_pupil" | "delete_taught_pupil" => {
+                let pupil = self.newcomer(Role::Pupil).await;
+                let (school, class) = (self.school.id, target.class);
+                self.stage
+                    .sql(&format!(
+                        "INSERT INTO class_pupil (school_id, class_id, person_id) SELECT '{school}', class_id, '{pupil}'
+                           FROM class WHERE school_id = '{school}' AND class_id = '{class}';
+                         UPDATE membership SET origin = 'hand' WHERE person_id = '{pupil}'"
+                    ))
+                    .await;
+                Some(pupil)
+            }
             "set_class_teacher" | "remove_class_teacher" | "set_group_teacher" | "remove_group_teacher" => {
                 Some(self.teacher.id.uuid())
             }
@@ -131,6 +143,7 @@ impl World {
         let odd: Uuid = self.stage.clock().mint();
         let tail = odd.to_string().split_off(24);
         let value = match operation {
+            "create_class_pupils" => json!({ "pupils": [{ "last_name": "Neuf", "first_name": "Ana" }] }),
             "create_person" => json!({ "last_name": "Neuf", "first_name": "Ana", "role": "pupil" }),
             "update_person" => json!({ "mobile": "06 12 34 56 78" }),
             "attach_person" => {

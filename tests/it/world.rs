@@ -215,6 +215,7 @@ impl World {
             ("token", "absent".to_owned()),
             ("date", "2026-11-23".to_owned()),
             ("file", "absent.js".to_owned()),
+            ("demand", "new_password".to_owned()),
         ] {
             path = path.replace(&format!("{{{name}}}"), &value);
         }
@@ -386,6 +387,7 @@ impl World {
                 json(json!({ "audience": "pupils", "class_id": target.class }))
             }
             "update_class_rights" => json(serde_json::to_value(AccountRule::default()).expect("JSON")),
+            "update_account_demand" => json(json!({ "role": "guardian" })),
             "update_account_block" | "update_profile_block" => json(json!({ "reason": "Essai" })),
             "create_device_profile" | "create_profile_session" => json(json!({ "pin": "2718" })),
             "create_oauth_token" => {

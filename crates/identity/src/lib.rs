@@ -53,6 +53,10 @@ pub struct SignedIn {
 pub enum Gate {
     /// The terms changed and must be accepted.
     Terms,
+    /// An administrator asks for another password.
+    NewPassword,
+    /// An administrator asks for an address that is confirmed.
+    ConfirmEmail,
     /// A second factor must be set up: until then nothing passes that asks for a proof.
     SecondFactorSetup,
 }

@@ -50,7 +50,7 @@ impl Alone for FactsOf<'_> {
             FactsRow,
             r#"SELECT failures AS "failures!", locked_until, person_id AS "person_id: PersonId", territory_id, state,
                       terms_version, permission_version, territory_admin, schools, roles, second_factor, first_name,
-                      last_name, password, code_hash
+                      last_name, password, code_hash, demands
                  FROM sign_in_facts($1, $2, $3)"#,
             self.name,
             self.identifier,
@@ -77,6 +77,7 @@ pub(crate) struct FactsRow {
     last_name: Option<String>,
     password: Option<String>,
     code_hash: Option<Vec<u8>>,
+    demands: Option<Vec<String>>,
 }
 
 impl TryFrom<FactsRow> for Facts {
@@ -97,6 +98,7 @@ impl TryFrom<FactsRow> for Facts {
             schools: row.schools.unwrap_or_default(),
             roles: row.roles.unwrap_or_default(),
             second_factor: row.second_factor.unwrap_or_default(),
+            demands: row.demands.unwrap_or_default(),
         };
         facts.known = Some(Known {
             person,
@@ -158,7 +160,10 @@ pub(crate) async fn use_code(
 pub(crate) async fn set_password(tx: &mut PersonTx, phc: &str, now: DateTime<Utc>) -> Result<(), DbError> {
     let person = tx.person();
     sqlx::query!(
-        "INSERT INTO credential (person_id, kind, secret, changed_at) VALUES ($1, 'password', $2, $3)
+        "WITH done AS (
+             UPDATE account SET demands = array_remove(demands, 'new_password')
+              WHERE person_id = $1 AND 'new_password' = ANY (demands))
+         INSERT INTO credential (person_id, kind, secret, changed_at) VALUES ($1, 'password', $2, $3)
          ON CONFLICT (person_id, kind) DO UPDATE SET secret = excluded.secret, changed_at = excluded.changed_at",
         person.uuid(),
         phc,
@@ -210,27 +215,38 @@ async fn note_terms(tx: &mut PersonTx, terms: &str, now: DateTime<Utc>) -> Resul
     Ok(())
 }
 
-/// Whether the school's member `maker` may make a code for `person`: an administrator for anybody of the school, a
-/// teacher for the pupils of a class taught.
-pub(crate) async fn may_make_code(
+/// How far a school's member reaches to a person.
+pub(crate) struct Reach {
+    /// The person is something in the school.
+    pub(crate) here: bool,
+    /// The member teaches a class that the person is a pupil of.
+    pub(crate) taught: bool,
+    /// A power of the school's administrators is delegated to the person.
+    pub(crate) empowered: bool,
+}
+
+pub(crate) async fn reach(
     tx: &mut SchoolTx,
-    maker: PersonId,
-    maker_is_admin: bool,
+    member: PersonId,
     person: PersonId,
-) -> Result<bool, DbError> {
+    now: DateTime<Utc>,
+) -> Result<Reach, DbError> {
     let school = tx.school();
-    Ok(sqlx::query_scalar!(
+    Ok(sqlx::query_as!(
+        Reach,
         r#"
-        SELECT EXISTS (SELECT 1 FROM membership m WHERE m.school_id = $1 AND m.person_id = $4 AND m.ended_at IS NULL)
-           AND ($3 OR EXISTS (
-               SELECT 1 FROM class_teacher t
-                 JOIN class_pupil c ON c.school_id = t.school_id AND c.class_id = t.class_id
-                WHERE t.school_id = $1 AND t.person_id = $2 AND c.person_id = $4)) AS "may!"
+        SELECT EXISTS (SELECT FROM membership m
+                        WHERE m.school_id = $1 AND m.person_id = $3 AND m.ended_at IS NULL) AS "here!",
+               EXISTS (SELECT FROM class_teacher t
+                         JOIN class_pupil c ON c.school_id = t.school_id AND c.class_id = t.class_id
+                        WHERE t.school_id = $1 AND t.person_id = $2 AND c.person_id = $3) AS "taught!",
+               EXISTS (SELECT FROM delegation d
+                        WHERE d.school_id = $1 AND d.person_id = $3 AND d.revoked_at IS NULL AND d.until > $4) AS "empowered!"
         "#,
         school.uuid(),
-        maker.uuid(),
-        maker_is_admin,
+        member.uuid(),
         person.uuid(),
+        now,
     )
     .fetch_one(tx.conn())
     .await?)

@@ -6,9 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use preau_http::{
-    Cursors, InSchool, ListQuery, Me, Policy, Problem, Reply, Routes, ValidJson, ValidPath, ValidQuery,
-};
+use preau_http::{Cursors, ListQuery, Me, Policy, Problem, Reply, Routes, ValidJson, ValidPath, ValidQuery};
 use preau_kernel::{FamilyId, Page, PersonId, Priority, Role, SchoolId};
 use preau_session::{Device, Grant, Why, cookies};
 use serde::{Deserialize, Serialize};
@@ -29,7 +27,6 @@ pub fn routes(identity: Identity) -> Routes {
         .add(Policy::signed_in(), routes!(list_sessions))
         .add(Policy::signed_in(), routes!(delete_session))
         .add(essential(Policy::anyone()), routes!(create_activation))
-        .add(Policy::in_school(&[Role::Teacher, Role::SchoolAdmin]), routes!(create_activation_code))
         .add(Policy::signed_in(), routes!(update_password))
         .add(Policy::signed_in(), routes!(accept_terms))
         .with_state(identity.clone())
@@ -312,49 +309,6 @@ async fn delete_session(
     } else {
         Err(Problem::not_found())
     }
-}
-
-/// `{school_id}` and `{person_id}` of the path.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Path)]
-struct CodePath {
-    #[serde(rename = "school_id")]
-    #[param(rename = "school_id")]
-    _school: SchoolId,
-    person_id: PersonId,
-}
-
-/// A code for paper. It is shown once.
-#[derive(Serialize, utoipa::ToSchema)]
-struct ActivationCodeMade {
-    /// Login name that it goes with.
-    login: String,
-    /// The code.
-    code: String,
-    /// Until when it is good.
-    expires_at: DateTime<Utc>,
-}
-
-/// Make an activation code for a person of the school. The one before it is void.
-#[utoipa::path(
-    post, path = "/api/v1/schools/{school_id}/people/{person_id}/activation-code", tag = "identity",
-    operation_id = "create_activation_code",
-    params(CodePath),
-    responses(
-        (status = CREATED, body = ActivationCodeMade),
-        (status = CONFLICT, description = "`already-active`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
-    ),
-)]
-#[tracing::instrument(level = "debug", name = "identity.make_code", skip_all, fields(school.id = %member.school()))]
-async fn create_activation_code(
-    State(identity): State<Identity>,
-    InSchool(member): InSchool,
-    ValidPath(at): ValidPath<CodePath>,
-) -> Result<(StatusCode, Reply<ActivationCodeMade>), Problem> {
-    let made = identity.make_code(&member, at.person_id).await?;
-    let body =
-        ActivationCodeMade { login: made.login, code: made.code.printed(), expires_at: made.expires_at };
-    Ok((StatusCode::CREATED, Reply(body)))
 }
 
 /// A change of password.

@@ -1,15 +1,15 @@
 //! The one service that the API and the browser's forms both call.
 
 use chrono::{DateTime, Duration, Utc};
-use preau_db::{Db, DbError, journal};
-use preau_kernel::{Clock, Member, PersonId, Role, RoleSet};
+use preau_db::{Db, DbError};
+use preau_kernel::{Clock, PersonId, RoleSet};
 use preau_overload::HashPool;
 use preau_session::{Device, Opened, Profile, Sessions, Why, load_profile};
 use subtle::ConstantTimeEq;
 
 use crate::{
     ActivationCode, Backoff, Error, Gate, SignedIn,
-    accounts::{self, Terms, behind},
+    accounts::{self, CONFIRM_EMAIL, NEW_PASSWORD, Terms, behind},
     queries,
     rules::{least_length, login_name, password},
     second_factor::{self, Duty, Factors, Happened},
@@ -310,28 +310,6 @@ impl Identity {
         self.enter(known, opened).await
     }
 
-    /// Makes a fresh code for a person of the member's school; the one before it is void. Written in the journal.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] for whoever the member may not do this for; [`Error::AlreadyActive`].
-    pub async fn make_code(&self, member: &Member, person: PersonId) -> Result<MadeCode, Error> {
-        let mut tx = self.db.in_school(member).await?;
-        let may =
-            queries::may_make_code(&mut tx, member.person(), member.is(Role::SchoolAdmin), person).await?;
-        if !may {
-            return Err(Error::NotFound);
-        }
-        let act = journal::Act {
-            actor: Some(member.person()),
-            act: "identity.make-activation-code",
-            subject: Some(person.uuid()),
-            detail: serde_json::json!({}),
-        };
-        journal::append(&mut tx, self.clock.now(), act).await?;
-        tx.commit().await?;
-        self.put_code(person, Some(member.person())).await
-    }
-
     /// Makes a code for the operator's command line.
     ///
     /// # Errors
@@ -344,7 +322,11 @@ impl Identity {
         self.put_code(person.ok_or(Error::NotFound)?, None).await
     }
 
-    async fn put_code(&self, person: PersonId, made_by: Option<PersonId>) -> Result<MadeCode, Error> {
+    pub(crate) async fn put_code(
+        &self,
+        person: PersonId,
+        made_by: Option<PersonId>,
+    ) -> Result<MadeCode, Error> {
         let code = ActivationCode::generate().ok_or(Error::NoKey)?;
         let expires_at = self.clock.now() + Duration::days(CODE_DAYS);
         let mut tx = self.db.as_person(person).await?;
@@ -477,6 +459,9 @@ impl Identity {
     pub(crate) async fn gates(&self, profile: &Profile) -> Result<Vec<Gate>, Error> {
         let terms = self.terms.in_force().await?.version;
         let mut gates = if profile.terms_version == terms { Vec::new() } else { vec![Gate::Terms] };
+        let asked = |demand| profile.demands.iter().any(|one| one == demand);
+        let demands = [(NEW_PASSWORD, Gate::NewPassword), (CONFIRM_EMAIL, Gate::ConfirmEmail)];
+        gates.extend(demands.into_iter().filter_map(|(demand, gate)| asked(demand).then_some(gate)));
         if !profile.second_factor && self.factors.duty(profile).await? == Duty::Mandatory {
             gates.push(Gate::SecondFactorSetup);
         }

@@ -24,6 +24,8 @@ pub struct Profile {
     pub terms_version: String,
     /// Whether the person has a second factor.
     pub second_factor: bool,
+    /// What an administrator asks of the person before anything else; `identity` knows the words.
+    pub demands: Vec<String>,
 }
 
 /// A profile as the SQL function `profile_of` tells it.
@@ -45,6 +47,8 @@ pub struct ProfileRow {
     pub roles: Vec<String>,
     /// Whether the person has a second factor.
     pub second_factor: bool,
+    /// What an administrator asks of the person before anything else; `identity` knows the words.
+    pub demands: Vec<String>,
 }
 
 impl TryFrom<ProfileRow> for Profile {
@@ -68,6 +72,7 @@ impl TryFrom<ProfileRow> for Profile {
             active: row.state == "active",
             terms_version: row.terms_version,
             second_factor: row.second_factor,
+            demands: row.demands,
         })
     }
 }

@@ -15,7 +15,8 @@ pub(crate) async fn profile(tx: &mut PersonTx) -> Result<Option<ProfileRow>, DbE
         ProfileRow,
         r#"SELECT territory_id AS "territory_id!", state AS "state!", terms_version AS "terms_version!",
                   permission_version AS "permission_version!", territory_admin AS "territory_admin!",
-                  schools AS "schools!", roles AS "roles!", second_factor AS "second_factor!"
+                  schools AS "schools!", roles AS "roles!", second_factor AS "second_factor!",
+                  demands AS "demands!"
              FROM profile_of($1)"#,
         person.uuid(),
     )

@@ -64,7 +64,7 @@ impl Accounts {
         if person == member.person() {
             return Err(Error::NotFound);
         }
-        self.check_may(member, person, |rule| rule.block).await?;
+        self.check_may(member, person, None, |rule| rule.block).await?;
         self.note(member, "identity.block-account", Some(person), serde_json::json!({ "until": until }))
             .await?;
         let mut tx = self.db.as_person(person).await?;
@@ -83,7 +83,7 @@ impl Accounts {
         if person == member.person() {
             return Err(Error::NotFound);
         }
-        self.check_may(member, person, |rule| rule.block).await?;
+        self.check_may(member, person, None, |rule| rule.block).await?;
         self.note(member, "identity.unblock-account", Some(person), serde_json::json!({})).await?;
         let mut tx = self.db.as_person(person).await?;
         lift(&mut tx, self.clock.now()).await?;

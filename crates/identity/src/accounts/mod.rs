@@ -2,6 +2,7 @@
 
 mod blocking;
 mod contact;
+mod demands;
 mod devices;
 mod passphrase;
 mod reset;
@@ -26,6 +27,8 @@ use crate::{Backoff, Identity};
 
 pub use blocking::{Block, ProfileBlock};
 pub use contact::Kind as ContactKind;
+pub use demands::{Asked as DemandScope, Demand};
+pub(crate) use demands::{CONFIRM_EMAIL, NEW_PASSWORD};
 pub use devices::{DeviceProfile, PROFILES_COOKIE};
 pub use passphrase::{passphrase, young_passphrase};
 pub(crate) use reset::behind;

@@ -1,20 +1,32 @@
 //! Who may touch whose account, and what an address is. Pure.
 
-use preau_kernel::{Member, Role, SchoolId};
+use preau_kernel::{Role, SchoolId};
 use preau_session::Profile;
 
-/// Whether this member, as what they are in their school, may touch the account of somebody who is all that elsewhere: an
+/// In what capacity somebody touches an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// As an administrator of the school.
+    Office,
+    /// By a power that an administrator delegated.
+    Power,
+    /// As the teacher of a class.
+    Class,
+}
+
+/// Whether somebody of this school may, in that capacity, touch the account of somebody who is all that elsewhere: an
 /// account opens every school of its person, so nobody may reach through it what they could not reach themselves.
-pub(super) fn may_touch(member: &Member, target: &Profile) -> bool {
-    if target.territory_admin {
-        return false;
-    }
-    if member.is(Role::SchoolAdmin) {
-        let elsewhere = |school: SchoolId| school != member.school();
-        return !target.memberships.iter().any(|m| elsewhere(m.school) && m.roles.has(Role::SchoolAdmin));
-    }
-    // A teacher: those who are pupils and nothing more.
-    target.memberships.iter().all(|m| m.roles.iter().all(|role| role == Role::Pupil))
+pub(super) fn may_touch(school: SchoolId, by: By, target: &Profile) -> bool {
+    let administers = |but: Option<SchoolId>| {
+        target.memberships.iter().any(|m| Some(m.school) != but && m.roles.has(Role::SchoolAdmin))
+    };
+    let allowed = match by {
+        By::Office => !administers(Some(school)),
+        By::Power => !administers(None),
+        // Those who are pupils and nothing more.
+        By::Class => target.memberships.iter().all(|m| m.roles.iter().all(|role| role == Role::Pupil)),
+    };
+    allowed && !target.territory_admin
 }
 
 /// An e-mail address as it is kept: trimmed, in lower case. `None` for what is not one.
@@ -72,28 +84,13 @@ pub(super) fn cell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use preau_kernel::{FamilyId, Membership, PersonId, Principal, RoleSet, TerritoryId, Token};
-    use smallvec::smallvec;
+    use preau_kernel::{Membership, RoleSet};
     use uuid::Uuid;
 
     use super::*;
 
     fn school(number: u128) -> SchoolId {
         Uuid::from_u128(number).into()
-    }
-
-    fn member(role: Role) -> Member {
-        let token = Token {
-            family: FamilyId::from(Uuid::nil()),
-            person: PersonId::from(Uuid::nil()),
-            territory: TerritoryId::from(Uuid::nil()),
-            territory_admin: false,
-            memberships: smallvec![Membership { school: school(1), roles: RoleSet::of(&[role]) }],
-            permission_version: 1,
-            issued_at: chrono::DateTime::UNIX_EPOCH,
-            strong_at: None,
-        };
-        Principal::verified(token).member_of(school(1)).unwrap()
     }
 
     fn target(memberships: &[(u128, &[Role])], territory_admin: bool) -> Profile {
@@ -108,28 +105,31 @@ mod tests {
             active: true,
             terms_version: String::new(),
             second_factor: false,
+            demands: Vec::new(),
         }
     }
 
     #[test]
     fn nobody_reaches_through_an_account_what_they_could_not_reach_themselves() {
-        let (admin, teacher) = (member(Role::SchoolAdmin), member(Role::Teacher));
         let pupil = target(&[(1, &[Role::Pupil])], false);
         let guardian_and_teacher = target(&[(1, &[Role::Guardian]), (2, &[Role::Teacher])], false);
         let admin_elsewhere = target(&[(1, &[Role::Teacher]), (2, &[Role::SchoolAdmin])], false);
         let colleague = target(&[(1, &[Role::SchoolAdmin])], false);
         let territory = target(&[(1, &[Role::Staff])], true);
         for (who, whose, may) in [
-            (&admin, &pupil, true),
-            (&admin, &guardian_and_teacher, true),
-            (&admin, &colleague, true),
-            (&admin, &admin_elsewhere, false),
-            (&admin, &territory, false),
-            (&teacher, &pupil, true),
-            (&teacher, &guardian_and_teacher, false),
-            (&teacher, &colleague, false),
+            (By::Office, &pupil, true),
+            (By::Office, &guardian_and_teacher, true),
+            (By::Office, &colleague, true),
+            (By::Office, &admin_elsewhere, false),
+            (By::Office, &territory, false),
+            (By::Power, &guardian_and_teacher, true),
+            (By::Power, &colleague, false),
+            (By::Power, &admin_elsewhere, false),
+            (By::Class, &pupil, true),
+            (By::Class, &guardian_and_teacher, false),
+            (By::Class, &colleague, false),
         ] {
-            assert_eq!(may_touch(who, whose), may, "{:?} {:?}", who.roles(), whose.memberships);
+            assert_eq!(may_touch(school(1), who, whose), may, "{who:?} {:?}", whose.memberships);
         }
     }
 

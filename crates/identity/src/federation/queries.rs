@@ -176,6 +176,8 @@ impl FactsRow {
             schools: self.schools.unwrap_or_default(),
             roles: self.roles.unwrap_or_default(),
             second_factor: self.second_factor.unwrap_or_default(),
+            // Who comes by a desk is asked them by the pages, which read the account itself.
+            demands: Vec::new(),
         };
         Ok(Some(Standing {
             person,

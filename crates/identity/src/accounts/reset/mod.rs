@@ -7,7 +7,7 @@ mod queries;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use preau_db::{DbError, journal};
-use preau_kernel::{Member, PersonId, Role, SchoolId};
+use preau_kernel::{Member, PersonId, Power, Role, SchoolId};
 use preau_post::{Mail, Text};
 use preau_session::{Why, load_profile};
 use serde::{Deserialize, Serialize};
@@ -297,7 +297,7 @@ impl Accounts {
         if !(1..=24).contains(&hours) {
             return Err(Error::Field("hours", "out-of-range"));
         }
-        self.check_may(member, person, |rule| rule.reset_passwords).await?;
+        self.check_may(member, person, Some(Power::ResetPasswords), |rule| rule.reset_passwords).await?;
         let code =
             ActivationCode::generate().ok_or(DbError::Corrupt("the system has no randomness to give"))?;
         let now = self.clock.now();
@@ -324,28 +324,63 @@ impl Accounts {
         Ok(MadeCode { login: target.login, code, expires_at })
     }
 
-    /// Whether the member may do to this person what the right is about.
+    /// Makes an activation code; the one before it is void. Written in the journal.
+    ///
+    /// # Errors
+    /// As [`Self::make_reset_code`]; [`crate::Error::AlreadyActive`] where there is a password to reset.
+    pub async fn make_activation_code(&self, member: &Member, person: PersonId) -> Result<MadeCode, Error> {
+        self.check_may(member, person, Some(Power::ResetPasswords), |rule| rule.reset_passwords).await?;
+        let mut tx = self.in_school(member).await?;
+        let act = journal::Act {
+            actor: Some(member.person()),
+            act: "identity.make-activation-code",
+            subject: Some(person.uuid()),
+            detail: serde_json::json!({}),
+        };
+        journal::append(&mut tx, self.clock.now(), act).await?;
+        tx.commit().await?;
+        Ok(self.identity.put_code(person, Some(member.person())).await?)
+    }
+
+    /// Whether the member may do to this person what the right is about: an administrator to anybody of the school, a
+    /// teacher to the pupils of a class taught where the school gives the right, whoever holds `power` to those who
+    /// administer nothing.
     pub(super) async fn check_may(
         &self,
         member: &Member,
         person: PersonId,
+        power: Option<Power>,
         right: impl Fn(&super::AccountRule) -> bool,
     ) -> Result<(), Error> {
-        let is_admin = member.is(Role::SchoolAdmin);
+        let now = self.clock.now();
         let mut tx = self.in_school(member).await?;
-        let may = door::may_make_code(&mut tx, member.person(), is_admin, person).await?;
+        let reach = door::reach(&mut tx, member.person(), person, now).await?;
         let rule = super::sheets::rule_of(&mut tx).await?;
         tx.commit().await?;
-        if !may {
+        if !reach.here {
             return Err(Error::NotFound);
         }
-        if !is_admin && !right(&rule) {
-            return Err(Error::Withheld);
-        }
+        let by = match member.is(Role::SchoolAdmin) {
+            true => rules::By::Office,
+            false if reach.taught && right(&rule) => rules::By::Class,
+            false => match power {
+                Some(power) if member.may(power) || self.db.has_power(member, power, now).await? => {
+                    rules::By::Power
+                }
+                _ if reach.taught => return Err(Error::Withheld),
+                _ => return Err(Error::NotFound),
+            },
+        };
         let mut tx = self.db.as_person(person).await?;
         let profile = load_profile(&mut tx).await?.ok_or(Error::NotFound)?;
         tx.commit().await?;
-        if rules::may_touch(member, &profile) { Ok(()) } else { Err(Error::NotFound) }
+        // A code for somebody who holds a power would hand the power on.
+        let hands_on = by == rules::By::Power && reach.empowered;
+        if !hands_on && rules::may_touch(member.school(), by, &profile) {
+            Ok(())
+        } else {
+            Err(Error::NotFound)
+        }
     }
 
     /// Chooses a new password. Every device is signed out, ways back in are void, and a second factor stays what it was:

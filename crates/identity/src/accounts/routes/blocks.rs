@@ -1,13 +1,13 @@
-//! Blocks of accounts and of profiles.
+//! Blocks of accounts and of profiles, and what is asked of people at their next sign-in.
 
 use axum::{extract::State, http::StatusCode};
 use preau_http::{InSchool, Policy, Problem, Reply, Routes, ValidJson, ValidPath};
 use preau_kernel::{Page, Role, SchoolId};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 
 use super::{PAPER, PersonPath, SchoolPath};
-use crate::accounts::{Accounts, Block, ProfileBlock};
+use crate::accounts::{Accounts, Block, Demand, DemandScope, ProfileBlock};
 
 pub(super) fn routes(accounts: Accounts) -> Routes {
     Routes::new()
@@ -16,6 +16,8 @@ pub(super) fn routes(accounts: Accounts) -> Routes {
         .add(Policy::in_school(&[Role::SchoolAdmin]), routes!(list_profile_blocks))
         .add(Policy::in_school(&[Role::SchoolAdmin]).sudo(), routes!(update_profile_block))
         .add(Policy::in_school(&[Role::SchoolAdmin]), routes!(delete_profile_block))
+        .add(Policy::in_school(&[Role::SchoolAdmin]).sudo(), routes!(update_account_demand))
+        .add(Policy::in_school(&[Role::SchoolAdmin]).sudo(), routes!(delete_account_demand))
         .with_state(accounts)
 }
 
@@ -111,4 +113,57 @@ async fn delete_profile_block(
 ) -> Result<StatusCode, Problem> {
     accounts.unblock_profile(&member, at.role).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `{school_id}` and `{demand}` of the path.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+struct DemandPath {
+    #[serde(rename = "school_id")]
+    #[param(rename = "school_id")]
+    _school: SchoolId,
+    #[param(inline)]
+    demand: Demand,
+}
+
+/// Of how many people something is asked now that was not, or no longer is.
+#[derive(Serialize, utoipa::ToSchema)]
+struct AccountDemandDone {
+    people: u64,
+}
+
+/// Ask people of the school for another password, or for a confirmed address, at their next sign-in.
+#[utoipa::path(
+    put, path = "/api/v1/schools/{school_id}/account-demands/{demand}", tag = "accounts",
+    operation_id = "update_account_demand",
+    params(DemandPath), request_body = DemandScope,
+    responses((status = OK, body = AccountDemandDone)),
+)]
+#[tracing::instrument(level = "debug", name = "identity.demand", skip_all, fields(school.id = %member.school()))]
+async fn update_account_demand(
+    State(accounts): State<Accounts>,
+    InSchool(member): InSchool,
+    ValidPath(at): ValidPath<DemandPath>,
+    ValidJson(body): ValidJson<DemandScope>,
+) -> Result<Reply<AccountDemandDone>, Problem> {
+    let people = accounts.demand(&member, at.demand, &body, true).await?;
+    Ok(Reply(AccountDemandDone { people }))
+}
+
+/// Ask it of nobody of the school any more.
+#[utoipa::path(
+    delete, path = "/api/v1/schools/{school_id}/account-demands/{demand}", tag = "accounts",
+    operation_id = "delete_account_demand",
+    params(DemandPath),
+    responses((status = OK, body = AccountDemandDone)),
+)]
+#[tracing::instrument(level = "debug", name = "identity.take_demand_back", skip_all, fields(school.id = %member.school()))]
+async fn delete_account_demand(
+    State(accounts): State<Accounts>,
+    InSchool(member): InSchool,
+    ValidPath(at): ValidPath<DemandPath>,
+) -> Result<Reply<AccountDemandDone>, Problem> {
+    let all = DemandScope { role: None, person_ids: None };
+    let people = accounts.demand(&member, at.demand, &all, false).await?;
+    Ok(Reply(AccountDemandDone { people }))
 }

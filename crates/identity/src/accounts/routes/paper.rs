@@ -7,7 +7,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use preau_http::{InSchool, Policy, Problem, Reply, Routes, ValidJson, ValidPath, ValidQuery};
-use preau_kernel::{ClassId, Member, Page, PersonId, Role, SchoolId};
+use preau_kernel::{ClassId, Member, Page, PersonId, Power, Role, SchoolId};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 
@@ -19,7 +19,8 @@ use crate::{
 
 pub(super) fn routes(accounts: Accounts) -> Routes {
     Routes::new()
-        .add(Policy::in_school(&PAPER), routes!(create_reset_code))
+        .add(Policy::in_school(&PAPER).or_power(Power::ResetPasswords), routes!(create_activation_code))
+        .add(Policy::in_school(&PAPER).or_power(Power::ResetPasswords), routes!(create_reset_code))
         .add(Policy::in_school(&PAPER), routes!(list_activation_sheets))
         .add(Policy::in_school(&PAPER), routes!(create_activation_sheets))
         .add(Policy::in_school(&PAPER), routes!(export_activation_sheets))
@@ -27,6 +28,40 @@ pub(super) fn routes(accounts: Accounts) -> Routes {
         .add(Policy::in_school(&PAPER), routes!(get_class_rights))
         .add(Policy::in_school(&[Role::SchoolAdmin]), routes!(update_class_rights))
         .with_state(accounts)
+}
+
+/// A code for paper. It is shown once.
+#[derive(Serialize, utoipa::ToSchema)]
+struct ActivationCodeMade {
+    /// Login name that it goes with.
+    login: String,
+    /// The code.
+    code: String,
+    /// Until when it is good.
+    expires_at: DateTime<Utc>,
+}
+
+/// Make an activation code for a person of the school. The one before it is void.
+#[utoipa::path(
+    post, path = "/api/v1/schools/{school_id}/people/{person_id}/activation-code", tag = "accounts",
+    operation_id = "create_activation_code",
+    params(PersonPath),
+    responses(
+        (status = CREATED, body = ActivationCodeMade),
+        (status = FORBIDDEN, description = "`right-withheld`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
+        (status = CONFLICT, description = "`already-active`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+#[tracing::instrument(level = "debug", name = "identity.make_code", skip_all, fields(school.id = %member.school()))]
+async fn create_activation_code(
+    State(accounts): State<Accounts>,
+    InSchool(member): InSchool,
+    ValidPath(at): ValidPath<PersonPath>,
+) -> Result<(StatusCode, Reply<ActivationCodeMade>), Problem> {
+    let made = accounts.make_activation_code(&member, at.person_id).await?;
+    let body =
+        ActivationCodeMade { login: made.login, code: made.code.printed(), expires_at: made.expires_at };
+    Ok((StatusCode::CREATED, Reply(body)))
 }
 
 /// How long a code is good.
