@@ -4,8 +4,8 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DESKTOP, SHOTS, inspect, person, signIn, totp } from './browser.mjs';
 
-const REFUSED = [/status of 4\d\d/];
-const of = (accounts, role) => {
+export const REFUSED = [/status of 4\d\d/];
+export const of = (accounts, role) => {
   const found = accounts.filter((account) => account.role === role);
   assert.ok(found.length > 0, `the demo has no ${role}`);
   return found;
@@ -28,7 +28,7 @@ async function freshCode(secret) {
 }
 
 /** Signs in with the second factor, where the account has one. */
-async function enter(page, account, to = '/') {
+export async function enter(page, account, to = '/') {
   await page.goto('/connexion');
   await page.getByLabel('Identifiant').fill(account.login);
   await page.getByLabel('Mot de passe', { exact: true }).fill(account.password);

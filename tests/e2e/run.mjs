@@ -2,6 +2,7 @@
 // an argument keeps only the scenarios whose name contains it.
 import { launch } from './browser.mjs';
 import { accountScenarios } from './accounts.mjs';
+import { officeScenarios } from './office.mjs';
 import { scenarios } from './scenarios.mjs';
 import { start } from './server.mjs';
 
@@ -11,7 +12,7 @@ let passed = 0;
 let failed = 0;
 try {
   const browser = await launch();
-  for (const [name, play] of [...scenarios, ...accountScenarios].filter(([name]) => name.includes(only))) {
+  for (const [name, play] of [...scenarios, ...accountScenarios, ...officeScenarios].filter(([name]) => name.includes(only))) {
     const begun = performance.now();
     try {
       const note = await play({ browser, ...server });

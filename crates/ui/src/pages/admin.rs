@@ -186,8 +186,12 @@ fn tabs(w: &'static Words, at: &Place<'_>, current: &str) -> Vec<Tab> {
         of("", w.page_admin_people),
         of("/classes", w.page_admin_classes),
         Tab { href: format!("/fiches?ecole={}", at.school), words: w.page_admin_sheets, current: false },
+        of("/tableaux", w.page_admin_tables),
+        of("/doublons", w.page_admin_duplicates),
         of("/regles", w.page_admin_rules),
+        of("/droits", w.page_admin_rights),
         of("/delegations", w.page_admin_delegations),
+        of("/clients", w.page_admin_clients),
         of("/journal", w.page_admin_journal),
     ]
 }
@@ -344,14 +348,20 @@ fn state_name(w: &Words, account: &AccountState) -> &'static str {
 }
 
 /// The sections of a school and of a territory that the administration's program draws.
-const SCHOOL_SECTIONS: [&str; 4] = ["classes", "regles", "delegations", "journal"];
-const TERRITORY_SECTIONS: [&str; 3] = ["imports", "clients", "journal"];
+const SCHOOL_SECTIONS: [&str; 9] =
+    ["classes", "fiche", "tableaux", "doublons", "regles", "droits", "delegations", "clients", "journal"];
+const TERRITORY_SECTIONS: [&str; 5] = ["imports", "doublons", "annee", "clients", "journal"];
 
 fn section_title(w: &'static Words, section: &str) -> &'static str {
     match section {
         "classes" => w.page_admin_classes,
         "regles" => w.page_admin_rules,
         "delegations" => w.page_admin_delegations,
+        "fiche" => w.page_admin_record,
+        "tableaux" => w.page_admin_tables,
+        "doublons" => w.page_admin_duplicates,
+        "droits" => w.page_admin_rights,
+        "annee" => w.page_admin_year,
         "imports" => w.page_admin_imports,
         "clients" => w.page_admin_clients,
         _ => w.page_admin_journal,

@@ -141,11 +141,49 @@ pub(super) async fn submit_sign_in(browser: Browser, form: Sent<SignInForm>) -> 
     match browser.ask(Call::post("/api/v1/sessions").json(body)).await.and_then(|said| welcome(&said, to)) {
         Ok(response) => response,
         Err(refused) if refused.code == "second-factor-required" => second_step(refused, to),
+        Err(refused) if refused.code == "choose-person" => choose_person(&site, &refused, shared, to),
         Err(refused) => match mend(&site, refused) {
             Ok(mended) => again(mended.status, mended.error, mended.wait).await,
             Err(refused) => browser.explain(refused),
         },
     }
+}
+
+/// One of the people whom an address and a password fit.
+#[derive(Deserialize)]
+struct Namesake {
+    login: String,
+    first_name: String,
+    last_name: String,
+}
+
+/// Who of those whom the address and the password fit is signing in. The password is typed again: no page keeps one.
+fn choose_person(site: &pages::Site<'_>, refused: &Refused, shared: bool, to: &str) -> Response {
+    let w = site.lang.words();
+    let people = refused.extra.get("people").cloned().unwrap_or_default();
+    let people: Vec<Namesake> = serde_json::from_value(people).unwrap_or_default();
+    let choices = people
+        .into_iter()
+        .map(|one| {
+            let name = format!("{} {}", one.first_name, one.last_name);
+            (one.login.clone(), name, one.login)
+        })
+        .collect();
+    let shared = shared.then(|| ("shared_device", "yes".to_owned()));
+    let page = FormPage {
+        title: w.page_choose_person,
+        lead: w.page_choose_person_lead,
+        action: "/connexion",
+        fields: vec![
+            Field::new("login", w.page_choose_person_who, Kind::Choice(choices)),
+            Field::new("password", w.page_password, Kind::Password).autocomplete("current-password"),
+        ],
+        hidden: std::iter::once(("vers", to.to_owned())).chain(shared).collect(),
+        submit: w.page_enter,
+        links: vec![("/connexion", w.page_start_again)],
+        ..FormPage::default()
+    };
+    pages::form(site, page).status(refused.status).into_response()
 }
 
 /// Carries a sign-in from the password to the second step. Only the API can read the challenge in it.
@@ -161,6 +199,9 @@ struct Step {
     passkey_options: Option<Value>,
     #[serde(default)]
     to: String,
+    /// Said by whoever comes by a passkey alone; after a password, the challenge holds it.
+    #[serde(default)]
+    trusted: bool,
 }
 
 pub(super) fn second_step(mut refused: Refused, to: &str) -> Response {
@@ -171,11 +212,43 @@ pub(super) fn second_step(mut refused: Refused, to: &str) -> Response {
         kinds: serde_json::from_value(take(&mut refused.extra, "kinds")).unwrap_or_default(),
         passkey_options: refused.extra.remove("passkey_options"),
         to: to.to_owned(),
+        trusted: false,
     };
-    let mut response = see_other("/connexion/code");
-    let carried = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&step).unwrap_or_default());
-    step_cookie(&mut response, &carried, 600);
-    response
+    step.begun()
+}
+
+impl Step {
+    /// On to the page of the second step, which reads this.
+    fn begun(&self) -> Response {
+        let mut response = see_other("/connexion/code");
+        let carried = URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default());
+        step_cookie(&mut response, &carried, 600);
+        response
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct PasskeyForm {
+    shared_device: Option<String>,
+    vers: Option<String>,
+}
+
+/// Ask to sign in with a passkey alone: what the form holds besides is not read.
+#[utoipa::path(post, path = "/connexion/cle", operation_id = "submit_passkey_sign_in", responses((status = SEE_OTHER)))]
+#[tracing::instrument(level = "debug", name = "ui.passkey_sign_in", skip_all)]
+pub(super) async fn submit_passkey_sign_in(browser: Browser, form: Sent<PasskeyForm>) -> Response {
+    let Ok(Form(form)) = form else { return browser.explain(incomplete()) };
+    let call = Call::post("/api/v1/sessions/passkey-challenge").json(json!({}));
+    match browser.ask(call).await.and_then(|said| said.read::<Step>()) {
+        Ok(step) => Step {
+            kinds: vec!["passkey".to_owned()],
+            to: onward(form.vers.as_deref()).to_owned(),
+            trusted: form.shared_device.is_none(),
+            ..step
+        }
+        .begun(),
+        Err(refused) => browser.explain(refused),
+    }
 }
 
 fn step_cookie(response: &mut Response, value: &str, seconds: u32) {
@@ -194,8 +267,12 @@ fn code_page<'a>(w: &'a crate::words::Words, step: &Step) -> FormPage<'a> {
     let has = |kind: &str| step.kinds.iter().any(|one| one == kind);
     let typed = has("totp") || has("recovery") || step.kinds.is_empty();
     FormPage {
-        title: w.page_second_step,
-        lead: if has("totp") { w.page_second_step_lead } else { w.page_second_step_recovery },
+        title: if typed { w.page_second_step } else { w.page_passkey_sign_in },
+        lead: match (has("totp"), typed) {
+            (true, _) => w.page_second_step_lead,
+            (false, true) => w.page_second_step_recovery,
+            (false, false) => w.page_passkey_lead,
+        },
         action: "/connexion/code",
         fields: if typed {
             vec![Field::new("code", w.page_second_code, Kind::Code).hint(w.page_second_code_hint)]
@@ -266,7 +343,8 @@ pub(super) async fn submit_second_step(browser: Browser, form: Sent<CodeForm>) -
         return again(StatusCode::UNPROCESSABLE_ENTITY, error, None);
     }
     let factor = factor(&form.code, form.assertion.as_deref());
-    let body = json!({ "challenge": step.challenge, "second_factor": factor });
+    let body =
+        json!({ "challenge": step.challenge, "second_factor": factor, "trusted_device": step.trusted });
     let asked = browser.ask(Call::post("/api/v1/sessions").json(body)).await;
     match asked.and_then(|said| welcome(&said, onward(Some(&step.to)))) {
         Ok(mut response) => {

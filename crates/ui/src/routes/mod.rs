@@ -86,6 +86,7 @@ pub fn routes(state: UiState) -> Routes {
         .add(essential(Policy::browser()), routes!(access::submit_sign_out))
         .add(essential(Policy::browser()), routes!(access::show_second_step))
         .add(essential(Policy::browser()), routes!(access::submit_second_step))
+        .add(essential(Policy::browser()), routes!(access::submit_passkey_sign_in))
         .add(essential(Policy::browser()), routes!(desks::depart))
         .add(essential(Policy::browser().from_elsewhere()), routes!(desks::submit_return))
         .add(essential(Policy::browser()), routes!(desks::submit_choice))

@@ -4,6 +4,8 @@ import type { components } from '../gen/api';
 import { known, t, type Key } from '../i18n';
 import { get, newKey, send } from './client';
 import { instant, Notice, Table, useList, type Place } from './common';
+import { Choice, SchoolPicker } from './forms';
+import { Schedule } from './schedule';
 import { detail } from './school';
 
 type Schemas = components['schemas'];
@@ -12,6 +14,9 @@ type Hold = Schemas['Hold'];
 
 const POLL_MS = 3000;
 const over = (job: Job): boolean => job.state !== 'queued' && job.state !== 'running';
+
+/** What a table may be said to hold, where its columns do not say it. */
+const PROFILES = ['pupil', 'guardian', 'teacher', 'staff', 'guest', 'by_row'] as const;
 
 /** What a code says; the code itself where this program does not know it yet. */
 function said(prefix: string, code: string): string {
@@ -32,7 +37,14 @@ function Send({ place, begun }: { place: Place; begun: () => void }) {
     set({ tone: 'warn', words: t('admin_sending') });
     const upload = await send('post', '/api/v1/territories/{territory_id}/uploads', holes, file);
     if (upload.kind === 'ok') {
-      const body = { upload_id: upload.data.id, name: file.name.slice(0, 200), dry_run: dry };
+      const chosen = (name: string): string => (form.elements.namedItem(name) as HTMLSelectElement).value;
+      const body = {
+        upload_id: upload.data.id,
+        name: file.name.slice(0, 200),
+        dry_run: dry,
+        school_id: chosen('school') || null,
+        profile: (chosen('profile') || null) as Schemas['TableProfile'] | null,
+      };
       const job = await send('post', '/api/v1/territories/{territory_id}/directory-imports', holes, body, { key: newKey() });
       set(job.kind === 'ok' ? { tone: 'ok', words: t('admin_import_begun') } : { tone: 'err', words: t('admin_import_refused', { code: job.code }) });
       if (job.kind === 'ok') {
@@ -52,6 +64,13 @@ function Send({ place, begun }: { place: Place; begun: () => void }) {
         </p>
         <input class="input" id="file" name="file" type="file" required aria-describedby="file-hint" />
       </div>
+      <SchoolPicker territory={place.territory} id="school" label={t('admin_import_school')} optional />
+      <Choice
+        id="profile"
+        label={t('admin_import_profile')}
+        options={[['', t('admin_table_auto')], ...PROFILES.map((one): [string, string] => [one, t(`admin_table_${one}` as Key)])]}
+        optional
+      />
       <div class="check">
         <input type="checkbox" id="dry" name="dry" defaultChecked />
         <label for="dry">{t('admin_dry')}</label>
@@ -165,6 +184,10 @@ export function ImportsSection({ place }: { place: Place }) {
       <section class="card">
         <h2>{t('admin_import')}</h2>
         <Send place={place} begun={jobs.again} />
+      </section>
+      <section class="card">
+        <h2>{t('admin_schedule')}</h2>
+        <Schedule place={place} />
       </section>
       <section class="card">
         <h2>{t('admin_jobs')}</h2>

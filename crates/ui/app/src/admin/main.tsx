@@ -3,9 +3,14 @@ import { render } from 'preact';
 import { speak } from '../i18n';
 import type { Place } from './common';
 import { ClientsSection } from './clients';
+import { DuplicatesSection } from './duplicates';
 import { ImportsSection } from './imports';
+import { PersonSection } from './person';
+import { RightsSection } from './rights';
 import { RulesSection } from './rules';
 import { ClassesSection, DelegationsSection, JournalSection } from './school';
+import { TablesSection } from './tables';
+import { YearSection } from './year';
 
 const SECTIONS: Record<string, (props: { place: Place }) => preact.JSX.Element> = {
   classes: ClassesSection,
@@ -14,6 +19,11 @@ const SECTIONS: Record<string, (props: { place: Place }) => preact.JSX.Element> 
   journal: JournalSection,
   imports: ImportsSection,
   clients: ClientsSection,
+  fiche: PersonSection,
+  tableaux: TablesSection,
+  doublons: DuplicatesSection,
+  droits: RightsSection,
+  annee: YearSection,
 };
 
 const root = document.getElementById('admin');
