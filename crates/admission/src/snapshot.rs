@@ -239,7 +239,7 @@ impl Snapshot {
         let territories = waiting
             .into_iter()
             .map(|(territory_id, lanes)| {
-                let most = (44 / num::count(lanes.len()).max(1)).clamp(5, 32);
+                let most = (38 / num::count(lanes.len()).max(1)).clamp(4, 32);
                 let lanes = lanes
                     .into_iter()
                     .map(|(class, lane)| NowLane {

@@ -1,10 +1,17 @@
 //! `cargo xtask simulate [--people N --schools N --nodes N]`: the rushes of `sim`, as text.
+//! `cargo xtask simulate --bench`: what a ticket costs.
 #![expect(clippy::print_stdout, reason = "it talks to the person who typed it")]
+
+mod bench;
 
 use preau_admission::sim::table;
 
 fn main() {
     let given: Vec<String> = std::env::args().skip(1).collect();
+    if given.iter().any(|it| it == "--bench") {
+        print!("{}", bench::all());
+        return;
+    }
     let value = |name: &str| {
         let at = given.iter().position(|it| it == name)?;
         given.get(at + 1)?.parse::<u32>().ok()
