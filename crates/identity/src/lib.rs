@@ -3,8 +3,11 @@
 pub mod accounts;
 mod backoff;
 mod code;
+mod doorway;
 pub mod federation;
 mod queries;
+mod queue;
+mod rungs;
 pub mod routes;
 pub mod rules;
 pub mod second_factor;
@@ -16,14 +19,17 @@ use axum::http::StatusCode;
 use preau_db::DbError;
 use preau_http::{FieldError, Problem};
 use preau_kernel::{PersonId, SchoolId};
-use preau_overload::HashRefused;
+use preau_overload::{HashRefused, Place};
 use preau_session::{Grant, RefreshError};
 
 use second_factor::Asked;
 
 pub use backoff::Backoff;
 pub use code::ActivationCode;
+pub use doorway::{Coming, Doorway};
+pub use queue::QueuePlace;
 pub use rules::{Refusal, device_label};
+pub use rungs::RUNGS;
 pub use second_factor::{FactorConfig, Factors, TotpSecret};
 pub use service::{Activation, Identity, MadeCode, Namesake, SignIn};
 
@@ -67,6 +73,9 @@ pub enum Error {
     /// Wrong password, unknown name, account not activated: never told apart.
     #[error("bad credentials")]
     BadCredentials,
+    /// Not yet: here is a place. Routes answer it with 202.
+    #[error("must wait")]
+    Wait(Box<Place>),
     /// Wrong, used or expired code, unknown name: never told apart.
     #[error("bad activation")]
     BadActivation,
@@ -150,6 +159,11 @@ impl From<Error> for Problem {
         const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
         match err {
             Error::BadCredentials => Self::new(UNAUTHORIZED, "bad-credentials", "login or password is wrong"),
+            // Where a route has no 202 to give: the time, and the place all the same.
+            Error::Wait(place) => {
+                let place = QueuePlace::from(*place);
+                Self::overloaded(place.retry_after()).with("place", serde_json::json!(place))
+            }
             Error::BadActivation => {
                 Self::new(UNAUTHORIZED, "bad-activation", "login or code is wrong, or was used")
             }
@@ -207,7 +221,12 @@ impl From<Error> for Problem {
                 Self::new(StatusCode::CONFLICT, "too-many-passkeys", "remove a passkey first")
             }
             Error::BadName => Self::unprocessable("bad-name", "a name has 1 to 60 characters"),
-            Error::Hash(HashRefused::Full(wait)) => Self::overloaded(wait.max(Duration::from_secs(1))),
+            Error::Hash(refused @ (HashRefused::Full(_) | HashRefused::Dropped(_))) => {
+                match refused.retry_after() {
+                    Some(wait) => Self::overloaded(wait.max(Duration::from_secs(1))),
+                    None => Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", "too many requests at once"),
+                }
+            }
             Error::Hash(HashRefused::Closed) | Error::NoKey => Self::unavailable(Duration::from_secs(2)),
             Error::Hash(refused @ HashRefused::Unacceptable) => Self::internal(refused),
             Error::Db(db) => db.into(),

@@ -1,19 +1,24 @@
 //! Translation between HTTP and [`Identity`].
 
 use axum::{
+    Extension,
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use preau_http::{Cursors, ListQuery, Me, Policy, Problem, Reply, Routes, ValidJson, ValidPath, ValidQuery};
+use preau_http::{
+    Cursors, ListQuery, Me, Policy, Problem, Reply, Routes, ValidJson, ValidPath, ValidQuery,
+};
 use preau_kernel::{FamilyId, Page, PersonId, Priority, Role, SchoolId};
+use preau_overload::Departure;
 use preau_session::{Device, Grant, Why, cookies};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 
 use crate::{
-    Activation, Error, Gate, Identity, SignIn, SignedIn, device_label,
+    Activation, Error, Gate, Identity, QueuePlace, SignIn, SignedIn, device_label,
+    queue::{self, DeclaredProfile, coming, or_place},
     second_factor::{self, SecondFactor},
 };
 
@@ -22,6 +27,8 @@ pub fn routes(identity: Identity) -> Routes {
     let essential = |policy: Policy| policy.priority(Priority::Essential);
     Routes::new()
         .add(essential(Policy::anyone()), routes!(create_session))
+        .add(essential(Policy::anyone()), routes!(queue::create_queue_ticket))
+        .add(essential(Policy::anyone()), routes!(queue::get_queue_now))
         .add(essential(Policy::anyone()), routes!(refresh_session))
         .add(essential(Policy::signed_in()), routes!(delete_current_session))
         .add(Policy::signed_in(), routes!(list_sessions))
@@ -47,6 +54,11 @@ struct CreateSession {
     #[schema(max_length = 8192)]
     challenge: Option<String>,
     second_factor: Option<SecondFactor>,
+    /// The ticket of an earlier 202, now that its turn has come.
+    #[schema(max_length = 128)]
+    ticket: Option<String>,
+    /// What the person says to be, where the device does not know; without it one waits after everybody else.
+    declared: Option<DeclaredProfile>,
     /// Whether the device is the person's own.
     #[serde(default)]
     trusted_device: bool,
@@ -92,6 +104,7 @@ struct SessionMembership {
     request_body = CreateSession,
     responses(
         (status = CREATED, body = SessionCreated),
+        (status = ACCEPTED, description = "Not yet: a place. Come back with `ticket` when `GET /api/v1/queue/now` says so. Shown again too early, or when no hash could be made after all, the same place comes back", body = QueuePlace),
         (status = UNAUTHORIZED, description = "`bad-credentials`; `second-factor-required` with `challenge`, `kinds` and, for passkeys, `passkey_options`; `bad-second-factor`; `challenge-ended`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
         (status = FORBIDDEN, description = "`account-blocked`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
     ),
@@ -100,22 +113,24 @@ struct SessionMembership {
 async fn create_session(
     State(identity): State<Identity>,
     headers: HeaderMap,
+    departure: Option<Extension<Departure>>,
     ValidJson(body): ValidJson<CreateSession>,
 ) -> Result<Response, Problem> {
     let device = device(&headers, body.trusted_device);
     let signed_in = match (body.login, body.password, body.challenge, body.second_factor) {
         (Some(login), Some(password), None, None) => {
-            identity.sign_in(SignIn { login, password, device }).await?
+            let coming = coming(body.ticket, body.declared, departure);
+            identity.sign_in(SignIn { login, password, device, coming }).await
         }
         (None, None, Some(challenge), Some(answer)) => {
-            identity.finish_sign_in(&challenge, &answer, device).await?
+            identity.finish_sign_in(&challenge, &answer, device).await
         }
         _ => {
             let why = "either a login and a password, or a challenge and a second factor";
             return Err(Problem::unprocessable("sign-in-incomplete", why));
         }
     };
-    Ok(created(signed_in, body.tokens))
+    or_place(signed_in.map(|signed_in| created(signed_in, body.tokens)))
 }
 
 /// What a person shows the first time.
@@ -231,7 +246,7 @@ async fn refresh_session(
     }
 }
 
-/// Sign out of this device.
+/// Sign out of this device, and leave the seat to somebody who waits.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/current", tag = "identity", operation_id = "delete_current_session",
     responses((status = NO_CONTENT)),
@@ -239,6 +254,7 @@ async fn refresh_session(
 #[tracing::instrument(level = "debug", name = "identity.sign_out", skip_all)]
 async fn delete_current_session(State(identity): State<Identity>, Me(me): Me) -> Result<Response, Problem> {
     identity.sessions().close(me.person(), me.family(), Why::SignOut).await?;
+    identity.doorway().leave(me.family());
     let mut response = StatusCode::NO_CONTENT.into_response();
     cookies::clear(response.headers_mut());
     Ok(response)
@@ -363,8 +379,9 @@ async fn accept_terms(
 /// The device behind a request.
 pub fn device(headers: &HeaderMap, trusted: bool) -> Device {
     let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let cookie = cookies::read(headers, cookies::DEVICE).map(str::to_owned);
-    Device { label: device_label(agent), trusted, cookie, known: false }
+    let cookie = |name| cookies::read(headers, name).map(str::to_owned);
+    let label = device_label(agent);
+    Device { label, trusted, cookie: cookie(cookies::DEVICE), place: cookie(cookies::PLACE), known: false }
 }
 
 pub(crate) fn created(signed_in: SignedIn, tokens: bool) -> Response {

@@ -8,8 +8,9 @@ use preau_session::{Device, Opened, Profile, Sessions, Why, load_profile};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    ActivationCode, Backoff, Error, Gate, SignedIn,
+    ActivationCode, Backoff, Coming, Doorway, Error, Gate, SignedIn,
     accounts::{self, CONFIRM_EMAIL, NEW_PASSWORD, Terms, behind},
+    doorway::Entry,
     queries,
     rules::{least_length, login_name, password},
     second_factor::{self, Duty, Factors, Happened},
@@ -33,6 +34,7 @@ pub struct Identity {
     backoff: Backoff,
     pub(crate) factors: Factors,
     terms: Terms,
+    doorway: Doorway,
 }
 
 /// What a person shows at the door.
@@ -44,6 +46,8 @@ pub struct SignIn {
     pub password: String,
     /// The device.
     pub device: Device,
+    /// A place, and what the person says to be.
+    pub coming: Coming,
 }
 
 /// What a person shows the first time.
@@ -93,8 +97,14 @@ impl Identity {
         backoff: Backoff,
         factors: Factors,
         terms: Terms,
+        doorway: Doorway,
     ) -> Self {
-        Self { db, clock, hashes, sessions, backoff, factors, terms }
+        Self { db, clock, hashes, sessions, backoff, factors, terms, doorway }
+    }
+
+    /// The line before it.
+    pub fn doorway(&self) -> &Doorway {
+        &self.doorway
     }
 
     /// The sessions behind it.
@@ -115,42 +125,64 @@ impl Identity {
         self.backoff.sweep().await
     }
 
-    /// Lets a person in by login (or e-mail address) and password.
+    /// Lets a person in by login (or e-mail address) and password. Whether it is their turn is decided before any
+    /// statement and any hash.
     ///
     /// # Errors
+    /// [`Error::Wait`] while it is not their turn, and when no hash could be made after all: with the same place;
     /// [`Error::BadCredentials`] whatever is wrong; [`Error::TooManyAttempts`]; [`Error::Blocked`] once the password
-    /// is right, or [`Error::SecondFactorRequired`]; [`Error::Hash`] when hashing has no room; any database error.
+    /// is right, or [`Error::SecondFactorRequired`]; any database error.
     pub async fn sign_in(&self, with: SignIn) -> Result<SignedIn, Error> {
         if let Some(email) = accounts::email(&with.login) {
-            return self.sign_in_by_email(&email, with).await;
+            let address = self.backoff.hash(&format!("email:{email}"));
+            let entry = self.doorway.ask(&with.coming, &with.device, &address).await?;
+            return match self.sign_in_by_email(&email, &address, &with, &entry).await {
+                Err(error) => Err(self.doorway.turn_back(entry, error).await),
+                signed_in => signed_in,
+            };
         }
         let name = login_name(&with.login).unwrap_or_default();
         let identifier = self.backoff.hash(&name);
-        let _turn = self.backoff.turn(&identifier).await?;
-        let facts = self.facts(&name, &identifier).await?;
-        self.backoff.still_waits(&identifier, facts.locked_until)?;
+        let entry = self.doorway.ask(&with.coming, &with.device, &identifier).await?;
+        match self.sign_in_by_name(&name, &identifier, with, &entry).await {
+            Err(error) => Err(self.doorway.turn_back(entry, error).await),
+            signed_in => signed_in,
+        }
+    }
+
+    async fn sign_in_by_name(
+        &self,
+        name: &str,
+        identifier: &[u8; 32],
+        with: SignIn,
+        entry: &Entry,
+    ) -> Result<SignedIn, Error> {
+        let _turn = self.backoff.turn(identifier).await?;
+        let facts = self.facts(name, identifier).await?;
+        self.backoff.still_waits(identifier, facts.locked_until)?;
         let has_failed = facts.failures > 0;
         if has_failed {
-            self.backoff.begin(&identifier).await?;
+            self.backoff.begin(identifier).await?;
         }
         let stored = facts.known.as_ref().and_then(|known| known.password.as_deref());
-        match self.hashes.verify(&with.password, stored).await {
+        match self.hashes.verify(entry.pass.turn(), &with.password, stored).await {
             Ok(true) => {}
             Ok(false) => {
+                self.doorway.wrong_secret(entry);
                 if !has_failed {
-                    self.backoff.count(&identifier).await;
+                    self.backoff.count(identifier).await;
                 }
                 return Err(Error::BadCredentials);
             }
             Err(refused) => {
                 if has_failed {
-                    self.backoff.take_back(&identifier).await;
+                    self.backoff.take_back(identifier).await;
                 }
                 return Err(refused.into());
             }
         }
         let known = facts.known.ok_or(Error::BadCredentials)?;
-        self.pass(known, with.device, has_failed.then_some(identifier)).await
+        self.pass(known, with.device, has_failed.then_some(*identifier), entry).await
     }
 
     /// Lets somebody on whose password is right: to the second factor if there is one, or in. `past` is the identifier
@@ -160,6 +192,7 @@ impl Identity {
         known: queries::Known,
         device: Device,
         past: Option<[u8; 32]>,
+        entry: &Entry,
     ) -> Result<SignedIn, Error> {
         let refused = match known.state.as_str() {
             "active" => None,
@@ -172,6 +205,13 @@ impl Identity {
                 self.backoff.forget(past).await;
             }
             return Err(refused);
+        }
+        // Before the second factor: finishing it waits no more.
+        if let Err(lied) = self.doorway.redeem(&entry.pass, &device, known.person, &known.profile).await {
+            if let Some(past) = &past {
+                self.backoff.forget(past).await;
+            }
+            return Err(lied);
         }
         if known.profile.second_factor {
             let asked = self.factors.ask_to_sign_in(known.person, &known.profile, &device).await?;
@@ -195,10 +235,15 @@ impl Identity {
     ///
     /// An attempt counts for the address and for each login name behind it, so an address is no second set of guesses. As
     /// many secrets are verified for an address that nobody has as for one of two people.
-    async fn sign_in_by_email(&self, email: &str, with: SignIn) -> Result<SignedIn, Error> {
-        let address = self.backoff.hash(&format!("email:{email}"));
-        let _turn = self.backoff.turn(&address).await?;
-        self.backoff.begin(&address).await?;
+    async fn sign_in_by_email(
+        &self,
+        email: &str,
+        address: &[u8; 32],
+        with: &SignIn,
+        entry: &Entry,
+    ) -> Result<SignedIn, Error> {
+        let _turn = self.backoff.turn(address).await?;
+        self.backoff.begin(address).await?;
         let mut tx = self.db.lookup_email(email).await?;
         let mut behind = behind(&mut tx, email, MOST_BEHIND).await?;
         tx.commit().await?;
@@ -226,11 +271,11 @@ impl Identity {
                 Err(other) => return Err(other),
             };
             let stored = known.as_ref().and_then(|known| known.password.as_deref());
-            match self.hashes.verify(&with.password, stored).await {
+            match self.hashes.verify(entry.pass.turn(), &with.password, stored).await {
                 Ok(true) => matching.extend(known.map(|known| (known, name, identifier))),
                 Ok(false) => {}
                 Err(refused) => {
-                    for identifier in counted.iter().chain([&address]) {
+                    for identifier in counted.iter().chain([address]) {
                         self.backoff.take_back(identifier).await;
                     }
                     return Err(refused.into());
@@ -238,10 +283,11 @@ impl Identity {
             }
         }
         if matching.is_empty() {
+            self.doorway.wrong_secret(entry);
             return Err(Error::BadCredentials);
         }
         // Somebody came with a right password: it was no failure of anybody's.
-        self.backoff.forget(&address).await;
+        self.backoff.forget(address).await;
         for identifier in &counted {
             match matching.iter().any(|(_, _, right)| right == identifier) {
                 true => self.backoff.forget(identifier).await,
@@ -249,7 +295,9 @@ impl Identity {
             }
         }
         match matching.pop() {
-            Some((known, ..)) if matching.is_empty() => self.pass(known, with.device, None).await,
+            Some((known, ..)) if matching.is_empty() => {
+                self.pass(known, with.device.clone(), None, entry).await
+            }
             last => Err(Error::ChoosePerson(
                 matching
                     .into_iter()
@@ -294,7 +342,8 @@ impl Identity {
             return Err(Error::TermsNotAccepted);
         }
         check_password(&with.password, &known.profile, &[&name, &known.first_name, &known.last_name])?;
-        let phc = self.hashes.hash(&with.password).await?;
+        let lane = self.doorway.lane(&known.profile);
+        let phc = self.hashes.hash(lane, &with.password).await?;
 
         let now = self.clock.now();
         let mut tx = self.db.as_person(known.person).await?;
@@ -354,9 +403,9 @@ impl Identity {
         let secrets = queries::secrets(&mut tx).await?.ok_or(Error::NotFound)?;
         let profile = load_profile(&mut tx).await?.ok_or(Error::NotFound)?;
         tx.commit().await?;
-        self.check_secret(&secrets, present).await?;
+        self.check_secret(&secrets, present, &profile).await?;
         check_password(new, &profile, &[&secrets.login, &secrets.first_name, &secrets.last_name])?;
-        let phc = self.hashes.hash(new).await?;
+        let phc = self.hashes.hash(self.doorway.lane(&profile), new).await?;
         let mut tx = self.db.as_person(person).await?;
         queries::set_password(&mut tx, &phc, self.clock.now()).await?;
         second_factor::note(&mut tx, &self.clock, Happened::PasswordChanged, "").await?;
@@ -390,15 +439,21 @@ impl Identity {
     pub(crate) async fn check_present(&self, person: PersonId, present: &str) -> Result<(), Error> {
         let mut tx = self.db.as_person(person).await?;
         let secrets = queries::secrets(&mut tx).await?.ok_or(Error::NotFound)?;
+        let profile = load_profile(&mut tx).await?.ok_or(Error::NotFound)?;
         tx.commit().await?;
-        self.check_secret(&secrets, present).await
+        self.check_secret(&secrets, present, &profile).await
     }
 
-    async fn check_secret(&self, secrets: &queries::Secrets, present: &str) -> Result<(), Error> {
+    async fn check_secret(
+        &self,
+        secrets: &queries::Secrets,
+        present: &str,
+        profile: &Profile,
+    ) -> Result<(), Error> {
         let identifier = self.backoff.hash(&secrets.login);
         let _turn = self.backoff.turn(&identifier).await?;
         self.backoff.begin(&identifier).await?;
-        let verified = self.hashes.verify(present, secrets.password.as_deref()).await;
+        let verified = self.hashes.verify(self.doorway.lane(profile), present, secrets.password.as_deref()).await;
         if !self.or_take_back(&identifier, verified).await? {
             return Err(Error::BadCredentials);
         }
@@ -443,7 +498,17 @@ impl Identity {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "news of a device could not be mailed");
         }
+        self.doorway.seated(grant.token.family);
         grant.device = self.factors.remember(device, person, proven)?;
+        grant.place = match self.doorway.remember(device, person, &profile).await {
+            Ok(place) => place,
+            Err(error) => {
+                // Without it the person says who they are, the day there is a line: nobody stays outside for that.
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "a device could not be told its lane");
+                None
+            }
+        };
         let mut memberships = Vec::with_capacity(profile.memberships.len());
         for membership in &profile.memberships {
             let facts = self.db.school_facts(membership.school).await?;
@@ -460,8 +525,9 @@ impl Identity {
         let terms = self.terms.in_force().await?.version;
         let mut gates = if profile.terms_version == terms { Vec::new() } else { vec![Gate::Terms] };
         let asked = |demand| profile.demands.iter().any(|one| one == demand);
-        let demands = [(NEW_PASSWORD, Gate::NewPassword), (CONFIRM_EMAIL, Gate::ConfirmEmail)];
-        gates.extend(demands.into_iter().filter_map(|(demand, gate)| asked(demand).then_some(gate)));
+        gates.extend([(NEW_PASSWORD, Gate::NewPassword), (CONFIRM_EMAIL, Gate::ConfirmEmail)].into_iter().filter_map(
+            |(demand, gate)| asked(demand).then_some(gate),
+        ));
         if !profile.second_factor && self.factors.duty(profile).await? == Duty::Mandatory {
             gates.push(Gate::SecondFactorSetup);
         }

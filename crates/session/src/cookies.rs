@@ -12,6 +12,9 @@ pub const REFRESH: &str = "__Host-preau-refresh";
 /// What a device remembers of itself, sealed: who signed in on it. It opens nothing.
 pub const DEVICE: &str = "__Host-preau-device";
 
+/// What a trusted device remembers of whoever signed in on it last, sealed: in which lane they wait when there is a queue.
+pub const PLACE: &str = "__Host-preau-place";
+
 /// A device that nobody signs in on for so long is a new one.
 const DEVICE_DAYS: i64 = 180;
 
@@ -37,6 +40,9 @@ pub fn grant(headers: &mut HeaderMap, grant: &Grant) {
     }
     if let Some(device) = &grant.device {
         push(headers, &format!("{DEVICE}={device}; {ATTRIBUTES}; Max-Age={}", DEVICE_DAYS * 86_400));
+    }
+    if let Some(place) = &grant.place {
+        push(headers, &format!("{PLACE}={place}; {ATTRIBUTES}; Max-Age={}", TRUSTED_DAYS * 86_400));
     }
 }
 

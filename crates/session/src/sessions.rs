@@ -41,6 +41,8 @@ pub struct Device {
     pub trusted: bool,
     /// What it says of itself, sealed by us: its cookie [`crate::cookies::DEVICE`].
     pub cookie: Option<String>,
+    /// What it remembers of the lane of whoever signed in on it last, sealed: its cookie [`crate::cookies::PLACE`].
+    pub place: Option<String>,
     /// Whether it has shown that the person signed in on it before: then nobody is told of a new device.
     pub known: bool,
 }
@@ -60,6 +62,8 @@ pub struct Grant {
     pub token: Token,
     /// What the device is to remember of itself, sealed.
     pub device: Option<String>,
+    /// What it is to remember of the person's lane, sealed.
+    pub place: Option<String>,
 }
 
 /// A family written in a transaction that is not committed yet.
@@ -455,7 +459,7 @@ impl Sessions {
             strong_at: copy.strong_at,
         };
         let access = self.tokens.sign(&token).ok_or(RefreshError::NoKey)?;
-        Ok(Grant { access, refresh, expires_in: ACCESS_SECONDS, trusted: copy.trusted, token, device: None })
+        Ok(Grant { access, refresh, expires_in: ACCESS_SECONDS, trusted: copy.trusted, token, device: None, place: None })
     }
 
     async fn recall(&self, person: PersonId, family: FamilyId, now: DateTime<Utc>) -> Option<WorkingCopy> {

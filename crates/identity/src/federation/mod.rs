@@ -1,8 +1,8 @@
 //! Federated sign-in: people whom a desk has identified come in here, by the same session as a password opens and without
 //! any hash.
 //!
-//! Admission's ticket will stand in [`Federation::depart`], before the redirect: the desk must not be crushed by a queue
-//! that is ours to hold.
+//! It waits in the same line, before the redirect ([`Federation::depart`]): the desk must not be crushed by a queue that is
+//! ours to hold. Whoever comes back is not asked to wait again, unless they are not what they said.
 
 mod account;
 mod desks;
@@ -17,12 +17,13 @@ use std::{sync::Arc, time::Duration as Life};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::Duration;
 use preau_db::{Db, DbError};
+use preau_admission::Declared;
 use preau_kernel::{Clock, PersonId, RoleSet, SchoolId};
 use preau_saml::{AuthnRequest, Expected, Identified, KeyFault, Refused, SigningKey, Strict, redirect};
 use preau_session::{Device, Profile};
 use sha2::{Digest, Sha256};
 
-use crate::{Identity, SignedIn};
+use crate::{Coming, Identity, SignedIn};
 use sealed::{Choice, Departure, Guest, open, seal};
 
 pub use account::AccountState;
@@ -152,6 +153,8 @@ struct On<'a> {
     device: Device,
     to: String,
     guest: Guest,
+    /// The pass of the departure, sealed.
+    pass: String,
 }
 
 impl Federation {
@@ -174,16 +177,29 @@ impl Federation {
         format!("{}/federation/{slug}/{act}", self.0.public_url)
     }
 
-    /// Sends a browser to a desk. `to` is where the person was going, one of our own addresses: the caller has checked it.
+    /// Sends a browser to a desk, once its turn has come. `to` is where the person was going, one of our own addresses: the
+    /// caller has checked it. Whoever says nothing at a desk of those who work in schools is taken for one of them.
     ///
     /// # Errors
-    /// [`Error::NoSuchDesk`], [`Error::Closed`]; any database error.
-    pub async fn depart(&self, slug: &str, to: &str, trusted: bool) -> Result<Sent, Error> {
+    /// [`crate::Error::Wait`] with a place; [`Error::NoSuchDesk`], [`Error::Closed`]; any database error.
+    pub async fn depart(
+        &self,
+        slug: &str,
+        to: &str,
+        mut coming: Coming,
+        device: &Device,
+    ) -> Result<Sent, Error> {
         let desk = self.desk(slug).await?;
         let now = self.0.clock.now();
         if desk.state(now) == DeskState::Down {
             return Err(Error::Closed);
         }
+        if desk.kind == Kind::Agents {
+            let staff = Declared { profile: preau_admission::Profile::Staff, school_id: None };
+            coming.declared.get_or_insert(staff);
+        }
+        let pass = self.0.identity.doorway().depart(&coming, device).await?;
+        let trusted = device.trusted;
         let id = random_id()?;
         let request = AuthnRequest {
             id: &id,
@@ -196,7 +212,7 @@ impl Federation {
         };
         let kind = redirect::Carried::Request;
         let address = redirect::address(&desk.sign_in, kind, &request.xml(), None, self.0.signing.as_ref())?;
-        let departure = Departure { slug: slug.to_owned(), request: id, to: to.to_owned(), trusted };
+        let departure = Departure { slug: slug.to_owned(), request: id, to: to.to_owned(), trusted, pass };
         let cookie = seal(&self.0.key, &departure, now).ok_or(Error::Own)?;
         metrics::counter!("preau_federation_departures_total").increment(1);
         Ok(Sent { address, cookie })
@@ -233,6 +249,7 @@ impl Federation {
             device: Device { trusted: departure.trusted, ..device },
             to: departure.to,
             guest: Guest::of(&who),
+            pass: departure.pass,
         };
         self.admit(&desk, standings, on).await
     }
@@ -258,7 +275,7 @@ impl Federation {
             return Ok(again("used"));
         };
         let device = Device { trusted: choice.trusted, ..device };
-        self.admit(&desk, standings, On { slug, device, to: choice.to, guest: choice.guest }).await
+        self.admit(&desk, standings, On { slug, device, to: choice.to, guest: choice.guest, pass: choice.pass }).await
     }
 
     /// Our metadata, as that desk is given it.
@@ -362,6 +379,7 @@ impl Federation {
             profile.active = true;
         }
         let (identity, factors) = (&self.0.identity, self.0.identity.factors());
+        identity.doorway().arrive(&on.pass, &on.device, person, &profile).await?;
         if profile.second_factor
             && let Some(asked) = factors.ask_to_sign_in(person, &profile, &on.device).await?
         {
@@ -396,6 +414,7 @@ impl Federation {
             to: on.to,
             trusted: on.device.trusted,
             guest: on.guest,
+            pass: on.pass,
         };
         let cookie = seal(&self.0.key, &choice, self.0.clock.now()).ok_or(Error::Own)?;
         let mut people = Vec::with_capacity(standings.len());

@@ -19,6 +19,9 @@ pub(super) struct Departure {
     pub(super) to: String,
     /// Whether the device is the person's own.
     pub(super) trusted: bool,
+    /// The turn that had come, sealed by the door.
+    #[serde(default)]
+    pub(super) pass: String,
 }
 
 /// People among whom one may choose.
@@ -31,6 +34,8 @@ pub(super) struct Choice {
     pub(super) to: String,
     pub(super) trusted: bool,
     pub(super) guest: Guest,
+    #[serde(default)]
+    pub(super) pass: String,
 }
 
 /// The desk's own names for a person and a session.
@@ -108,7 +113,7 @@ mod tests {
     const KEY: [u8; 32] = [7; 32];
 
     fn departure() -> Departure {
-        Departure { slug: "essai".to_owned(), request: "_1".to_owned(), to: "/".to_owned(), trusted: false }
+        Departure { slug: "essai".to_owned(), request: "_1".to_owned(), to: "/".to_owned(), trusted: false, pass: String::new() }
     }
 
     #[test]

@@ -376,11 +376,7 @@ impl Accounts {
         tx.commit().await?;
         // A code for somebody who holds a power would hand the power on.
         let hands_on = by == rules::By::Power && reach.empowered;
-        if !hands_on && rules::may_touch(member.school(), by, &profile) {
-            Ok(())
-        } else {
-            Err(Error::NotFound)
-        }
+        if !hands_on && rules::may_touch(member.school(), by, &profile) { Ok(()) } else { Err(Error::NotFound) }
     }
 
     /// Chooses a new password. Every device is signed out, ways back in are void, and a second factor stays what it was:
@@ -410,7 +406,8 @@ impl Accounts {
             return Err(Error::BadReset);
         }
         check_password(password, &profile, &[&target.login, &target.first_name, &target.last_name])?;
-        let phc = self.hashes.hash(password).await.map_err(crate::Error::from)?;
+        let lane = self.identity.doorway().lane(&profile);
+        let phc = self.hashes.hash(lane, password).await.map_err(crate::Error::from)?;
         let mut tx = self.db.as_person(person).await?;
         // Used up here and not before: a refused password must not cost the link.
         if !queries::use_up(&mut tx, &found, now).await? {

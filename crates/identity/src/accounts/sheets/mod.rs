@@ -5,6 +5,7 @@ mod queries;
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use preau_admission::Lane;
 use preau_db::{DbError, SchoolTx, journal};
 use preau_kernel::{ClassId, Member, PersonId, Role};
 use preau_session::Why;
@@ -297,7 +298,7 @@ impl Accounts {
             }
             let phrase = passphrase::young_passphrase()
                 .ok_or(DbError::Corrupt("the system has no randomness to give"))?;
-            let phc = self.hashes.hash(&phrase).await.map_err(crate::Error::from)?;
+            let phc = self.hashes.hash(Lane::Lesson, &phrase).await.map_err(crate::Error::from)?;
             let now = self.clock.now();
             // A secret is written by its own person's transaction and by no other.
             let mut tx = self.db.as_person(person.id).await?;
