@@ -97,15 +97,19 @@ fn icon_url() -> Result<String, Box<dyn Error>> {
     ))
 }
 
-/// The one stylesheet, inlined in every page, and the hash by which the content policy admits it.
+/// The stylesheet inlined in every page, the queue page's own, and the hashes by which the content policy admits them.
 fn style() -> Result<String, Box<dyn Error>> {
     let mut css = String::new();
     for name in STYLES {
         css.push_str(&squeeze(&fs::read_to_string(format!("app/src/styles/{name}.css"))?));
     }
-    let hash = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(&css));
+    let queue = squeeze(&fs::read_to_string("app/src/styles/queue.css")?);
+    let hash = |css: &str| base64::engine::general_purpose::STANDARD.encode(Sha256::digest(css));
+    let (every, own) = (hash(&css), hash(&queue));
     Ok(format!(
-        "/// The stylesheet of every page.\npub(crate) const STYLE: &str = {css:?};\n/// What `style-src` names it by.\npub(crate) const STYLE_HASH: &str = \"sha256-{hash}\";\n"
+        "/// The stylesheet of every page but the queue's.\npub(crate) const STYLE: &str = {css:?};\n/// The queue page's.\n\
+         pub(crate) const QUEUE_STYLE: &str = {queue:?};\n/// What `style-src` names them by.\n\
+         pub(crate) const STYLE_HASHES: [&str; 2] = [\"sha256-{every}\", \"sha256-{own}\"];\n"
     ))
 }
 

@@ -53,6 +53,8 @@ pub struct SignInForm<'a> {
     pub shared: bool,
     /// Where the person was going.
     pub to: &'a str,
+    /// The school whose link led here.
+    pub school: Option<&'a str>,
 }
 
 /// A national desk by which people may come in.

@@ -7,7 +7,10 @@ mod day;
 mod devices;
 mod form;
 mod lesson;
+mod load;
 mod paper;
+mod priority;
+mod queue;
 mod status;
 mod week;
 
@@ -18,6 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, NaiveDate, Utc};
+use preau_admission::Level;
 
 pub use access::{ActivationForm, Desk, FormError, SignInForm, Terms, activation, sign_in, terms};
 pub use account::{
@@ -30,14 +34,20 @@ pub use admin::{
 };
 pub use day::day;
 pub use devices::{Device, devices};
+pub use load::{
+    Event as LoadEvent, Load, Order as LoadOrder, OrdersExtra, load, load_events, load_measures, load_orders,
+    read_offer,
+};
+pub use priority::priority;
 pub use form::{Field, FormPage, Kind, form};
 pub use paper::{Profile, Sheet, SheetChoice, SheetSchool, Sheets, profiles, sheet_choice, sheets};
+pub use queue::{Place as QueuePlace, Queue, queue};
 pub use status::{Health, error, status, wait};
 pub use week::{Chosen, week};
 
 use crate::{
     icons,
-    style::STYLE_HASH,
+    style::STYLE_HASHES,
     view::Home,
     words::{Lang, Words, fill},
 };
@@ -53,6 +63,10 @@ pub struct Site<'a> {
     pub app: Option<&'a str>,
     /// The address of the sign-in pages' small script, if it is built.
     pub access: Option<&'a str>,
+    /// What is given up under load.
+    pub level: Level,
+    /// Whether people are waiting at the door: then leaving is a kindness, and is called so.
+    pub waiting: bool,
 }
 
 /// A page, ready to send.
@@ -107,10 +121,12 @@ impl Page {
     }
 }
 
-/// No inline script, no inline style but our one stylesheet, nothing from another origin, no frame round us.
+/// No inline script, no inline style but our two stylesheets, nothing from another origin, no frame round us. One policy for
+/// all pages: the sign-in page's script puts the queue's page in its place.
 fn content_policy() -> String {
+    let [every, queue] = STYLE_HASHES;
     format!(
-        "default-src 'self'; script-src 'self'; style-src 'self' '{STYLE_HASH}'; img-src 'self' blob: data:; \
+        "default-src 'self'; script-src 'self'; style-src 'self' '{every}' '{queue}'; img-src 'self' blob: data:; \
          connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
     )
 }
@@ -180,6 +196,22 @@ pub(crate) struct Frame<'a> {
     pub(crate) admin: bool,
     /// Whether the menu of the account leads to the sign-in sheets.
     pub(crate) sheets: bool,
+    /// What is given up under load, in words, where it is something.
+    pub(crate) banner: Option<&'static str>,
+    /// Seconds after which a browser without scripts asks for the page again.
+    pub(crate) refresh: Option<u8>,
+    /// Whether people are waiting at the door.
+    pub(crate) waiting: bool,
+}
+
+/// The level in a sentence, for those who read pages.
+fn banner(site: &Site<'_>) -> Option<&'static str> {
+    let w = site.lang.words();
+    match site.level {
+        Level::L0 => None,
+        Level::L1 | Level::L2 | Level::L3 => Some(w.light_banner),
+        Level::L4 => Some(w.rescue_banner),
+    }
 }
 
 impl<'a> Frame<'a> {
@@ -196,6 +228,9 @@ impl<'a> Frame<'a> {
             today: site.now.date_naive(),
             admin: false,
             sheets: false,
+            banner: banner(site),
+            refresh: None,
+            waiting: site.waiting,
         }
     }
 

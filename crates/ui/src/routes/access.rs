@@ -16,11 +16,15 @@ use super::{
     account::Listed,
     api::{Call, Refused, Said},
     browser::Browser,
-    desks, onward, see_other,
+    desks, onward, see_other, waiting,
     visitor::{clear, device_cookie},
     words::{Mended, mend, required},
 };
-use crate::pages::{self, ActivationForm, Desk, Field, FormPage, Kind, SignInForm as Shown, Terms};
+use super::waiting::{At, Typed};
+use crate::{
+    pages::{self, ActivationForm, Desk, Field, FormPage, Kind, QueuePlace, SignInForm as Shown, Terms},
+    words::Words,
+};
 
 /// A form that does not hold what it must: a browser never sends one.
 pub(super) fn incomplete() -> Refused {
@@ -78,13 +82,19 @@ pub(super) async fn show_sign_in(browser: Browser) -> Response {
     let w = site.lang.words();
     let query: SignInQuery =
         serde_urlencoded::from_str(browser.uri.query().unwrap_or_default()).unwrap_or_default();
+    if query.autre.is_some() {
+        return waiting::elsewhere(&browser);
+    }
+    if let Some(line) = waiting::still(&browser).await {
+        return line;
+    }
     let notice = match query {
         SignInQuery { sortie: Some(_), .. } => Some(w.page_signed_out),
         SignInQuery { fin: Some(_), .. } => Some(w.page_session_ended),
         SignInQuery { nouveau: Some(_), .. } => Some(w.page_password_changed),
         _ => None,
     };
-    let form = Shown { to: onward(query.vers.as_deref()), ..Shown::default() };
+    let form = Shown { to: onward(query.vers.as_deref()), school: query.ecole.as_deref(), ..Shown::default() };
     pages::sign_in(&site, form, &desks(&browser).await, notice, None).into_response()
 }
 
@@ -94,14 +104,16 @@ async fn desks(browser: &Browser) -> Vec<Desk> {
     asked.and_then(|said| said.read::<Listed<Desk>>()).map(|listed| listed.items).unwrap_or_default()
 }
 
-/// Why one is at the door (`sortie`: signed out; `fin`: the session ended; `nouveau`: the password is new), and where
-/// one was going.
+/// Why one is at the door (`sortie`: signed out; `fin`: the session ended; `nouveau`: the password is new; `autre`: not by
+/// the way one waits for), where one was going, and the school whose link led here.
 #[derive(Default, Deserialize)]
 struct SignInQuery {
     sortie: Option<String>,
     fin: Option<String>,
     nouveau: Option<String>,
+    autre: Option<String>,
     vers: Option<String>,
+    ecole: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -112,20 +124,28 @@ pub(super) struct SignInForm {
     password: String,
     shared_device: Option<String>,
     vers: Option<String>,
+    ecole: Option<String>,
 }
 
 /// Sign in by the form.
 #[utoipa::path(post, path = "/connexion", operation_id = "submit_sign_in", responses((status = SEE_OTHER)))]
 #[tracing::instrument(level = "debug", name = "ui.sign_in", skip_all)]
 pub(super) async fn submit_sign_in(browser: Browser, form: Sent<SignInForm>) -> Response {
-    let Ok(Form(form)) = form else { return browser.explain(incomplete()) };
+    let response = match form {
+        Ok(Form(form)) => sign_in(&browser, form).await,
+        Err(_) => browser.explain(incomplete()),
+    };
+    waiting::for_script(browser.headers(), response)
+}
+
+async fn sign_in(browser: &Browser, form: SignInForm) -> Response {
     let shared = form.shared_device.is_some();
     let site = browser.site();
     let w = site.lang.words();
     let to = onward(form.vers.as_deref());
     let again = async |status, error, wait| {
-        let shown = Shown { login: &form.login, shared, to };
-        Mended::answer(status, wait, pages::sign_in(&site, shown, &desks(&browser).await, None, Some(error)))
+        let shown = Shown { login: &form.login, shared, to, school: form.ecole.as_deref() };
+        Mended::answer(status, wait, pages::sign_in(&site, shown, &desks(browser).await, None, Some(error)))
     };
     let missing = required(
         site.lang,
@@ -137,10 +157,30 @@ pub(super) async fn submit_sign_in(browser: Browser, form: Sent<SignInForm>) -> 
     if let Some(error) = missing {
         return again(StatusCode::UNPROCESSABLE_ENTITY, error, None).await;
     }
-    let body = json!({ "login": form.login, "password": form.password, "trusted_device": !shared });
-    match browser.ask(Call::post("/api/v1/sessions").json(body)).await.and_then(|said| welcome(&said, to)) {
-        Ok(response) => response,
-        Err(refused) if refused.code == "second-factor-required" => second_step(refused, to),
+    let held = waiting::ticket(browser.headers());
+    let body = json!({ "login": form.login, "password": form.password, "trusted_device": !shared, "ticket": held });
+    let asked = browser.ask(Call::post("/api/v1/sessions").json(body)).await;
+    let entered = match asked {
+        Ok(said) if waiting::is_place(&said) => {
+            let school = form.ecole.unwrap_or_default();
+            let typed = Typed { login: form.login, shared, to: to.to_owned(), school };
+            return match said.read() {
+                Ok(place) => waiting::wait(browser, &place, At::Password(typed), notice_of(w, held, &place)).await,
+                Err(refused) => browser.explain(refused),
+            };
+        }
+        other => other.and_then(|said| welcome(&said, to)),
+    };
+    match entered {
+        Ok(mut response) => {
+            waiting::leave(browser, &mut response);
+            response
+        }
+        Err(refused) if refused.code == "second-factor-required" => {
+            let mut response = second_step(refused, to);
+            waiting::leave(browser, &mut response);
+            response
+        }
         Err(refused) if refused.code == "choose-person" => choose_person(&site, &refused, shared, to),
         Err(refused) => match mend(&site, refused) {
             Ok(mended) => again(mended.status, mended.error, mended.wait).await,
@@ -184,6 +224,12 @@ fn choose_person(site: &pages::Site<'_>, refused: &Refused, shared: bool, to: &s
         ..FormPage::default()
     };
     pages::form(site, page).status(refused.status).into_response()
+}
+
+/// What has happened to somebody who held a ticket and must wait on: they came with it when their turn had come.
+fn notice_of(w: &'static Words, held: Option<&str>, place: &QueuePlace) -> Option<&'static str> {
+    let held = held?;
+    Some(if held == place.ticket { w.page_queue_again } else { w.page_queue_liar })
 }
 
 /// Carries a sign-in from the password to the second step. Only the API can read the challenge in it.
@@ -369,7 +415,9 @@ pub(super) async fn submit_sign_out(browser: Browser) -> Response {
             let (person, family) = (visitor.me.person(), visitor.me.family());
             let farewell = desks::farewell(&browser, person, family).await;
             let sessions = browser.app.identity.sessions();
-            sessions.close(person, family, Why::SignOut).await.map(|_| farewell).map_err(Problem::from)
+            let closed = sessions.close(person, family, Why::SignOut).await;
+            browser.app.identity.doorway().leave(family);
+            closed.map(|_| farewell).map_err(Problem::from)
         }
         Ok(None) => Ok(None),
         Err(problem) => Err(problem),

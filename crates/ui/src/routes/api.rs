@@ -12,6 +12,7 @@ use axum::{
 use bytes::Bytes;
 use preau_db::DbError;
 use preau_http::{Cause, Gate, Problem};
+use preau_overload::Departure;
 use preau_kernel::{Carrier, Identity, Principal};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -71,6 +72,7 @@ impl<'a> Call<'a> {
 /// What a call came to.
 #[derive(Debug)]
 pub(super) struct Said {
+    pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     body: Bytes,
 }
@@ -131,6 +133,8 @@ pub(super) struct Asker {
     pub(super) api: Api,
     pub(super) gate: Arc<Gate>,
     pub(super) headers: HeaderMap,
+    /// Told when the browser hangs up: what has not begun need not.
+    pub(super) departure: Option<Departure>,
 }
 
 /// What belongs to the page's request alone.
@@ -170,6 +174,9 @@ impl Asker {
         let identity = me.map_or(Identity::Nobody, |me| Identity::Known(me.clone(), Carrier::Cookie));
         request.extensions_mut().insert(identity);
         request.extensions_mut().insert(Arc::clone(&self.gate));
+        if let Some(departure) = &self.departure {
+            request.extensions_mut().insert(departure.clone());
+        }
         let response = match self.api.0.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -177,7 +184,7 @@ impl Asker {
         let (mut parts, body) = response.into_parts();
         let body = to_bytes(body, LONGEST).await.map_err(Problem::internal)?;
         if parts.status.is_success() {
-            return Ok(Said { headers: parts.headers, body });
+            return Ok(Said { status: parts.status, headers: parts.headers, body });
         }
         let cause = parts.extensions.remove::<Cause>();
         let mut refused: Refused =

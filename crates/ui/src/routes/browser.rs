@@ -35,7 +35,8 @@ impl FromRequestParts<UiState> for Browser {
     async fn from_request_parts(parts: &mut Parts, app: &UiState) -> Result<Self, Problem> {
         let gate = parts.extensions.get::<Arc<Gate>>().cloned().ok_or_else(Problem::not_found)?;
         let identity = parts.extensions.get::<Identity>().cloned().unwrap_or(Identity::Nobody);
-        let asker = Asker { api: app.api.clone(), gate, headers: parts.headers.clone() };
+        let departure = parts.extensions.get().cloned();
+        let asker = Asker { api: app.api.clone(), gate, headers: parts.headers.clone(), departure };
         Ok(Self { app: app.clone(), uri: parts.uri.clone(), identity, asker })
     }
 }

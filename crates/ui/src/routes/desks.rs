@@ -11,8 +11,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use preau_http::{Problem, ValidPath};
+use preau_admission::Declared;
 use preau_identity::{
-    device_label,
+    Coming, device_label,
     federation::{AccountState, Arrival, Candidate, Carried, Error, Farewell, Kind as Desk, SignOut},
 };
 use preau_kernel::{FamilyId, PersonId};
@@ -26,9 +27,10 @@ use super::{
     browser::Browser,
     onward, see_other,
     visitor::give,
+    waiting::{self, At},
 };
 use crate::{
-    pages::{self, Field, FormPage, Kind},
+    pages::{self, Field, FormPage, Kind, QueuePlace},
     words::{Lang, fill},
 };
 
@@ -41,14 +43,15 @@ const FAREWELL: &str = "__Host-preau-adieu";
 
 type Slug = Result<ValidPath<String>, Problem>;
 
-/// `vers`: where one was going; `partage`: the device is shared.
+/// `vers`: where one was going; `partage`: the device is shared; `profil`: what one says to be, for another lane.
 #[derive(Default, Deserialize)]
 struct DepartQuery {
     vers: Option<String>,
     partage: Option<String>,
+    profil: Option<String>,
 }
 
-/// Go to a desk. Admission's ticket will be asked for here, before the redirect.
+/// Go to a desk, when it is one's turn.
 #[utoipa::path(get, path = "/federation/{provider}/depart", operation_id = "depart_to_desk",
     params(("provider" = String, Path)), responses((status = SEE_OTHER)))]
 #[tracing::instrument(level = "debug", name = "ui.depart", skip_all)]
@@ -56,18 +59,38 @@ pub(super) async fn depart(browser: Browser, at: Slug, RawQuery(query): RawQuery
     let query: DepartQuery =
         serde_urlencoded::from_str(query.as_deref().unwrap_or_default()).unwrap_or_default();
     let to = onward(query.vers.as_deref());
+    let declared = query.profil.as_deref().and_then(|word| word.parse().ok());
+    let coming = Coming {
+        // Whoever says what they are leaves the lane of those who did not.
+        ticket: waiting::ticket(browser.headers()).filter(|_| declared.is_none()).map(str::to_owned),
+        declared: declared.map(|profile| Declared { profile, school_id: None }),
+        departure: None,
+    };
+    let device = Device { trusted: query.partage.is_none(), ..device(browser.headers()) };
     let gone = match at {
-        Ok(ValidPath(slug)) => browser.app.federation.depart(&slug, to, query.partage.is_none()).await,
+        Ok(ValidPath(slug)) => browser.app.federation.depart(&slug, to, coming, &device).await,
         Err(_) => Err(Error::NoSuchDesk),
     };
     match gone {
         Ok(sent) => {
             let mut response = elsewhere(&sent.address);
+            waiting::leave(&browser, &mut response);
             // `None`: the desk's form is another site's, and must bring it. Fifteen minutes to sign in there.
             cookie(response.headers_mut(), DEPARTURE, &sent.cookie, "None", 900);
             response
         }
-        Err(err) => explain(&browser, err, to),
+        Err(Error::Identity(preau_identity::Error::Wait(place))) => {
+            let here = browser.uri.path();
+            let mut carried = Vec::new();
+            if to.len() > 1 {
+                carried.push(("vers", to));
+            }
+            if query.partage.is_some() {
+                carried.push(("partage", "oui"));
+            }
+            waiting::wait(&browser, &QueuePlace::from(*place), At::Desk { here, carried }, None).await
+        }
+        Err(err) => explain(&browser, err, to).await,
     }
 }
 
@@ -89,7 +112,7 @@ pub(super) async fn submit_return(browser: Browser, at: Slug, form: Sent<ReturnF
     let arrived = federation.returned(&slug, &form.response, brought, device(browser.headers())).await;
     let mut response = match arrived {
         Ok(arrival) => show(&browser, &slug, arrival),
-        Err(err) => explain(&browser, err, "/"),
+        Err(err) => explain(&browser, err, "/").await,
     };
     cookie(response.headers_mut(), DEPARTURE, "", "None", 0);
     response
@@ -113,7 +136,7 @@ pub(super) async fn submit_choice(browser: Browser, at: Slug, form: Sent<ChoiceF
     let arrived = browser.app.federation.choose(&slug, chosen, brought, device(browser.headers())).await;
     let mut response = match arrived {
         Ok(arrival) => show(&browser, &slug, arrival),
-        Err(err) => explain(&browser, err, "/"),
+        Err(err) => explain(&browser, err, "/").await,
     };
     cookie(response.headers_mut(), CHOICE, "", "Lax", 0);
     response
@@ -145,7 +168,7 @@ pub(super) async fn show_desk_sign_out(browser: Browser, at: Slug, RawQuery(quer
     let query = query.unwrap_or_default();
     if query.contains("SAMLRe") {
         let outcome = browser.app.federation.sign_out_by_address(&slug, &query).await;
-        return answered(&browser, outcome);
+        return answered(&browser, outcome).await;
     }
     let kept = cookies::read(browser.headers(), FAREWELL);
     match browser.app.federation.farewell_at(&slug, kept).await {
@@ -165,7 +188,7 @@ pub(super) async fn show_desk_sign_out(browser: Browser, at: Slug, RawQuery(quer
             pages::form(&site, page).into_response()
         }
         Ok(None) => see_other("/connexion?sortie"),
-        Err(err) => explain(&browser, err, "/"),
+        Err(err) => explain(&browser, err, "/").await,
     }
 }
 
@@ -193,15 +216,15 @@ pub(super) async fn submit_desk_sign_out(browser: Browser, at: Slug, form: Sent<
     };
     let federation = &browser.app.federation;
     let outcome = federation.sign_out_by_form(&slug, kind, &field, form.relay.as_deref()).await;
-    answered(&browser, outcome)
+    answered(&browser, outcome).await
 }
 
-fn answered(browser: &Browser, outcome: Result<SignOut, Error>) -> Response {
+async fn answered(browser: &Browser, outcome: Result<SignOut, Error>) -> Response {
     match outcome {
         Ok(SignOut::Answer(address)) => elsewhere(&address),
         Ok(SignOut::Done) => see_other("/connexion?sortie"),
         Ok(SignOut::Refused) => browser.explain(incomplete()),
-        Err(err) => explain(browser, err, "/"),
+        Err(err) => explain(browser, err, "/").await,
     }
 }
 
@@ -283,7 +306,14 @@ fn choice(lang: Lang, at: usize, one: &Candidate) -> (String, String, String) {
     (at.to_string(), name, schools.collect::<Vec<_>>().join(" · "))
 }
 
-fn explain(browser: &Browser, err: Error, to: &str) -> Response {
+async fn explain(browser: &Browser, err: Error, to: &str) -> Response {
+    if let Error::Identity(preau_identity::Error::Wait(place)) = err {
+        // Back from the desk, and not what they had said: the line of what they are.
+        let here = browser.uri.path().replace("/retour", "/depart").replace("/choix", "/depart");
+        let notice = browser.site().lang.words().page_queue_liar;
+        let at = At::Desk { here: &here, carried: Vec::new() };
+        return waiting::wait(browser, &QueuePlace::from(*place), at, Some(notice)).await;
+    }
     if matches!(err, Error::Closed) {
         let site = browser.site();
         let w = site.lang.words();
@@ -300,8 +330,9 @@ fn explain(browser: &Browser, err: Error, to: &str) -> Response {
 
 fn device(headers: &HeaderMap) -> Device {
     let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let cookie = cookies::read(headers, cookies::DEVICE).map(str::to_owned);
-    Device { label: device_label(agent), cookie, ..Device::default() }
+    let cookie = |name| cookies::read(headers, name).map(str::to_owned);
+    let label = device_label(agent);
+    Device { label, cookie: cookie(cookies::DEVICE), place: cookie(cookies::PLACE), ..Device::default() }
 }
 
 /// To a desk: an address that a territory's administrator has registered, and no other.

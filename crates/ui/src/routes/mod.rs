@@ -9,11 +9,13 @@ mod browser;
 mod contact;
 mod desks;
 mod files;
+mod load;
 mod profiles;
 mod recovery;
 mod screens;
 mod sheets;
 mod visitor;
+mod waiting;
 mod words;
 
 use std::{pin::Pin, sync::Arc};
@@ -27,7 +29,7 @@ use axum::{
 };
 use chrono::NaiveDate;
 use preau_db::Db;
-use preau_http::{Cause, Policy, Problem, Routes, Tagged};
+use preau_http::{Brownout, Cause, Policy, Problem, Routes, Tagged};
 use preau_identity::{Identity, federation::Federation};
 use preau_kernel::{Clock, PersonId, Principal, Priority, SchoolId};
 use utoipa_axum::routes;
@@ -71,6 +73,8 @@ pub struct UiState {
     pub api: Api,
     /// Who has nothing to do before going on.
     pub gates: Gates,
+    /// What is given up under load.
+    pub brownout: Brownout,
 }
 
 /// The pages, the forms and the files.
@@ -83,6 +87,7 @@ pub fn routes(state: UiState) -> Routes {
         .add(Policy::browser(), routes!(screens::submit_device_end))
         .add(essential(Policy::browser()), routes!(access::show_sign_in))
         .add(essential(Policy::browser()), routes!(access::submit_sign_in))
+        .add(essential(Policy::browser()), routes!(waiting::submit_lane))
         .add(essential(Policy::browser()), routes!(access::submit_sign_out))
         .add(essential(Policy::browser()), routes!(access::show_second_step))
         .add(essential(Policy::browser()), routes!(access::submit_second_step))
@@ -117,6 +122,13 @@ pub fn routes(state: UiState) -> Routes {
         .add(Policy::browser(), routes!(admin::show_person))
         .add(Policy::browser(), routes!(admin::show_school_section))
         .add(Policy::browser(), routes!(admin::show_territory_section))
+        .add(Policy::browser(), routes!(load::show_load))
+        .add(Policy::browser(), routes!(load::show_load_orders))
+        .add(Policy::browser(), routes!(load::submit_load_order))
+        .add(Policy::browser(), routes!(load::submit_load_order_end))
+        .add(Policy::browser(), routes!(load::show_load_events))
+        .add(Policy::browser(), routes!(load::show_school_load))
+        .add(Policy::anyone(), routes!(load::show_priority))
         .add(Policy::browser(), routes!(admin::submit_code))
         .add(Policy::browser(), routes!(admin::submit_block))
         .add(Policy::browser(), routes!(admin::submit_unblock))
@@ -185,6 +197,8 @@ impl UiState {
             now: self.clock.now(),
             app: self.assets.entry("app"),
             access: self.assets.entry("access"),
+            level: self.brownout.level(),
+            waiting: self.identity.doorway().is_crowded(),
         }
     }
 }

@@ -1,0 +1,336 @@
+//! The queue, the slot, and one's turn: one small page that needs nothing but itself, for it is drawn when everything else
+//! is at its limit. At most 4 kB as it stands, without compression (a test counts).
+
+use askama::Template;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde::Deserialize;
+
+use super::{Page, Site, data_block};
+use crate::{
+    time::{day_of, hour},
+    words::{Lang, Words, fill},
+};
+
+/// A place, as the API tells it (202).
+#[derive(Clone, Debug, Deserialize)]
+pub struct Place {
+    /// What holds it.
+    pub ticket: String,
+    /// People before and oneself.
+    pub position: u64,
+    /// How long it may take at best, in seconds.
+    pub eta_low_s: u64,
+    /// And at worst.
+    pub eta_high_s: u64,
+    /// When to ask again, in milliseconds.
+    pub poll_after_ms: u64,
+    /// The lane.
+    pub class: String,
+    /// Why that lane.
+    pub reason: String,
+    /// Where in the lane, for whoever reads `GET /api/v1/queue/now`.
+    pub tag: u64,
+    /// The territory whose lane it is.
+    #[serde(default)]
+    pub territory_id: Option<String>,
+    /// When the slot opens, for a ticket that waits for one.
+    #[serde(default)]
+    pub opens_at: Option<DateTime<Utc>>,
+}
+
+impl From<preau_overload::Place> for Place {
+    fn from(place: preau_overload::Place) -> Self {
+        Self {
+            ticket: place.ticket,
+            position: place.position,
+            eta_low_s: place.eta_low_s,
+            eta_high_s: place.eta_high_s,
+            poll_after_ms: place.poll_after_ms,
+            class: place.class.as_str().to_owned(),
+            reason: place.reason.as_str().to_owned(),
+            tag: place.tag,
+            territory_id: Some(place.territory_id.to_string()),
+            opens_at: place.opens_at,
+        }
+    }
+}
+
+/// What somebody who waits sees.
+#[derive(Clone, Debug)]
+pub struct Queue<'a> {
+    /// The place; none when the turn has come.
+    pub place: Option<&'a Place>,
+    /// The best place that was shown before: what is shown never rises.
+    pub best: Option<u64>,
+    /// Something that has just happened.
+    pub notice: Option<&'a str>,
+    /// Where the form leads when the turn has come, which is also where the page is.
+    pub here: &'a str,
+    /// Whether one signs in here with a password; otherwise at a desk, where the forms lead.
+    pub asks_password: bool,
+    /// The login name as typed.
+    pub login: &'a str,
+    /// What the forms carry on.
+    pub carried: Vec<(&'static str, &'a str)>,
+    /// The zone of the hours.
+    pub zone: Tz,
+}
+
+impl Queue<'_> {
+    /// The place that is shown: never worse than what was shown before.
+    pub fn shown(&self) -> Option<u64> {
+        self.place.map(|place| self.best.map_or(place.position, |best| best.min(place.position)).max(1))
+    }
+}
+
+#[derive(Template)]
+#[template(path = "queue.html")]
+struct QueuePage<'a> {
+    lang: Lang,
+    w: &'static Words,
+    tab: String,
+    title: String,
+    script: Option<&'a str>,
+    refresh: Option<u64>,
+    here: &'a str,
+    notice: Option<&'a str>,
+    turn: bool,
+    place: (&'static str, String, &'static str),
+    wait: String,
+    slot: String,
+    why: &'static str,
+    method: &'static str,
+    action: &'a str,
+    carried: &'a [(&'static str, &'a str)],
+    asks_password: bool,
+    login: &'a str,
+    profiles: Vec<(&'static str, &'static str)>,
+    data: String,
+}
+
+/// Without a program to ask quietly, a page that reloads more often than this only loads the service.
+const LEAST_REFRESH_S: u64 = 15;
+/// Past half an hour nobody plans by the minute.
+const LONGEST_MIN: u64 = 30;
+
+/// The queue page, or the slot's, or the turn's.
+pub fn queue(site: &Site<'_>, queue: &Queue<'_>) -> Page {
+    let (lang, w) = (site.lang, site.lang.words());
+    let shown = queue.shown();
+    let opens = queue.place.and_then(|place| place.opens_at).map(|at| when(w, site.now, at, queue.zone));
+    let slot = opens.as_deref().map(|when| fill(w.page_slot_lead, &[("when", when)])).unwrap_or_default();
+    let reason = queue.place.map_or("", |place| place.reason.as_str());
+    let title = match (&queue.place, &opens) {
+        (None, _) => w.page_queue_turn.to_owned(),
+        (Some(_), Some(when)) => fill(w.page_slot_title, &[("when", when)]),
+        (Some(_), None) => w.page_queue_title.to_owned(),
+    };
+    let tab = match shown {
+        None => format!("● {}", w.page_queue_turn),
+        Some(shown) => format!("{shown} · {}", w.page_queue_tab),
+    };
+    let (before, after) = w.page_queue_place.split_once("{n}").unwrap_or((w.page_queue_place, ""));
+    let asks_who = reason == "unknown";
+    let drawn = QueuePage {
+        lang,
+        w,
+        tab,
+        title,
+        script: site.access,
+        refresh: queue.place.map(|place| place.poll_after_ms.div_ceil(1000).max(LEAST_REFRESH_S)),
+        here: queue.here,
+        notice: queue.notice,
+        turn: queue.place.is_none(),
+        place: (before, shown.unwrap_or_default().to_string(), after),
+        wait: queue.place.map(|place| range(w, place.eta_low_s, place.eta_high_s)).unwrap_or_default(),
+        slot,
+        why: word_of(w.page_queue_reasons, reason),
+        method: if queue.asks_password { "post" } else { "get" },
+        action: queue.here,
+        carried: &queue.carried,
+        asks_password: queue.asks_password,
+        login: queue.login,
+        profiles: if asks_who { pairs(w.page_queue_profiles) } else { Vec::new() },
+        data: queue.place.map(|place| data(w, place, shown)).unwrap_or_default(),
+    };
+    let page = Page::draw(&drawn);
+    match queue.place {
+        Some(place) => {
+            page.status(StatusCode::ACCEPTED).retry_after(place.poll_after_ms.div_ceil(1000).max(1))
+        }
+        None => page,
+    }
+}
+
+/// An honest range, in whole minutes: never shorter than told.
+fn range(w: &Words, low_s: u64, high_s: u64) -> String {
+    let (low, high) = ((low_s / 60).max(1), high_s.div_ceil(60));
+    if high <= 1 {
+        return w.page_queue_soon.to_owned();
+    }
+    if high > LONGEST_MIN {
+        return fill(w.page_queue_over, &[("a", &low.min(LONGEST_MIN).to_string())]);
+    }
+    let sentence = if low == high { w.page_queue_about } else { w.page_queue_range };
+    fill(sentence, &[("a", &low.to_string()), ("b", &high.to_string())])
+}
+
+/// When a slot opens: an hour today, a date with it otherwise.
+fn when(w: &Words, now: DateTime<Utc>, at: DateTime<Utc>, zone: Tz) -> String {
+    let time = hour(at, zone);
+    if day_of(now, zone) == day_of(at, zone) {
+        return fill(w.page_slot_today, &[("time", &time)]);
+    }
+    let date = crate::time::long_day(w, day_of(at, zone));
+    fill(w.page_when, &[("date", &date), ("time", &time)])
+}
+
+/// What the small script needs: its own sentences come along, so that it has none.
+fn data(w: &Words, place: &Place, shown: Option<u64>) -> String {
+    let said = serde_json::json!({
+        "tag": place.tag, "lane": place.class, "zone": place.territory_id, "poll": place.poll_after_ms, "best": shown,
+        "dated": place.opens_at.is_some(),
+        "words": [
+            w.page_queue_place, w.page_queue_range, w.page_queue_about, w.page_queue_soon, w.page_queue_over,
+            w.page_queue_turn, w.page_queue_turn_lead, w.page_queue_lost,
+        ],
+    });
+    data_block("q", &[], &said.to_string())
+}
+
+fn pairs(list: &'static [&'static str]) -> Vec<(&'static str, &'static str)> {
+    list.iter().filter_map(|pair| pair.split_once('=')).collect()
+}
+
+fn word_of(list: &'static [&'static str], code: &str) -> &'static str {
+    pairs(list).into_iter().find(|(known, _)| *known == code).map_or("", |(_, words)| words)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{http::header, response::IntoResponse};
+
+    use super::*;
+
+    /// What the page may weigh, uncompressed: one packet train, on any network.
+    const BUDGET: usize = 4_096;
+
+    fn site(lang: Lang) -> Site<'static> {
+        Site {
+            lang,
+            now: "2026-11-23T07:58:00Z".parse().unwrap(),
+            app: Some("/assets/app-AAAAAAAA.js"),
+            access: Some("/assets/access-AAAAAAAA.js"),
+            level: preau_admission::Level::default(),
+            waiting: true,
+        }
+    }
+
+    fn place(reason: &str, opens_at: Option<&str>) -> Place {
+        Place {
+            ticket: "A".repeat(120),
+            position: 1_234_567,
+            eta_low_s: 11 * 60,
+            eta_high_s: 24 * 60,
+            poll_after_ms: 29_417,
+            class: "out-of-slot".to_owned(),
+            reason: reason.to_owned(),
+            tag: 3_600_000_000_000_000,
+            territory_id: Some("0193a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b".to_owned()),
+            opens_at: opens_at.map(|at| at.parse().unwrap()),
+        }
+    }
+
+    fn waiting<'a>(place: &'a Place, to: &'a str) -> Queue<'a> {
+        Queue {
+            place: Some(place),
+            best: None,
+            notice: None,
+            here: "/connexion",
+            asks_password: true,
+            login: "jean-baptiste.de-la-fontaine12",
+            carried: vec![("vers", to), ("shared_device", "yes")],
+            zone: Tz::Europe__Paris,
+        }
+    }
+
+    #[test]
+    fn the_page_weighs_at_most_4_kb_in_every_state_and_language() {
+        let to = "/semaine/2026-11-23?ecole=0193a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b";
+        let mut heaviest = 0;
+        for lang in [Lang::French, Lang::English] {
+            let w = lang.words();
+            for (reason, _) in pairs(w.page_queue_reasons) {
+                for opens in [None, Some("2026-11-23T12:00:00Z"), Some("2026-11-24T07:00:00Z")] {
+                    let place = place(reason, opens);
+                    for notice in [None, Some(w.page_queue_again), Some(w.page_queue_liar)] {
+                        let page = queue(&site(lang), &Queue { notice, ..waiting(&place, to) });
+                        heaviest = heaviest.max(page.html().len());
+                        assert!(page.html().len() <= BUDGET, "{reason} {opens:?}: {}", page.html().len());
+                    }
+                }
+            }
+            let turn = queue(&site(lang), &Queue { place: None, ..waiting(&place("pupil", None), to) });
+            assert!(turn.html().len() <= BUDGET);
+        }
+        // A budget that nothing comes near guards nothing.
+        assert!(heaviest > BUDGET * 3 / 4, "{heaviest}");
+    }
+
+    #[test]
+    fn the_page_asks_for_nothing_else_and_never_moves_by_itself() {
+        let place = place("unknown", None);
+        let page = queue(&site(Lang::French), &waiting(&place, "/"));
+        let html = page.html().to_owned();
+        assert_eq!(html.matches("src=").count(), 1, "the script that the sign-in page has brought along already");
+        assert!(!html.contains("stylesheet") && html.contains("href=\"data:,\""));
+        let (_, after) = html.split_once("<noscript>").unwrap();
+        assert!(after.starts_with("<meta http-equiv=\"refresh\" content=\"30;url=/connexion\"></noscript>"));
+        assert_eq!(html.matches("http-equiv").count(), 1, "with a program, nothing moves but by the person");
+        assert!(!html.contains(&place.ticket), "the ticket is in its cookie");
+        let response = page.into_response();
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "30");
+        let turn = queue(&site(Lang::French), &Queue { place: None, ..waiting(&place, "/") });
+        assert!(!turn.html().contains("http-equiv"), "somebody is typing a password");
+        assert!(turn.html().contains("name=\"password\"") && !turn.html().contains("id=\"go\" method=\"post\" action=\"/connexion\" hidden"));
+    }
+
+    #[test]
+    fn the_shown_place_never_rises() {
+        let mut place = place("pupil", None);
+        let at = |place: &Place, best| queue(&site(Lang::French), &Queue { best, ..waiting(place, "/") }).html().to_owned();
+        place.position = 500;
+        assert!(at(&place, Some(412)).contains("<b>412</b>"));
+        assert!(at(&place, Some(900)).contains("<b>500</b>"));
+        assert!(at(&place, None).contains("<title>500 · "));
+    }
+
+    #[test]
+    fn waits_are_told_honestly() {
+        let w = Lang::French.words();
+        assert_eq!(range(w, 0, 40), "Attente\u{a0}: moins d’une minute");
+        assert_eq!(range(w, 290, 480), "Attente\u{a0}: de 4 à 8 minutes");
+        assert_eq!(range(w, 130, 180), "Attente\u{a0}: de 2 à 3 minutes");
+        assert_eq!(range(w, 180, 180), "Attente\u{a0}: environ 3 minutes");
+        assert_eq!(range(w, 1_300, 2_000), "Attente\u{a0}: plus de 21 minutes");
+        assert_eq!(range(w, 7_200, 14_000), "Attente\u{a0}: plus de 30 minutes");
+    }
+
+    #[test]
+    fn a_slot_says_when_it_opens_in_the_schools_own_hours() {
+        let place = place("pupil-outside-slot", Some("2026-11-23T12:00:00Z"));
+        let at = |zone| queue(&site(Lang::French), &Queue { zone, ..waiting(&place, "/") }).html().to_owned();
+        assert!(at(Tz::Europe__Paris).contains("<h1 tabindex=\"-1\">Votre créneau ouvre à 13:00</h1>"));
+        assert!(at(Tz::Indian__Reunion).contains("à 16:00"));
+    }
+
+    #[test]
+    fn only_whoever_is_unknown_is_asked_who_they_are() {
+        let asked = |reason: &str| queue(&site(Lang::French), &waiting(&place(reason, None), "/")).html().contains("<select");
+        assert!(asked("unknown"));
+        assert!(!asked("pupil") && !asked("teacher") && !asked("suspended"));
+    }
+}

@@ -1,0 +1,280 @@
+//! The line before the door, in a browser. The place is held by two cookies: the ticket with what was typed beside the
+//! password, and the best place that was shown. Reload, close, lose the network: the cookies are still there.
+
+use axum::{
+    Form,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use preau_session::cookies;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    Sent,
+    access::incomplete,
+    api::{Call, Said},
+    browser::Browser,
+    onward, see_other,
+};
+use crate::pages::{self, Queue, QueuePlace};
+
+/// The ticket, and what the form held beside the password.
+const TICKET: &str = "__Host-preau-ticket";
+/// The best place shown for a tag: what is shown never rises. The page's script writes it too.
+const RANK: &str = "__Host-preau-rang";
+/// As long as a ticket lives.
+const LIVES_S: u32 = 4 * 3600;
+
+/// What somebody who waits had typed, and where they were going.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(super) struct Typed {
+    /// The login; empty on a shared device, where the next person would read it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) login: String,
+    /// Whether the device is shared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) shared: bool,
+    /// Where one was going.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) to: String,
+    /// The school whose link led here.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) school: String,
+}
+
+/// The ticket that this browser holds.
+pub(super) fn ticket(headers: &HeaderMap) -> Option<&str> {
+    let value = cookies::read(headers, TICKET)?;
+    Some(value.split_once('.').map_or(value, |(ticket, _)| ticket)).filter(|ticket| !ticket.is_empty())
+}
+
+fn typed(headers: &HeaderMap) -> Typed {
+    let read = || {
+        let (_, typed) = cookies::read(headers, TICKET)?.split_once('.')?;
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(typed).ok()?).ok()
+    };
+    read().unwrap_or_default()
+}
+
+/// The best place that was shown for this tag.
+fn best(headers: &HeaderMap, tag: u64) -> Option<u64> {
+    let (of, best) = cookies::read(headers, RANK)?.split_once('.')?;
+    (of.parse() == Ok(tag)).then(|| best.parse().ok()).flatten()
+}
+
+/// Whether the answer of the API is a place to wait at.
+pub(super) fn is_place(said: &Said) -> bool {
+    said.status == StatusCode::ACCEPTED
+}
+
+/// Where one waits.
+pub(super) enum At<'a> {
+    /// For a password.
+    Password(Typed),
+    /// For a desk: its departure.
+    Desk {
+        /// The address of the departure.
+        here: &'a str,
+        /// What it carries on.
+        carried: Vec<(&'static str, &'a str)>,
+    },
+}
+
+/// The page of a place; it sets the cookies that hold it.
+pub(super) async fn wait(browser: &Browser, place: &QueuePlace, at: At<'_>, notice: Option<&str>) -> Response {
+    let best = best(browser.headers(), place.tag);
+    let zone = match place.opens_at {
+        Some(_) => browser.app.identity.doorway().zone(browser.headers()).await,
+        None => chrono_tz::Tz::Europe__Paris,
+    };
+    let typed = match &at {
+        At::Password(typed) => Some(typed),
+        At::Desk { .. } => None,
+    };
+    let queue = queue_at(&at, Some(place), best, notice, zone);
+    let shown = queue.shown().unwrap_or(place.position);
+    let mut response = pages::queue(&browser.site(), &queue).into_response();
+    let kept = typed.and_then(|typed| serde_json::to_vec(&Typed { login: login_kept(typed), ..typed.clone() }).ok());
+    let kept = kept.map(|kept| format!(".{}", URL_SAFE_NO_PAD.encode(kept))).unwrap_or_default();
+    cookie(response.headers_mut(), TICKET, &format!("{}{kept}", place.ticket), "HttpOnly; ", LIVES_S);
+    cookie(response.headers_mut(), RANK, &format!("{}.{shown}", place.tag), "", LIVES_S);
+    response
+}
+
+/// The page of one's turn.
+fn turn(browser: &Browser, at: &At<'_>) -> Response {
+    let queue = queue_at(at, None, None, None, chrono_tz::Tz::Europe__Paris);
+    pages::queue(&browser.site(), &queue).into_response()
+}
+
+fn queue_at<'a>(
+    at: &'a At<'a>,
+    place: Option<&'a QueuePlace>,
+    best: Option<u64>,
+    notice: Option<&'a str>,
+    zone: chrono_tz::Tz,
+) -> Queue<'a> {
+    match at {
+        At::Password(typed) => {
+            let mut carried = Vec::new();
+            if typed.to.len() > 1 {
+                carried.push(("vers", typed.to.as_str()));
+            }
+            if typed.shared {
+                carried.push(("shared_device", "yes"));
+            }
+            if !typed.school.is_empty() {
+                carried.push(("ecole", typed.school.as_str()));
+            }
+            let login = &typed.login;
+            Queue { place, best, notice, here: "/connexion", asks_password: true, login, carried, zone }
+        }
+        At::Desk { here, carried } => {
+            let carried = carried.clone();
+            Queue { place, best, notice, here, asks_password: false, login: "", carried, zone }
+        }
+    }
+}
+
+fn login_kept(typed: &Typed) -> String {
+    if typed.shared || typed.login.len() > 80 { String::new() } else { typed.login.clone() }
+}
+
+/// What somebody who comes back finds: the place, or the turn. Nothing, when no place is held here.
+pub(super) async fn still(browser: &Browser) -> Option<Response> {
+    let ticket = ticket(browser.headers())?;
+    let asked = browser.ask(Call::post("/api/v1/queue/tickets").json(json!({ "ticket": ticket }))).await;
+    let at = At::Password(typed(browser.headers()));
+    match asked {
+        Ok(said) if is_place(&said) => match said.read::<QueuePlace>() {
+            Ok(place) => Some(wait(browser, &place, at, None).await),
+            Err(refused) => Some(browser.explain(refused)),
+        },
+        Ok(_) => Some(turn(browser, &at)),
+        Err(refused) => Some(browser.explain(refused)),
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct LaneForm {
+    #[serde(default)]
+    profil: String,
+    #[serde(default)]
+    vers: String,
+    #[serde(default)]
+    ecole: String,
+    shared_device: Option<String>,
+}
+
+/// Say who one is, and wait in that lane. The place in the other is left.
+#[utoipa::path(post, path = "/connexion/file", operation_id = "submit_lane", responses((status = ACCEPTED)))]
+#[tracing::instrument(level = "debug", name = "ui.lane", skip_all)]
+pub(super) async fn submit_lane(browser: Browser, form: Sent<LaneForm>) -> Response {
+    let Ok(Form(form)) = form else { return browser.explain(incomplete()) };
+    let mut typed = typed(browser.headers());
+    typed.shared |= form.shared_device.is_some();
+    if !form.vers.is_empty() {
+        onward(Some(&form.vers)).clone_into(&mut typed.to);
+    }
+    if !form.ecole.is_empty() {
+        typed.school = form.ecole;
+    }
+    let school = Some(&typed.school).filter(|school| !school.is_empty());
+    let body = json!({ "declared": { "profile": form.profil, "school_id": school } });
+    match browser.ask(Call::post("/api/v1/queue/tickets").json(body)).await {
+        Ok(said) if is_place(&said) => match said.read::<QueuePlace>() {
+            Ok(place) => wait(&browser, &place, At::Password(typed), None).await,
+            Err(refused) => browser.explain(refused),
+        },
+        Ok(_) => {
+            let mut response = turn(&browser, &At::Password(typed));
+            leave(&browser, &mut response);
+            response
+        }
+        Err(refused) => browser.explain(refused),
+    }
+}
+
+/// Forgets the place that the browser holds, if it does: its holder is in, or wants none.
+pub(super) fn leave(browser: &Browser, response: &mut Response) {
+    if ticket(browser.headers()).is_some() {
+        cookie(response.headers_mut(), TICKET, "", "HttpOnly; ", 0);
+        cookie(response.headers_mut(), RANK, "", "", 0);
+    }
+}
+
+/// For the script that has sent the form: an address to go on to, in place of a page that it would load for nothing.
+pub(super) fn for_script(headers: &HeaderMap, response: Response) -> Response {
+    if !headers.contains_key("x-preau-script") || response.status() != StatusCode::SEE_OTHER {
+        return response;
+    }
+    let (mut parts, _) = response.into_parts();
+    if let Some(to) = parts.headers.remove(header::LOCATION) {
+        parts.headers.insert("x-preau-to", to);
+    }
+    parts.status = StatusCode::NO_CONTENT;
+    Response::from_parts(parts, axum::body::Body::empty())
+}
+
+fn cookie(headers: &mut HeaderMap, name: &str, value: &str, http_only: &str, seconds: u32) {
+    let line = format!("{name}={value}; Path=/; Secure; {http_only}SameSite=Lax; Max-Age={seconds}");
+    if let Ok(line) = HeaderValue::from_str(&line) {
+        headers.append(header::SET_COOKIE, line);
+    }
+}
+
+/// Somebody who wants another way in than the one they wait for.
+pub(super) fn elsewhere(browser: &Browser) -> Response {
+    let mut response = see_other("/connexion");
+    leave(browser, &mut response);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holding(cookie: &str) -> HeaderMap {
+        HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(cookie).unwrap())])
+    }
+
+    #[test]
+    fn the_ticket_and_what_was_typed_come_back() {
+        let kept = URL_SAFE_NO_PAD.encode(br#"{"login":"lina.martin","to":"/compte"}"#);
+        let headers = holding(&format!("a=1; __Host-preau-ticket=ABC-_.{kept}; __Host-preau-rang=12.7"));
+        assert_eq!(ticket(&headers), Some("ABC-_"));
+        let read = typed(&headers);
+        assert_eq!((read.login.as_str(), read.to.as_str(), read.shared), ("lina.martin", "/compte", false));
+        assert_eq!((best(&headers, 12), best(&headers, 13)), (Some(7), None), "another ticket begins anew");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_nothing() {
+        for bad in ["__Host-preau-ticket=", "__Host-preau-ticket=.e30", "b=1"] {
+            assert_eq!(ticket(&holding(bad)), None, "{bad}");
+        }
+        let headers = holding("__Host-preau-ticket=A.%%%; __Host-preau-rang=x.y");
+        assert_eq!((ticket(&headers), typed(&headers).login.as_str(), best(&headers, 1)), (Some("A"), "", None));
+    }
+
+    #[test]
+    fn a_shared_device_keeps_no_name() {
+        let shared = Typed { login: "lina.martin".to_owned(), shared: true, ..Typed::default() };
+        assert_eq!(login_kept(&shared), "");
+        assert_eq!(login_kept(&Typed { shared: false, ..shared }), "lina.martin");
+    }
+
+    #[test]
+    fn only_the_script_is_answered_with_an_address() {
+        let sent = holding("a=1");
+        assert_eq!(for_script(&sent, see_other("/compte")).status(), StatusCode::SEE_OTHER);
+        let mut by_script = sent.clone();
+        by_script.insert("x-preau-script", HeaderValue::from_static("yes"));
+        let told = for_script(&by_script, see_other("/compte"));
+        assert_eq!((told.status(), &told.headers()["x-preau-to"]), (StatusCode::NO_CONTENT, &HeaderValue::from_static("/compte")));
+        assert!(!told.headers().contains_key(header::LOCATION));
+        assert_eq!(for_script(&by_script, StatusCode::ACCEPTED.into_response()).status(), StatusCode::ACCEPTED);
+    }
+}
