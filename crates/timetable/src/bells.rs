@@ -1,6 +1,13 @@
 //! Which classes have a lesson now or soon, told to the door before anybody has signed in.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::RwLock;
@@ -19,6 +26,7 @@ pub struct Bells {
     db: Db,
     clock: Clock,
     rung: Arc<RwLock<HashMap<SchoolId, Vec<LessonFact>>>>,
+    changed: Arc<AtomicBool>,
 }
 
 /// How often every school is read again.
@@ -29,13 +37,18 @@ const AHEAD: TimeDelta = TimeDelta::minutes(40);
 impl Bells {
     /// Knows no lesson yet.
     pub fn new(db: Db, clock: Clock) -> Self {
-        Self { db, clock, rung: Arc::default() }
+        Self { db, clock, rung: Arc::default(), changed: Arc::default() }
     }
 
     /// The lessons that are not over.
     pub fn facts(&self) -> Vec<LessonFact> {
         let now = self.clock.now();
         self.rung.read().values().flatten().filter(|lesson| lesson.until > now).copied().collect()
+    }
+
+    /// The lessons that are not over, if any school was read since they were last taken.
+    pub fn take_changed(&self) -> Option<Vec<LessonFact>> {
+        self.changed.swap(false, Ordering::AcqRel).then(|| self.facts())
     }
 
     /// Reads one school again.
@@ -53,6 +66,7 @@ impl Bells {
         } else {
             rung.insert(school, lessons);
         }
+        self.changed.store(true, Ordering::Release);
         Ok(())
     }
 
