@@ -8,7 +8,7 @@ use futures::FutureExt;
 use parking_lot::Mutex;
 use preau_http::RouteRow;
 use preau_kernel::{Clock, FamilyId, ManualClock, Token};
-use preau_overload::{HashPool, HashPoolConfig};
+use preau_overload::{Discipline, HashPool, HashPoolConfig, Lane};
 use preau_server::{App, Config};
 use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
@@ -153,6 +153,7 @@ impl Stage {
         config.database.url = SecretString::from(self.0.database.app_url());
         config.database.owner_url = SecretString::from(self.0.database.owner_url());
         config.database.max_connections = 6;
+        config.database.limit_wait_ms = 1500;
         config.redis.url.clone_from(&self.0.stores.redis_url);
         config.redis.prefix.clone_from(&self.0.prefix);
         config.redis.deadline_ms = 1000;
@@ -232,9 +233,14 @@ impl Stage {
             .password_hash
             .get_or_init(async || {
                 let params = argon2::Params::new(64, 1, 1, Some(32)).expect("small, and allowed");
-                let config = HashPoolConfig { threads: 1, max_wait: Duration::from_secs(5), params };
+                let config = HashPoolConfig {
+                    threads: 1,
+                    max_wait: Duration::from_secs(5),
+                    params,
+                    discipline: Discipline::Lanes,
+                };
                 let pool = HashPool::start(config).expect("a thread");
-                let hash = pool.hash(PASSWORD).await.expect("a hash");
+                let hash = pool.hash(Lane::InSlot, PASSWORD).await.expect("a hash");
                 pool.close();
                 hash
             })

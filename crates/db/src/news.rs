@@ -1,6 +1,10 @@
 //! Which outboxes have work, told after the commit that gave it to them. A hint: what it loses is found by the slow sweep.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 use preau_kernel::SchoolId;
@@ -11,10 +15,17 @@ use tokio::sync::Notify;
 #[derive(Clone, Debug, Default)]
 pub struct News(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     schools: Mutex<BTreeSet<SchoolId>>,
     told: Notify,
+    pace: OnceLock<Box<dyn Fn(Duration) + Send + Sync>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("schools", &self.schools).finish_non_exhaustive()
+    }
 }
 
 impl News {
@@ -31,7 +42,20 @@ impl News {
     }
 
     pub(crate) fn noted(&self) -> Noted {
-        Noted { news: self.clone(), schools: SmallVec::new() }
+        Noted { news: self.clone(), schools: SmallVec::new(), began: Instant::now() }
+    }
+
+    /// Has `hear` told how long each transaction held its connection. Once; later calls change nothing.
+    pub fn watch_pace(&self, hear: impl Fn(Duration) + Send + Sync + 'static) {
+        drop(self.0.pace.set(Box::new(hear)));
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        if let Some(hear) = self.news.0.pace.get() {
+            hear(self.began.elapsed());
+        }
     }
 }
 
@@ -40,6 +64,7 @@ impl News {
 pub(crate) struct Noted {
     news: News,
     schools: SmallVec<[SchoolId; 1]>,
+    began: Instant,
 }
 
 impl Noted {
@@ -47,11 +72,11 @@ impl Noted {
         self.schools.push(school);
     }
 
-    pub(crate) fn tell(self) {
+    pub(crate) fn tell(mut self) {
         if self.schools.is_empty() {
             return;
         }
-        self.news.0.schools.lock().extend(self.schools);
+        self.news.0.schools.lock().extend(std::mem::take(&mut self.schools));
         self.news.0.told.notify_one();
     }
 }

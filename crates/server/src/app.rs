@@ -8,24 +8,27 @@ use axum::Router;
 use preau_cache::Cache;
 use preau_clients::Clients;
 use preau_db::{Db, KeyRing, MasterKey};
+use preau_desk::Desk;
 use preau_directory::{Contexts, Generations};
+use preau_forecast::{ForecastState, Week};
 use preau_home::Home;
-use preau_http::{Gate, RouteRow};
+use preau_http::{Brownout, Gate, RouteRow};
 use preau_identity::{
-    Backoff, Factors, Identity,
+    Backoff, Doorway, Factors, Identity,
     accounts::{self, Accounts, Terms},
     federation::Federation,
 };
 use preau_kernel::Clock;
-use preau_overload::{HashPool, HashPoolConfig};
+use preau_overload::{Door, DoorParts, HashPool, HashPoolConfig, door::discipline, limiter::Limiter};
+use preau_plans::Plans;
 use preau_post::Post;
 use preau_session::{AccessTokens, ClientTokens, RevocationSet, SessionLayerState, Sessions};
-use preau_timetable::Timetable;
+use preau_timetable::{Bells, Timetable};
 use preau_ui::Assets;
 use secrecy::ExposeSecret;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Config, protect::protect, routes};
+use crate::{Config, desk, door, protect::protect, routes, shed::Room};
 
 /// People whose memberships and children a node remembers: some 500 bytes each.
 const CONTEXTS: u64 = 100_000;
@@ -61,6 +64,16 @@ pub struct App {
     pub post: Post,
     /// API clients.
     pub clients: Clients,
+    /// Plans of hours, exceptions and suspensions.
+    pub plans: Plans,
+    /// Which classes have a lesson now or soon.
+    pub bells: Bells,
+    /// What is given up under load, and where we stand.
+    pub brownout: Brownout,
+    /// Orders, events, and what the desk shows.
+    pub desk: Desk,
+    /// What to expect of tomorrow.
+    pub forecast: ForecastState,
     /// What people are in schools.
     pub contexts: Contexts,
     /// Lessons.
@@ -73,6 +86,10 @@ pub struct App {
     pub assets: Arc<Assets>,
     /// Hashing threads.
     pub hashes: HashPool,
+    /// Who comes in now, and who waits.
+    pub door: Door,
+    /// Room at the database for those who are in.
+    pub limiter: Limiter,
     /// What shutdown waits for.
     pub tasks: TaskTracker,
     /// What tells everything to stop.
@@ -94,6 +111,20 @@ impl App {
         let master = MasterKey::parse(&config.secrets.master_key).context("secrets.master_key")?;
         let keys = KeyRing::new(db.clone(), clock.clone(), master.clone());
         let hashes = HashPool::start(hash_config(&config)?).context("hashing threads")?;
+        let tasks = TaskTracker::new();
+        let most = usize::try_from(config.database.max_connections).unwrap_or(usize::MAX);
+        let patience = Duration::from_millis(config.database.limit_wait_ms);
+        let limiter = Limiter::new(config.database.limit_least.min(most), most, patience);
+        let hears = limiter.clone();
+        db.news().watch_pace(move |took| hears.note(took));
+        let door = Door::new(DoorParts {
+            config: config.admission.clone(),
+            cache: cache.clone(),
+            clock: clock.clone(),
+            hashes: hashes.clone(),
+            tasks: tasks.clone(),
+            database: door::database_load(&db, &limiter),
+        });
         let tokens = AccessTokens::new(keys.clone(), clock.clone());
         let client_tokens = ClientTokens::new(keys.clone(), clock.clone());
         let revoked = RevocationSet::default();
@@ -131,6 +162,13 @@ impl App {
             backoff.clone(),
             factors,
             terms.clone(),
+            Doorway::new(
+                door.clone(),
+                db.clone(),
+                clock.clone(),
+                master.derive("device claim"),
+                master.derive("line"),
+            ),
         );
         let federation = Federation::new(
             db.clone(),
@@ -160,6 +198,15 @@ impl App {
             revoked.clone(),
             &config.http.public_url,
         );
+        let plans = Plans::new(db.clone(), cache.clone(), clock.clone());
+        let bells = Bells::new(db.clone(), clock.clone());
+        let brownout = Brownout::new(desk::ladder().context("rungs")?, door.degraded());
+        let at_the_door = door.clone();
+        plans.watch().on_change(move |table| at_the_door.learn_slots(table));
+        let status = door.clone();
+        let desk = Desk::new(db.clone(), clock.clone(), brownout.clone(), Arc::new(move || status.status()));
+        let week = Week::haut_rhin().context("config/forecast/haut-rhin-2020.toml")?;
+        let forecast = ForecastState::new(db.clone(), config.forecast, week);
         let generations = Generations::new();
         let contexts = Contexts::new(db.clone(), generations.clone(), CONTEXTS);
         let timetable = Timetable::new(db.clone(), generations.clone(), TIMETABLE_BYTES);
@@ -178,24 +225,35 @@ impl App {
             accounts,
             post,
             clients,
+            plans,
+            bells,
+            brownout,
+            desk,
+            forecast,
             contexts,
             timetable,
             home,
             generations,
             assets: Arc::new(Assets::load()),
             hashes,
-            tasks: TaskTracker::new(),
+            door,
+            limiter,
+            tasks,
             stop: CancellationToken::new(),
             config: Arc::new(config),
         })
     }
 
-    /// Reads what a node must know before it serves: keys and revocations.
+    /// Reads what a node must know before it serves: keys, plans and suspensions, orders, revocations.
     ///
     /// # Errors
     /// A database error.
     pub async fn warm(&self) -> Result<(), preau_db::DbError> {
         self.keys.refresh().await?;
+        door::learn_keys(&self.door, &self.keys);
+        door::learn_roster(&self.door, &self.db).await?;
+        self.plans.watch().refresh(&self.db).await?;
+        self.door.obey(self.desk.re_read().await?);
         self.revoked.refresh(&self.db).await
     }
 
@@ -207,7 +265,11 @@ impl App {
     /// The gatekeeper of every route.
     pub fn gate(&self) -> Gate {
         let origin = self.config.http.public_url.trim_end_matches('/').to_owned();
-        Gate::new(self.db.clone(), self.clock.clone(), self.keys.clone(), self.tasks.clone(), origin)
+        let mut gate =
+            Gate::new(self.db.clone(), self.clock.clone(), self.keys.clone(), self.tasks.clone(), origin);
+        gate.suspensions = self.plans.suspensions();
+        gate.brownout = self.brownout.clone();
+        gate
     }
 
     /// Everything behind its layers, and the table of routes.
@@ -218,7 +280,17 @@ impl App {
             clients: self.client_tokens.clone(),
             revoked: self.revoked.clone(),
         };
-        (protect(router, &self.config.http, session, gate.shared()), table)
+        (
+            protect(
+                router,
+                &self.config.http,
+                session,
+                gate.shared(),
+                self.door.clone(),
+                Room::new(self.limiter.clone(), &table),
+            ),
+            table,
+        )
     }
 
     /// Stops the background work and waits for the changes under way, at most `patience`.
@@ -241,5 +313,6 @@ fn hash_config(config: &Config) -> anyhow::Result<HashPoolConfig> {
         max_wait: Duration::from_millis(hashing.max_wait_ms),
         params: Params::new(hashing.memory_kib, hashing.passes, hashing.lanes, Some(32))
             .map_err(|err| anyhow::anyhow!("hashing: {err}"))?,
+        discipline: discipline(config.admission.mode),
     })
 }

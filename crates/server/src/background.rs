@@ -1,27 +1,44 @@
 //! What every node does beside answering: re-read keys and revocations, drop what others say has changed.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
+use preau_admission::facts::Facts;
 use preau_cache::keys;
 use preau_kernel::SchoolId;
 
-use crate::App;
+use crate::{App, desk, door};
 
 const REVOCATIONS_EVERY: Duration = Duration::from_secs(1);
 const READING: Duration = Duration::from_secs(5);
+/// A minute is far to a lesson, and an import changes many schools at once.
+const RING_EVERY: Duration = Duration::from_secs(2);
 const KEYS_EVERY: Duration = Duration::from_secs(60);
 /// While something cannot be read, or a subscription is lost.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Starts the loops on the app's tracker; they end when it stops.
 pub fn start(app: &App) {
+    app.door.start(app.stop.clone());
+    start_behind(app);
+}
+
+/// The same without the door, for a process at which nobody signs in: its threads are no capacity.
+pub(crate) fn start_behind(app: &App) {
     let stop = app.stop.clone();
     let (a, b, c, d) = (app.clone(), app.clone(), app.clone(), app.clone());
     app.tasks.spawn(stop.clone().run_until_cancelled_owned(async move { re_read_revocations(&a).await }));
     app.tasks.spawn(stop.clone().run_until_cancelled_owned(async move { re_read_keys(&b).await }));
     app.tasks.spawn(stop.clone().run_until_cancelled_owned(async move { forget_changed_schools(&c).await }));
-    app.tasks.spawn(stop.run_until_cancelled_owned(async move { name_busy_outboxes(&d).await }));
+    app.tasks.spawn(stop.clone().run_until_cancelled_owned(async move { name_busy_outboxes(&d).await }));
+    let plans = preau_plans::keep_fresh(app.plans.watch().clone(), app.db.clone(), app.cache.clone());
+    app.tasks.spawn(stop.clone().run_until_cancelled_owned(plans));
+    desk::start(app);
+    app.tasks.spawn(stop.clone().run_until_cancelled_owned(door::keep_roster(app.clone())));
+    let e = app.clone();
+    app.tasks.spawn(stop.clone().run_until_cancelled_owned(async move { hear_bells(&e).await }));
+    let f = app.clone();
+    app.tasks.spawn(stop.run_until_cancelled_owned(async move { ring_bells(&f).await }));
 }
 
 /// Each second, and at once when another node says that it has committed one.
@@ -32,12 +49,16 @@ async fn re_read_revocations(app: &App) {
         loop {
             // Bounded: a connection that falls silent in the middle must not keep this node from the news.
             match tokio::time::timeout(READING, app.revoked.refresh(&app.db)).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => app.door.learn_database(true),
                 Ok(Err(error)) => {
+                    app.door.learn_database(false);
                     let error: &dyn std::error::Error = &error;
                     tracing::warn!(error, "revocations could not be read");
                 }
-                Err(_) => tracing::warn!("revocations were not read in time"),
+                Err(_) => {
+                    app.door.learn_database(false);
+                    tracing::warn!("revocations were not read in time");
+                }
             }
             match &mut hints {
                 Some(stream) => {
@@ -59,7 +80,10 @@ async fn re_read_revocations(app: &App) {
 async fn re_read_keys(app: &App) {
     loop {
         let pause = match app.keys.refresh().await {
-            Ok(()) => KEYS_EVERY,
+            Ok(()) => {
+                door::learn_keys(&app.door, &app.keys);
+                KEYS_EVERY
+            }
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(error, "key ring could not be read");
@@ -78,10 +102,36 @@ async fn forget_changed_schools(app: &App) {
                 if let Ok(school) = message.parse::<SchoolId>() {
                     app.db.forget_school(school).await;
                     app.home.invalidate_school(school);
+                    or_at_the_next_sweep(app.bells.refresh_school(school).await);
                 }
             }
         }
         tokio::time::sleep(AGAIN_AFTER).await;
+    }
+}
+
+/// Learns which classes have lessons around now.
+async fn hear_bells(app: &App) {
+    loop {
+        or_at_the_next_sweep(app.bells.refresh().await);
+        tokio::time::sleep(preau_timetable::SWEEP_EVERY).await;
+    }
+}
+
+/// Tells the door what features have declared: lessons. Work due today joins them with homework.
+async fn ring_bells(app: &App) {
+    loop {
+        if let Some(lessons) = app.bells.take_changed() {
+            app.door.learn_facts(Arc::new(Facts::new(lessons, [])));
+        }
+        tokio::time::sleep(RING_EVERY).await;
+    }
+}
+
+fn or_at_the_next_sweep(heard: Result<(), preau_db::DbError>) {
+    if let Err(error) = heard {
+        let error: &dyn std::error::Error = &error;
+        tracing::warn!(error, "lessons around now could not be read");
     }
 }
 

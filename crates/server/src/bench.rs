@@ -13,7 +13,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::routes;
 
-use crate::{App, Config, accept, background, commands::say, protect, telemetry};
+use crate::{App, Config, accept, background, commands::say, protect, shed::Room, telemetry};
 
 /// An empty answer to whoever has a session.
 #[utoipa::path(get, path = "/api/v1/home", operation_id = "empty", responses((status = OK)))]
@@ -24,7 +24,7 @@ async fn empty() {}
 /// # Errors
 /// A setting or an address that cannot be used.
 pub async fn stack(config: Config) -> anyhow::Result<()> {
-    telemetry::log(&config.log)?;
+    let _traces = telemetry::start(&config.log, &config.telemetry)?;
     let _metrics = telemetry::metrics()?;
     let app = App::build(config, Clock::system())?;
     app.warm().await?;
@@ -36,7 +36,7 @@ pub async fn stack(config: Config) -> anyhow::Result<()> {
         revoked: app.revoked.clone(),
     };
     let http = &app.config.http;
-    let router = protect(routes, http, session, app.gate().shared());
+    let router = protect(routes, http, session, app.gate().shared(), app.door.clone(), Room::new(app.limiter.clone(), &[]));
     let listener = tokio::net::TcpListener::bind(http.listen).await?;
     let stop = CancellationToken::new();
     let until = stop.clone();

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::ensure;
-use preau_identity::{Activation, SignIn, accounts::Channel};
+use preau_identity::{Activation, Coming, SignIn, accounts::Channel};
 use preau_kernel::Clock;
 use preau_session::Device;
 use serde_json::{Value, json};
@@ -61,7 +61,12 @@ impl Door {
         let began = Instant::now();
         match self {
             Self::Password => {
-                let with = SignIn { login: name.to_owned(), password: secret, device: Device::default() };
+                let with = SignIn {
+                    login: name.to_owned(),
+                    password: secret,
+                    device: Device::default(),
+                    coming: Coming::default(),
+                };
                 drop(app.identity.sign_in(with).await);
             }
             Self::Activation => {

@@ -27,6 +27,7 @@ pub struct Config {
     pub redis: CacheConfig,
     pub secrets: Secrets,
     pub hashing: Hashing,
+    pub admission: preau_overload::AdmissionConfig,
     pub files: Files,
     pub feeds: Feeds,
     pub federation: FederationConfig,
@@ -61,6 +62,8 @@ pub struct Database {
     pub acquire_timeout_ms: u64,
     pub statement_timeout_ms: u64,
     pub lock_timeout_ms: u64,
+    pub limit_least: usize,
+    pub limit_wait_ms: u64,
 }
 
 impl Database {

@@ -10,35 +10,66 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use preau_http::{Gate, Problem, request_log};
-use preau_overload::{InFlight, hold_slot};
+use preau_overload::{Door, InFlight, Mode, hold_slot, watch_departure};
 use preau_session::{SessionLayerState, identify};
 use tower_http::{
     catch_panic::CatchPanicLayer,
-    compression::{CompressionLayer, CompressionLevel},
+    compression::{CompressionLayer, CompressionLevel, DefaultPredicate, Predicate, predicate::SizeAbove},
     set_header::SetResponseHeaderLayer,
 };
 
-use crate::config::Http;
+use crate::{
+    config::Http,
+    door::attend,
+    shed::{Room, hold_room, keep_deadline, refuse_repeats},
+    telemetry::trace,
+};
 
 /// Puts `routes` behind their layers. `.layer` wraps, so the list reads from the handler outwards; each barrier costs
 /// less than the one it stands before. Each route's own policy and deadline are nearer still (`preau_http::Routes`).
-pub fn protect(routes: Router, limits: &Http, session: SessionLayerState, gate: Arc<Gate>) -> Router {
+pub(crate) fn protect(
+    routes: Router,
+    limits: &Http,
+    session: SessionLayerState,
+    gate: Arc<Gate>,
+    door: Door,
+    room: Room,
+) -> Router {
+    // The baseline without limits has none here either, or it would be saved by it.
+    let in_flight = if door.mode() == Mode::Off { InFlight::UNBOUNDED } else { limits.in_flight };
     routes
         // What a route's policy needs: the database for a territory's administrator, our own origin.
         .layer(axum::Extension(gate))
+        // A place at the database for those who are in, by rank, school and territory.
+        .layer(from_fn_with_state(room, hold_room))
+        // Nothing begins for whoever will not wait for its end.
+        .layer(from_fn(keep_deadline))
+        // A repeated read is the first thing spared.
+        .layer(from_fn_with_state(door.clone(), refuse_repeats))
+        // Whoever asks keeps their seat.
+        .layer(from_fn_with_state(door, attend))
         // Who is asking: a signature and a set in memory, no I/O.
         .layer(from_fn_with_state(session, identify))
         .layer(DefaultBodyLimit::max(limits.body_bytes))
         // Outside the session: past this many, not even a signature is checked.
-        .layer(from_fn_with_state(InFlight::new(limits.in_flight, refuse_busy), hold_slot))
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(from_fn_with_state(InFlight::new(in_flight, refuse_busy), hold_slot))
+        // hyper drops this layer when the client hangs up: what has not begun need not.
+        .layer(from_fn(watch_departure))
+        // What fits a packet or two costs more to compress than to send.
+        .layer(
+            CompressionLayer::new()
+                .quality(CompressionLevel::Fastest)
+                .compress_when(DefaultPredicate::new().and(SizeAbove::new(1024))),
+        )
         .layer(CatchPanicLayer::custom(problem_from_panic))
         .layer(SetResponseHeaderLayer::if_not_present(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         ))
-        // Outermost, so that refusals, timeouts and panics are all counted and logged.
+        // Outside what follows, so that refusals, timeouts and panics are all counted and logged.
         .layer(from_fn(request_log))
+        // Outermost, or the log's own time would be nobody's. Costs nothing while no collector is named.
+        .layer(from_fn(trace))
 }
 
 fn refuse_busy() -> Response {

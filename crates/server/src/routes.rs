@@ -47,6 +47,9 @@ fn features(app: &App) -> Routes {
         .merge(preau_files::routes(FilesState::new(db.clone(), clock.clone(), app.config.files.upload_bytes)))
         .merge(preau_feeds::routes(db.clone(), clock.clone()))
         .merge(preau_clients::routes(app.clients.clone()))
+        .merge(preau_plans::routes(app.plans.clone()))
+        .merge(preau_desk::routes(app.desk.clone()))
+        .merge(preau_forecast::routes(app.forecast.clone()))
         .merge(preau_jobs::routes(JobsState { db: db.clone(), clock: clock.clone() }))
 }
 
@@ -70,10 +73,12 @@ fn timetable(app: &App) -> TimetableState {
 /// Joins the pages to the answers of the API that they show.
 fn pages(app: &App) -> UiState {
     let (home, week) = (app.home.clone(), timetable(app));
+    let (brownout, clock) = (app.brownout.clone(), app.clock.clone());
     let answers = Answers {
         home: Arc::new(move |me| {
             let home = home.clone();
-            Box::pin(async move { Ok(home.home_of(&me).await?.tagged.clone()) })
+            let degraded = brownout.spared_to(&me, clock.now());
+            Box::pin(async move { Ok(home.home_of(&me, &degraded).await?.tagged.clone()) })
         }),
         week: Arc::new(move |me, school, person, from| {
             let week = week.clone();
@@ -92,6 +97,7 @@ fn pages(app: &App) -> UiState {
         assets: Arc::clone(&app.assets),
         api: Api::new(features(app).into_parts().0),
         gates: Gates::default(),
+        brownout: app.brownout.clone(),
     }
 }
 

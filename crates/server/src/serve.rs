@@ -29,6 +29,8 @@ pub async fn serve(app: App, metrics: PrometheusHandle, with_worker: bool) -> an
     let http = app.config.http.clone();
     let listener = listen(http.listen).await?;
     let probes = listen(http.probe_listen).await?;
+    // Before anybody is told that this node is here: what a hash costs on it.
+    app.hashes.calibrate().await;
     let (router, _) = app.router(app.gate());
 
     background::start(&app);
@@ -49,6 +51,7 @@ pub async fn serve(app: App, metrics: PrometheusHandle, with_worker: bool) -> an
     let stopping = async {
         stop_signal().await;
         // Readiness falls first; the balancer looks away; then the door closes.
+        served.door.drain();
         served.stop.cancel();
         tracing::info!(drain_ms = http.drain_ms, "draining");
         tokio::time::sleep(Duration::from_millis(http.drain_ms)).await;
@@ -69,7 +72,7 @@ pub async fn serve(app: App, metrics: PrometheusHandle, with_worker: bool) -> an
 pub async fn work(app: App, metrics: PrometheusHandle) -> anyhow::Result<()> {
     let http = app.config.http.clone();
     let probes = listen(http.probe_listen).await?;
-    background::start(&app);
+    background::start_behind(&app);
     worker::start(&app);
     let stop = tokio_util::sync::CancellationToken::new();
     let header_timeout = Duration::from_millis(http.header_timeout_ms);
@@ -162,15 +165,34 @@ async fn ready(State(probes): State<Probes>, _: Request) -> Response {
 }
 
 async fn scrape(State(probes): State<Probes>) -> Response {
-    let (queued, running) = probes.app.hashes.load();
+    let hashing = probes.app.hashes.load();
     let (open, idle) = probes.app.db.connections();
     let count = |n: usize| u32::try_from(n).map_or(f64::INFINITY, f64::from);
-    metrics::gauge!("preau_hash_queue").set(count(queued));
-    metrics::gauge!("preau_hash_running").set(count(running));
+    metrics::gauge!("preau_hash_queue").set(count(hashing.queued()));
+    metrics::gauge!("preau_hash_running").set(count(hashing.running));
+    let (in_flight, limit) = probes.app.limiter.load();
+    metrics::gauge!("preau_limit").set(count(limit));
+    metrics::gauge!("preau_limit_in_flight").set(count(in_flight));
     metrics::gauge!("preau_db_connections").set(f64::from(open));
     metrics::gauge!("preau_db_connections_idle").set(count(idle));
     metrics::gauge!("preau_revocations").set(count(probes.app.revoked.len()));
+    tell_replicas(&probes.app);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], probes.metrics.render()).into_response()
+}
+
+/// The autoscaler's signal: what the load wants, and never fewer than the calendar says. `all` is for installations whose
+/// nodes are of one kind.
+fn tell_replicas(app: &App) {
+    let wanted = app.door.desired_replicas();
+    let (api, hashing) = app.config.calendar.nodes(app.clock.now());
+    for (role, load, planned) in [
+        ("api", wanted.for_requests.max(wanted.for_seats).ceil(), api),
+        ("hashing", wanted.for_hash.ceil(), hashing),
+        ("all", f64::from(wanted.nodes), api.max(hashing)),
+    ] {
+        metrics::gauge!("preau_desired_replicas", "role" => role).set(load.max(f64::from(planned)));
+        metrics::gauge!("preau_prescale_replicas", "role" => role).set(f64::from(planned));
+    }
 }
 
 async fn stop_signal() {

@@ -21,7 +21,14 @@ const BATCH: i64 = 100;
 
 /// Starts the worker's loops on the app's tracker; they end when it stops.
 pub(crate) fn start(app: &App) {
-    let jobs = run_worker(app.db.clone(), app.clock.clone(), app.tasks.clone(), handlers(), app.stop.clone());
+    let jobs = run_worker(
+        app.db.clone(),
+        app.clock.clone(),
+        app.tasks.clone(),
+        handlers(),
+        app.brownout.clone(),
+        app.stop.clone(),
+    );
     app.tasks.spawn(jobs);
     let (a, b, c, d, e) = (app.clone(), app.clone(), app.clone(), app.clone(), app.clone());
     app.tasks.spawn(async move { a.stop.run_until_cancelled(deliver_named(&a)).await });
@@ -152,7 +159,8 @@ async fn hand_over(app: &App, school: SchoolId, event: &outbox::Event) -> Result
 /// Counts a school's people anew, for its territory's lists.
 async fn count(app: &App, school: SchoolId) -> Result<(), DbError> {
     let Some(facts) = app.db.school_facts(school).await? else { return Ok(()) };
-    preau_directory::administration::recount(&app.db, facts.territory, school, app.clock.now()).await
+    preau_directory::administration::recount(&app.db, facts.territory, school, app.clock.now()).await?;
+    app.plans.recount(facts.territory, school).await
 }
 
 /// Forgets what is kept for a time: answers to keyed writes, old revocations, uploads.
@@ -162,6 +170,7 @@ async fn tidy(app: &App) -> Result<(), DbError> {
     app.identity.sweep().await?;
     app.federation.sweep().await?;
     app.post.sweep().await?;
+    app.desk.sweep().await?;
     for territory in app.db.territories().await? {
         let mut tx = app.db.in_territory_for_work(territory).await?;
         preau_files::sweep(&mut tx, now).await?;

@@ -86,6 +86,7 @@ pub struct Limiter(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
+    patience: Duration,
 }
 
 struct State {
@@ -106,7 +107,8 @@ pub struct Held {
 }
 
 const WINDOW: Duration = Duration::from_millis(250);
-const PATIENCE: Duration = Duration::from_millis(100);
+/// Samples of a window that are kept.
+const SAMPLES: usize = 4096;
 /// Above this part of the limit no school and no territory may hold more than its own.
 const NEAR: f64 = 0.8;
 const SCHOOL_PART: f64 = 0.1;
@@ -114,8 +116,8 @@ const TERRITORY_PART: f64 = 0.6;
 const COME_BACK: Duration = Duration::from_secs(2);
 
 impl Limiter {
-    /// Between `least` and `most` at a time.
-    pub fn new(least: usize, most: usize) -> Self {
+    /// Between `least` and `most` at a time; whoever finds no room waits for `patience`.
+    pub fn new(least: usize, most: usize, patience: Duration) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::new(State {
                 gradient: Gradient::new(least, most),
@@ -127,6 +129,7 @@ impl Limiter {
                 territories: HashMap::new(),
                 waiting: std::array::from_fn(|_| VecDeque::new()),
             }),
+            patience,
         }))
     }
 
@@ -145,7 +148,7 @@ impl Limiter {
             state.line(whose.rank).push_back((whose, call));
             turn
         };
-        match tokio::time::timeout(PATIENCE, turn).await {
+        match tokio::time::timeout(self.0.patience, turn).await {
             // Whoever called has already counted us in.
             Ok(Ok(())) => Ok(Held { limiter: self.clone(), whose }),
             Ok(Err(_)) | Err(_) => {
@@ -158,7 +161,10 @@ impl Limiter {
 
     /// A transaction took this long.
     pub fn note(&self, took: Duration) {
-        self.0.state.lock().window.took.push(took.as_secs_f32());
+        let mut state = self.0.state.lock();
+        if state.window.took.len() < SAMPLES {
+            state.window.took.push(took.as_secs_f32());
+        }
     }
 
     /// The database refused, or did not answer in time.
@@ -299,7 +305,7 @@ mod tests {
 
     /// A limit that does not move: nothing is ever noted.
     fn limiter(limit: usize) -> Limiter {
-        Limiter::new(limit, limit)
+        Limiter::new(limit, limit, Duration::from_millis(100))
     }
 
     #[tokio::test(start_paused = true)]

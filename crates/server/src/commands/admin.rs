@@ -1,5 +1,6 @@
 //! `preau admin`: what the operator of the installation may do without a session. Journaled, without an actor.
 
+use anyhow::Context;
 use chrono::Utc;
 use clap::Subcommand;
 use preau_db::journal;
@@ -37,6 +38,17 @@ pub(super) enum Admin {
         #[arg(long, default_value = "/conditions")]
         text: String,
     },
+    /// Bring a plan of hours in from a file (see config/plans), and say what it would do.
+    Plan {
+        /// The territory, by its short name.
+        #[arg(long)]
+        territory: String,
+        /// Say what it would do, and write nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// The file.
+        file: std::path::PathBuf,
+    },
     /// Make an activation code for the person of a login and print it, once.
     ActivationCode {
         /// Login name.
@@ -63,6 +75,7 @@ impl Admin {
                 app.accounts.terms().publish(&terms).await?;
                 say(&format!("terms {} are in force from {}", terms.version, terms.published_at));
             }
+            Self::Plan { territory, dry_run, file } => plan(&app, &territory, dry_run, &file).await?,
             Self::ActivationCode { login } => {
                 let made = app.identity.make_code_by_login(&login).await?;
                 say(&format!(
@@ -74,6 +87,33 @@ impl Admin {
             }
         }
         Ok(())
+    }
+}
+
+/// Brings a plan of hours in, after saying what it would do.
+async fn plan(app: &App, territory: &str, dry_run: bool, file: &std::path::Path) -> anyhow::Result<()> {
+    let id = territory_of_slug(app, territory)
+        .await?
+        .ok_or_else(|| anyhow::anyhow!("there is no territory {territory}"))?;
+    let text = tokio::fs::read_to_string(file).await.with_context(|| file.display().to_string())?;
+    let plan: preau_plans::NewSlotPlan = toml::from_str(&text).with_context(|| file.display().to_string())?;
+    let seen = app.plans.try_out(id, &plan).await.map_err(in_words)?;
+    say(&serde_json::to_string_pretty(&seen)?);
+    if !dry_run {
+        let made = app.plans.import(id, &plan).await.map_err(in_words)?;
+        say(&format!("plan {} holds from {} in {territory}", made.id, made.starts_on));
+    }
+    Ok(())
+}
+
+/// What is wrong with a plan, line by line.
+fn in_words(err: preau_plans::Error) -> anyhow::Error {
+    match err {
+        preau_plans::Error::Invalid(faults) => {
+            let lines: Vec<_> = faults.iter().map(|fault| format!("{}: {}", fault.field, fault.detail)).collect();
+            anyhow::anyhow!("the plan is against the rules:\n  {}", lines.join("\n  "))
+        }
+        other => other.into(),
     }
 }
 

@@ -16,6 +16,7 @@ use preau_feeds::demo::{DemoPlan, DemoTimetable, generate};
 use preau_identity::TotpSecret;
 use preau_jobs::JobState;
 use preau_kernel::{Clock, PersonId, SchoolId, TerritoryId};
+use preau_overload::Lane;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};
@@ -155,7 +156,7 @@ impl Demo {
             );
         }
         say(&format!("opening {} accounts", chosen.len()));
-        let phc = app.hashes.hash(PASSWORD).await?;
+        let phc = app.hashes.hash(Lane::InSlot, PASSWORD).await?;
         stream::iter(chosen)
             .map(Ok::<_, anyhow::Error>)
             .try_for_each_concurrent(8, |person| activate(app, person, &phc))

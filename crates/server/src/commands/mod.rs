@@ -4,6 +4,7 @@ mod admin;
 mod bench;
 mod demo;
 mod describe;
+mod forecast;
 mod import;
 mod migrate;
 
@@ -13,6 +14,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use preau_identity::TotpSecret;
 use preau_kernel::Clock;
+use preau_overload::Mode;
 
 use crate::{App, Config, telemetry};
 
@@ -34,6 +36,9 @@ enum Command {
         /// Also run the worker in this process (small installations, development).
         #[arg(long)]
         with_worker: bool,
+        /// How sign-in is guarded, in place of `admission.mode`: off, bounded, codel or ticket.
+        #[arg(long, value_name = "MODE", value_parser = mode)]
+        admission: Option<Mode>,
     },
     /// Apply the migrations that are missing, as the owner's role.
     Migrate,
@@ -53,6 +58,8 @@ enum Command {
         /// The secret.
         secret: String,
     },
+    /// What to expect of tomorrow: how many at once, what must be there, what each lane waits.
+    Forecast(forecast::Forecast),
     /// Print the table of routes.
     Routes {
         /// As JSON.
@@ -74,18 +81,24 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<()> {
         let config = Config::load(self.config.as_deref())?;
         match self.command {
-            Command::Serve { with_worker } => {
-                telemetry::log(&config.log)?;
+            Command::Serve { with_worker, admission } => {
+                let mut config = config;
+                config.admission.mode = admission.unwrap_or(config.admission.mode);
+                let traces = telemetry::start(&config.log, &config.telemetry)?;
                 let metrics = telemetry::metrics()?;
-                crate::serve(App::build(config, Clock::system())?, metrics, with_worker).await
+                let served = crate::serve(App::build(config, Clock::system())?, metrics, with_worker).await;
+                traces.end().await;
+                served
             }
             Command::Migrate => migrate::run(&config).await,
             Command::Import(import) => import.run(config).await,
             Command::Demo(demo) => demo.run(config).await,
             Command::Worker => {
-                telemetry::log(&config.log)?;
+                let traces = telemetry::start(&config.log, &config.telemetry)?;
                 let metrics = telemetry::metrics()?;
-                crate::work(App::build(config, Clock::system())?, metrics).await
+                let worked = crate::work(App::build(config, Clock::system())?, metrics).await;
+                traces.end().await;
+                worked
             }
             Command::Admin(act) => act.run(config).await,
             Command::Code { secret } => {
@@ -93,11 +106,17 @@ impl Cli {
                 say(&secret.code_at(Clock::system().now()));
                 Ok(())
             }
+            Command::Forecast(asked) => asked.run(config).await,
             Command::Routes { json } => describe::routes(json),
             Command::Openapi => describe::openapi(),
             Command::Bench(bench) => bench.run(config).await,
         }
     }
+}
+
+fn mode(word: &str) -> Result<Mode, String> {
+    let modes = [Mode::Off, Mode::Bounded, Mode::Codel, Mode::Ticket];
+    modes.into_iter().find(|mode| mode.as_str() == word).ok_or_else(|| "off, bounded, codel or ticket".to_owned())
 }
 
 /// Standard output is the product of a command line.
