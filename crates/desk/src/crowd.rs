@@ -16,10 +16,8 @@ pub struct Signs {
     pub failed_unknown_device: u64,
     /// Different identifiers among the wrong ones.
     pub failing_identifiers: u64,
-    /// Tickets that were forged, replayed or of another place.
+    /// Tickets that were forged, foreign or stale.
     pub bad_tickets: u64,
-    /// Requests, all of them.
-    pub requests: u64,
     /// Bytes received.
     pub bytes_in: u64,
     /// Bytes sent.
@@ -86,10 +84,10 @@ const UNKNOWN_DEVICES: f64 = 0.9;
 const TRIES_A_NAME: f64 = 8.0;
 /// Below this nothing can be said.
 const ENOUGH_TRIED: u64 = 50;
-/// A person who waits asks ten times a minute at most, and so does one who reads.
-const REQUESTS_A_TRY: f64 = 200.0;
-/// Requests a second from which machines are worth suspecting.
-const MANY_REQUESTS_PER_S: f64 = 50.0;
+/// People are sent ten times what they send: whoever sends more than is answered is no reader.
+const IN_OVER_OUT: f64 = 1.0;
+/// Bytes a second below which that says nothing: an administrator's upload is as large.
+const MUCH_IN_PER_S: f64 = 2e6;
 /// Forged tickets: nobody makes one by mistake, though an old page may show a few.
 const BAD_TICKETS_PER_S: f64 = 5.0;
 
@@ -98,7 +96,7 @@ pub fn verdict(signs: Signs) -> Verdict {
     let failing = ratio(signs.failed, signs.tried);
     let unknown = ratio(signs.failed_unknown_device, signs.failed);
     let a_name = ratio(signs.failed, signs.failing_identifiers);
-    let a_try = ratio(signs.requests, signs.tried.max(1).saturating_add(signs.waiting));
+    let in_over_out = kilobytes(signs.bytes_in) / kilobytes(signs.bytes_out).max(1.0);
     let per_s = |n: u64| if signs.seconds > 0.0 { count(n) / signs.seconds } else { 0.0 };
     let enough = signs.tried >= ENOUGH_TRIED;
     let line = |code, value: f64, from: f64, counts: bool, sentence: String| Evidence {
@@ -140,7 +138,7 @@ pub fn verdict(signs: Signs) -> Verdict {
             a_name,
             TRIES_A_NAME,
             enough && signs.failing_identifiers > 0,
-            format!("{a_name:.1} essais faux par identifiant. Une personne qui se trompe essaie deux ou trois fois."),
+            format!("{} essais faux par identifiant. Une personne qui se trompe essaie deux ou trois fois.", format!("{a_name:.1}").replace('.', ",")),
         ),
         line(
             "bad-tickets",
@@ -150,12 +148,12 @@ pub fn verdict(signs: Signs) -> Verdict {
             format!("{} tickets forgés, rejoués ou étrangers.", signs.bad_tickets),
         ),
         line(
-            "requests-a-person",
-            a_try,
-            REQUESTS_A_TRY,
-            per_s(signs.requests) >= MANY_REQUESTS_PER_S,
+            "bytes-in-over-out",
+            in_over_out,
+            IN_OVER_OUT,
+            signs.seconds > 0.0 && kilobytes(signs.bytes_in) * 1e3 / signs.seconds >= MUCH_IN_PER_S,
             format!(
-                "{a_try:.0} requêtes par personne qui entre ou attend ; {} reçus, {} envoyés.",
+                "{} reçus, {} envoyés. D’ordinaire le service envoie dix fois plus qu’il ne reçoit.",
                 bytes(signs.bytes_in),
                 bytes(signs.bytes_out)
             ),
@@ -165,7 +163,7 @@ pub fn verdict(signs: Signs) -> Verdict {
     // Three signs together: each alone has an innocent cause.
     let stuffing = says("failing-ratio") && says("failing-identifiers") && says("unknown-devices");
     let guessing = says("failing-ratio") && says("tries-a-name");
-    let flood = says("bad-tickets") || says("requests-a-person");
+    let flood = says("bad-tickets") || says("bytes-in-over-out");
     let right = signs.tried.saturating_sub(signs.failed);
     let crowd = signs.waiting > 0 && right > 0;
     let attack = stuffing || guessing || flood;
@@ -223,10 +221,15 @@ fn percent(share: f64) -> String {
     format!("{:.0}", share * 100.0)
 }
 
+/// A count of bytes may not fit the 32 bits of `count`.
+fn kilobytes(n: u64) -> f64 {
+    count(n / 1000)
+}
+
 fn bytes(n: u64) -> String {
-    // In kilobytes first: a count of bytes may not fit the 32 bits of `count`.
-    let kilo = count(n / 1000);
-    if kilo >= 1e6 { format!("{:.1} Go", kilo / 1e6) } else if kilo >= 1e3 { format!("{:.1} Mo", kilo / 1e3) } else { format!("{kilo:.0} ko") }
+    let kilo = kilobytes(n);
+    let text = if kilo >= 1e6 { format!("{:.1} Go", kilo / 1e6) } else if kilo >= 1e3 { format!("{:.1} Mo", kilo / 1e3) } else { format!("{kilo:.0} ko") };
+    text.replace('.', ",")
 }
 
 #[cfg(test)]
@@ -234,7 +237,7 @@ mod tests {
     use super::*;
 
     fn signs() -> Signs {
-        Signs { seconds: 300.0, tried: 1000, failed: 100, failing_identifiers: 60, requests: 4000, ..Signs::default() }
+        Signs { seconds: 60.0, tried: 1000, failed: 100, failing_identifiers: 60, bytes_in: 2_000_000, bytes_out: 30_000_000, ..Signs::default() }
     }
 
     #[test]
@@ -252,7 +255,6 @@ mod tests {
             failed_unknown_device: 1000,
             failing_identifiers: 600,
             waiting: 900,
-            requests: 30_000,
             ..signs()
         };
         assert_eq!(verdict(september).code, VerdictCode::Crowd);
@@ -282,13 +284,13 @@ mod tests {
 
     #[test]
     fn asking_without_coming_in_is_a_flood() {
-        let flood = Signs { tried: 20, failed: 0, requests: 400_000, bytes_in: 3_000_000_000, ..signs() };
+        let flood = Signs { tried: 20, failed: 0, bytes_in: 3_000_000_000, bytes_out: 100_000_000, ..signs() };
         let told = verdict(flood);
         assert_eq!(told.code, VerdictCode::Flood);
-        assert!(told.evidence.iter().any(|one| one.sentence.contains("3.0 Go reçus")), "{:?}", told.evidence);
+        assert!(told.evidence.iter().any(|one| one.sentence.contains("3,0 Go reçus")), "{:?}", told.evidence);
         let forged = Signs { bad_tickets: 3_000, ..signs() };
         assert_eq!(verdict(forged).code, VerdictCode::Flood);
-        let waiting = Signs { tried: 20, requests: 400_000, waiting: 100_000, ..signs() };
-        assert_eq!(verdict(waiting).code, VerdictCode::Crowd, "they poll because they wait");
+        let upload = Signs { bytes_in: 100_000_000, bytes_out: 30_000_000, ..signs() };
+        assert_eq!(verdict(upload).code, VerdictCode::Calm, "an administrator sends a file");
     }
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use preau_db::Db;
 use preau_http::{
-    Budget, Cursors, InSchool, ListQuery, Policy, Problem, Reply, Routes, ValidPath, ValidQuery,
+    Budget, Cursors, Degraded, InSchool, ListQuery, Policy, Problem, Reply, Routes, ValidPath, ValidQuery,
 };
 use preau_kernel::{ClassId, Clock, Page, PersonId, Role, SchoolId, Scope};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use crate::{
     access, administration, communication,
     queries::{self, GroupsWanted, Kin, Listed, ListedGroup, PeopleWanted, TaughtBy},
     rules,
+    rungs::{SEARCH, SEARCH_IN_CLASS},
 };
 
 /// What the directory needs of the process.
@@ -292,9 +293,14 @@ async fn list_people(
     InSchool(member): InSchool,
     budget: Budget,
     Cursors(key): Cursors,
+    degraded: Degraded,
     ValidQuery(PeopleQuery { list, filter }): ValidQuery<PeopleQuery>,
 ) -> Result<Reply<Page<PersonSummary>>, Problem> {
     let after = list.after("list_people", &key)?;
+    degraded.refuses(&SEARCH)?;
+    if filter.class_id.is_none() {
+        degraded.refuses(&SEARCH_IN_CLASS)?;
+    }
     let mut tx = app.db.in_school(&member).await?;
     let class = match filter.class_id {
         Some(class) => Some(access::access_class(&mut tx, &member, class).await?.id()),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use utoipa::ToSchema;
 
-pub use routes::{FilesState, routes};
+pub use routes::{FilesState, RUNGS, routes};
 pub use spool::Spooled;
 
 /// A file received.

@@ -7,6 +7,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, header},
 };
+use preau_admission::{Level, Rung};
 use preau_db::Db;
 use preau_http::{AdminOf, Policy, Problem, Reply, Routes};
 use preau_kernel::{Clock, Priority, Scope, TerritoryId};
@@ -26,6 +27,17 @@ pub struct FilesState {
     slots: Arc<Semaphore>,
 }
 
+/// Files for feeds are sent later: they would take the line from those who come in.
+const UPLOADS: Rung = Rung {
+    code: "uploads",
+    level: Level::L2,
+    feature: "files",
+    saving: "an upload: its bytes in, and twice on disk",
+};
+
+/// What files give up while many are coming in.
+pub const RUNGS: &[Rung] = &[UPLOADS];
+
 /// Files that a node receives at once.
 const AT_ONCE: usize = 4;
 
@@ -39,7 +51,7 @@ impl FilesState {
 /// The files' routes, for administrators of the territory.
 pub fn routes(state: FilesState) -> Routes {
     let policy =
-        Policy::territory_admin().priority(Priority::Background).uploads().scope(Scope::ImportsWrite);
+        Policy::territory_admin().priority(Priority::Background).uploads().scope(Scope::ImportsWrite).paused_by(&UPLOADS);
     Routes::new().add(policy, routes!(create_upload)).with_state(state)
 }
 

@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use preau_directory::{ClassName, Context, Contexts, Generation, Generations};
-use preau_http::{IfNoneMatch, Tagged};
+use preau_http::{Degraded, IfNoneMatch, Tagged};
 use preau_kernel::{Clock, Member, Membership, PersonId, Principal, SchoolId};
 use preau_timetable::{Timetable, day_bounds};
 use smallvec::SmallVec;
 
-use crate::{Error, HomeSchool, HomeUser, HomeView, parts, rules};
+use crate::{Error, HomeSchool, HomeUser, HomeView, parts, rules, rungs};
 
 /// Gathers days. Cheap to clone; clones share what is kept.
 #[derive(Clone)]
@@ -50,19 +50,24 @@ impl Home {
             .max_capacity(capacity_bytes)
             // The view beside the body is about as large, its lessons being shared.
             .weigher(|_, day: &Arc<Rendered>| u32::try_from(2 * day.tagged.body().len()).unwrap_or(u32::MAX))
-            .time_to_live(Duration::from_secs(60))
+            // Past the half-minute for which a day stands, it waits for a storm: see `home_of`.
+            .time_to_live(Duration::from_secs(600))
             .build();
         Self { clock, contexts, timetable, generations, rendered }
     }
 
-    /// The day of `me`: the one kept while it stands, or a new one.
+    /// The day of `me`: the one kept while it stands, or a new one. While many are coming in, one kept for ten minutes at
+    /// most will do: to half of the people from the second level on, to all from the third.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn home_of(&self, me: &Principal) -> Result<Arc<Rendered>, Error> {
+    pub async fn home_of(&self, me: &Principal, degraded: &Degraded) -> Result<Arc<Rendered>, Error> {
         let now = self.clock.now();
-        if let Some(kept) = self.rendered.get(&me.person()).filter(|kept| kept.stands(me, now)) {
-            return Ok(kept);
+        if let Some(kept) = self.rendered.get(&me.person()) {
+            let good_enough = || kept.will_do(me, now) && degraded.sheds_early(&rungs::HOME_STALE, rungs::HALF);
+            if kept.stands(me, now) || good_enough() {
+                return Ok(kept);
+            }
         }
         let rendered = Arc::new(self.gather(me, now).await?);
         self.rendered.insert(me.person(), Arc::clone(&rendered));
@@ -167,6 +172,13 @@ impl Rendered {
     /// 304 to who holds this day already, 200 to the rest.
     pub fn answer(&self, held: &IfNoneMatch) -> axum::response::Response {
         self.tagged.answer(held)
+    }
+
+    /// Whether this is of the same day and the same memberships, and not older than a storm excuses.
+    fn will_do(&self, me: &Principal, now: DateTime<Utc>) -> bool {
+        now >= self.view.generated_at
+            && now - self.view.generated_at <= rungs::OLDEST
+            && self.memberships[..] == *me.memberships()
     }
 
     /// Whether this still answers `me` at `now`.

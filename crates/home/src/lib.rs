@@ -4,6 +4,7 @@ mod gather;
 mod parts;
 mod routes;
 pub mod rules;
+pub mod rungs;
 mod view;
 
 use preau_db::DbError;

@@ -1,11 +1,11 @@
 //! Home over HTTP.
 
 use axum::{extract::State, response::Response};
-use preau_http::{IfNoneMatch, Me, Policy, Problem, Routes};
+use preau_http::{Degraded, IfNoneMatch, Me, Policy, Problem, Routes};
 use preau_kernel::Priority;
 use utoipa_axum::routes;
 
-use crate::{Home, HomeView};
+use crate::{Home, HomeView, rungs::POLLING};
 
 /// Home's route, open to whoever has a session.
 pub fn routes(state: Home) -> Routes {
@@ -24,6 +24,13 @@ pub fn routes(state: Home) -> Routes {
     ),
 )]
 #[tracing::instrument(name = "home.get", skip_all)]
-async fn get_home(State(home): State<Home>, Me(me): Me, held: IfNoneMatch) -> Result<Response, Problem> {
-    Ok(home.home_of(&me).await?.answer(&held))
+async fn get_home(
+    State(home): State<Home>,
+    Me(me): Me,
+    degraded: Degraded,
+    held: IfNoneMatch,
+) -> Result<Response, Problem> {
+    // Told to the program, which is who obeys.
+    degraded.sheds(&POLLING);
+    Ok(home.home_of(&me, &degraded).await?.answer(&held))
 }

@@ -18,7 +18,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use preau_admission::brownout::{Ladder, Level, Rung};
-use preau_kernel::{Identity, PersonId, TerritoryId};
+use preau_kernel::{Carrier, Identity, PersonId, Principal, TerritoryId};
 use sha2::{Digest, Sha256};
 
 use crate::Problem;
@@ -83,6 +83,19 @@ impl Brownout {
         Level::from_index(self.0.level.load(Ordering::Relaxed)).unwrap_or(Level::L4)
     }
 
+    /// The level for the people of a territory.
+    pub fn level_of(&self, territory: TerritoryId) -> Level {
+        let measured = self.level();
+        self.0.forced.load().level(territory).map_or(measured, |forced| forced.max(measured))
+    }
+
+    /// Every rung, and whether it holds for the people of a territory.
+    pub fn holding(&self, territory: TerritoryId) -> Vec<(&Rung, bool)> {
+        let (forced, level) = (self.0.forced.load(), self.level_of(territory));
+        let holds = |rung: &Rung| forced.rung(Some(territory), rung.code).unwrap_or(level >= rung.level);
+        self.rungs().iter().map(|rung| (rung, holds(rung))).collect()
+    }
+
     /// Obeys these orders from now on.
     pub fn force(&self, forced: Forced) {
         self.0.forced.store(Arc::new(forced));
@@ -94,7 +107,12 @@ impl Brownout {
         forced.rung(None, rung.code).unwrap_or(self.level() >= rung.level)
     }
 
-    /// What a request of `identity`, about `territory`'s people, is spared. `None` on an ordinary day.
+    /// What a person is spared, outside a request of theirs.
+    pub fn spared_to(&self, me: &Principal, now: DateTime<Utc>) -> Degraded {
+        self.spare(&Identity::Known(me.clone(), Carrier::Bearer), now).unwrap_or_default()
+    }
+
+    /// What a request of `identity` is spared. `None` on an ordinary day.
     pub(crate) fn spare(&self, identity: &Identity, now: DateTime<Utc>) -> Option<Degraded> {
         let forced = self.0.forced.load();
         let measured = self.level();
@@ -238,7 +256,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Degraded {
 
 #[cfg(test)]
 mod tests {
-    use preau_kernel::{Carrier, FamilyId, Principal, Token};
+    use preau_kernel::{FamilyId, Token};
     use smallvec::SmallVec;
     use uuid::Uuid;
 

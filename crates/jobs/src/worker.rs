@@ -3,7 +3,9 @@
 use std::{error::Error, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
+use preau_admission::{Level, Rung};
 use preau_db::{Db, DbError};
+use preau_http::Brownout;
 use preau_kernel::{Clock, JobId, PersonId, TerritoryId};
 use serde_json::Value;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -73,21 +75,40 @@ fn dynamic(error: &(impl Error + 'static)) -> &(dyn Error + 'static) {
     error
 }
 
+/// No job begins; those under way go on. Their deliveries wait in line.
+pub const BACKGROUND: Rung = Rung {
+    code: "background",
+    level: Level::L1,
+    feature: "jobs",
+    saving: "every job: an import takes a connection and most of a core",
+};
+
+/// What jobs give up while many are coming in.
+pub const RUNGS: &[Rung] = &[BACKGROUND];
+
 const BEAT: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(1);
 /// After a failure to reach the database.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Does jobs of the kinds in `registry`, one at a time, until `shutdown`. A process may run several. Handlers and beats run
+/// Does jobs of the kinds in `registry`, one at a time, until `shutdown`; begins none while [`BACKGROUND`] holds. A process may run several. Handlers and beats run
 /// on `tasks`, so that shutdown waits for what they commit.
 pub async fn run_worker(
     db: Db,
     clock: Clock,
     tasks: TaskTracker,
     registry: Vec<(&'static str, Handler)>,
+    brownout: Brownout,
     shutdown: CancellationToken,
 ) {
     while !shutdown.is_cancelled() {
+        if brownout.holds(&BACKGROUND) {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = tokio::time::sleep(PATIENCE) => {}
+            }
+            continue;
+        }
         let pause = match one_round(&db, &clock, &tasks, &registry, &shutdown).await {
             Ok(true) => continue,
             Ok(false) => IDLE,

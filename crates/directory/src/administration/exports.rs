@@ -21,12 +21,13 @@ use utoipa_axum::routes;
 
 use self::queries::Division;
 use super::{divisions, people};
-use crate::{DirectoryState, Office, administration::Error, rules::names_like};
+use crate::{DirectoryState, Office, administration::Error, rules::names_like, rungs::EXPORTS};
 
 /// The route of exports.
 pub(super) fn routes(state: DirectoryState) -> Routes {
     let admin = Policy::in_school(&[Role::SchoolAdmin]).or_power(Power::ReadExport);
-    Routes::new().add(admin.priority(Priority::Background).uploads(), routes!(export_list)).with_state(state)
+    let work = admin.priority(Priority::Background).uploads().paused_by(&EXPORTS);
+    Routes::new().add(work, routes!(export_list)).with_state(state)
 }
 
 /// What is exported.

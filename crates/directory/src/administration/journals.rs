@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::DirectoryState;
+use crate::{DirectoryState, rungs::VERIFICATION};
 
 /// The routes of journals.
 pub(super) fn routes(state: DirectoryState) -> Routes {
@@ -19,9 +19,9 @@ pub(super) fn routes(state: DirectoryState) -> Routes {
     let territory = Policy::territory_admin();
     Routes::new()
         .add(school, routes!(list_school_journal))
-        .add(school.priority(Priority::Background), routes!(verify_school_journal))
+        .add(school.priority(Priority::Background).paused_by(&VERIFICATION), routes!(verify_school_journal))
         .add(territory, routes!(list_territory_journal))
-        .add(territory.priority(Priority::Background), routes!(verify_territory_journal))
+        .add(territory.priority(Priority::Background).paused_by(&VERIFICATION), routes!(verify_territory_journal))
         .with_state(state)
 }
 

@@ -6,7 +6,7 @@ use preau_db::{
     TerritoryTx,
     journal::{self, Act},
 };
-use preau_http::{AdminOf, Cursors, ListQuery, Policy, Problem, Reply, Routes, ValidJson, ValidQuery};
+use preau_http::{AdminOf, Cursors, Degraded, ListQuery, Policy, Problem, Reply, Routes, ValidJson, ValidQuery};
 use preau_kernel::{Page, PersonId, Role, SchoolId, TerritoryId, fold};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -14,7 +14,11 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use super::people::{AccountState, queries as people};
-use crate::{DirectoryState, administration::Error};
+use crate::{
+    DirectoryState,
+    administration::Error,
+    rungs::{NAME_LOOKUPS, STATISTICS},
+};
 
 /// Look-ups that one person may make in an hour.
 const LOOKUPS_AN_HOUR: i32 = 100;
@@ -24,7 +28,7 @@ pub(super) fn routes(state: DirectoryState) -> Routes {
     let admin = Policy::territory_admin();
     Routes::new()
         .add(admin, routes!(list_schools))
-        .add(admin, routes!(get_territory_counters))
+        .add(admin.paused_by(&STATISTICS), routes!(get_territory_counters))
         .add(admin, routes!(look_up_people))
         .with_state(state)
 }
@@ -228,6 +232,7 @@ async fn list_schools(
     State(app): State<DirectoryState>,
     AdminOf(admin): AdminOf,
     Cursors(key): Cursors,
+    degraded: Degraded,
     ValidQuery(SchoolsQuery { list, filter }): ValidQuery<SchoolsQuery>,
 ) -> Result<Reply<Page<TerritorySchool>>, Problem> {
     let after: Option<(String, SchoolId)> = list.after("list_schools", &key)?;
@@ -235,7 +240,11 @@ async fn list_schools(
     let kind = filter.kind.map(SchoolKind::as_str);
     let rows = queries::schools(&mut tx, kind, filter.q.as_deref(), after, list.limit).await?;
     let ids: Vec<SchoolId> = rows.iter().map(|row| row.id).collect();
-    let counters = queries::counters_of(&mut tx, &ids).await?;
+    let counters = if degraded.sheds(&STATISTICS) {
+        Vec::new()
+    } else {
+        queries::counters_of(&mut tx, &ids).await?
+    };
     tx.commit().await?;
     let page = Page::cut(rows, list.limit, |last| key.seal("list_schools", &(&last.name, last.id)));
     Ok(Reply(page.map(|row| {
@@ -288,6 +297,7 @@ async fn get_territory_counters(
 async fn look_up_people(
     State(app): State<DirectoryState>,
     AdminOf(admin): AdminOf,
+    degraded: Degraded,
     ValidJson(wanted): ValidJson<PeopleLookup>,
 ) -> Result<Reply<PeopleFound>, Problem> {
     let keys = [
@@ -303,6 +313,9 @@ async fn look_up_people(
     let prefix = wanted.name_prefix.as_deref().map(str::trim);
     if prefix.is_some_and(|prefix| fold(prefix).chars().count() < 3) {
         return Err(Error::Refused("name-too-short", "three characters at least").into());
+    }
+    if prefix.is_some() {
+        degraded.refuses(&NAME_LOOKUPS)?;
     }
     let now = app.clock.now();
     let mut tx = app.db.in_territory(&admin).await?;

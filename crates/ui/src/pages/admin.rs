@@ -170,13 +170,13 @@ fn roles_text(w: &Words, held: &[Membership]) -> String {
     names.join(", ")
 }
 
-struct Tab {
-    href: String,
-    words: &'static str,
-    current: bool,
+pub(super) struct Tab {
+    pub(super) href: String,
+    pub(super) words: &'static str,
+    pub(super) current: bool,
 }
 
-fn tabs(w: &'static Words, at: &Place<'_>, current: &str) -> Vec<Tab> {
+pub(super) fn tabs(w: &'static Words, at: &Place<'_>, current: &str) -> Vec<Tab> {
     let of = |path: &str, words| Tab {
         href: format!("/administration/ecoles/{}{path}", at.school),
         words,
@@ -192,6 +192,7 @@ fn tabs(w: &'static Words, at: &Place<'_>, current: &str) -> Vec<Tab> {
         of("/droits", w.page_admin_rights),
         of("/delegations", w.page_admin_delegations),
         of("/clients", w.page_admin_clients),
+        of("/charge", w.page_admin_measures),
         of("/journal", w.page_admin_journal),
     ]
 }
@@ -272,7 +273,7 @@ pub fn people(site: &Site<'_>, home: &Home, at: &Place<'_>, filters: &Filters, l
     })
 }
 
-fn admin_frame<'a>(site: &Site<'a>, home: &'a Home, title: &'a str, at: &Place<'a>) -> Frame<'a> {
+pub(super) fn admin_frame<'a>(site: &Site<'a>, home: &'a Home, title: &'a str, at: &Place<'a>) -> Frame<'a> {
     let mut frame = Frame::shell(site, title, Screen::Admin, home);
     if !at.name.is_empty() {
         frame.school = at.name;
@@ -368,7 +369,7 @@ fn section_title(w: &'static Words, section: &str) -> &'static str {
     }
 }
 
-fn territory_tabs(w: &'static Words, current: &str) -> Vec<Tab> {
+pub(super) fn territory_tabs(w: &'static Words, current: &str) -> Vec<Tab> {
     let schools =
         Tab { href: "/administration".to_owned(), words: w.page_admin_schools, current: current.is_empty() };
     let section = |name: &&str| Tab {
@@ -376,7 +377,12 @@ fn territory_tabs(w: &'static Words, current: &str) -> Vec<Tab> {
         words: section_title(w, name),
         current: *name == current,
     };
-    std::iter::once(schools).chain(TERRITORY_SECTIONS.iter().map(section)).collect()
+    let load = Tab {
+        href: "/administration/territoire/charge".to_owned(),
+        words: w.page_admin_load,
+        current: current == "charge",
+    };
+    [schools, load].into_iter().chain(TERRITORY_SECTIONS.iter().map(section)).collect()
 }
 
 #[derive(Template)]

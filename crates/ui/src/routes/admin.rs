@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The name of a school that one belongs to; a territory's administrator reads it on the list of schools.
-fn name_of<'a>(home: &'a Home, school: &str) -> &'a str {
+pub(super) fn name_of<'a>(home: &'a Home, school: &str) -> &'a str {
     home.schools.iter().find(|one| one.id == school).map_or("", |one| one.name.as_str())
 }
 

@@ -22,7 +22,7 @@ use super::{
     queries::{self, Kept},
     rules,
 };
-use crate::{DirectoryState, Office, administration::Error};
+use crate::{DirectoryState, Office, administration::Error, rungs::BULK};
 
 /// Bytes of a file at most: 5,000 rows come nowhere near.
 const MOST_BYTES: usize = 2 * 1024 * 1024;
@@ -30,7 +30,7 @@ const MOST_BYTES: usize = 2 * 1024 * 1024;
 /// The routes of bulk changes.
 pub(in crate::administration) fn routes(state: DirectoryState) -> Routes {
     let admin = Policy::in_school(&[Role::SchoolAdmin]).or_power(Power::ManagePeople);
-    let work = admin.priority(Priority::Background).uploads();
+    let work = admin.priority(Priority::Background).uploads().paused_by(&BULK);
     Routes::new()
         .add(work, routes!(create_bulk_change))
         .add(admin, routes!(get_bulk_change))

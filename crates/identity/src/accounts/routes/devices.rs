@@ -13,13 +13,14 @@ use utoipa_axum::routes;
 use crate::{
     accounts::{Accounts, DeviceProfile, devices},
     routes::created,
+    rungs::ACCOUNT_CHANGES,
 };
 
 pub(super) fn routes(accounts: Accounts) -> Routes {
     let essential = |policy: Policy| policy.priority(Priority::Essential);
     Routes::new()
         .add(Policy::anyone(), routes!(list_device_profiles))
-        .add(Policy::signed_in(), routes!(create_device_profile))
+        .add(Policy::signed_in().paused_by(&ACCOUNT_CHANGES), routes!(create_device_profile))
         .add(essential(Policy::anyone()), routes!(create_profile_session))
         .add(Policy::anyone(), routes!(delete_device_profile))
         .with_state(accounts)

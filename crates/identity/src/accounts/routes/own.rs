@@ -6,17 +6,20 @@ use preau_http::{Me, Policy, Problem, Reply, Routes, ValidJson};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 
-use crate::accounts::{Accounts, ContactKind, Standing};
+use crate::{
+    accounts::{Accounts, ContactKind, Standing},
+    rungs::ACCOUNT_CHANGES,
+};
 
 pub(super) fn routes(accounts: Accounts) -> Routes {
     Routes::new()
         .add(Policy::signed_in(), routes!(get_account))
         .add(Policy::signed_in().sudo(), routes!(update_email))
-        .add(Policy::signed_in().sudo(), routes!(update_mobile))
+        .add(Policy::signed_in().sudo().paused_by(&ACCOUNT_CHANGES), routes!(update_mobile))
         .add(Policy::signed_in(), routes!(confirm_email))
         .add(Policy::signed_in(), routes!(confirm_mobile))
         .add(Policy::signed_in().sudo(), routes!(delete_email))
-        .add(Policy::signed_in().sudo(), routes!(delete_mobile))
+        .add(Policy::signed_in().sudo().paused_by(&ACCOUNT_CHANGES), routes!(delete_mobile))
         .add(Policy::anyone(), routes!(create_email_confirmation))
         .with_state(accounts)
 }

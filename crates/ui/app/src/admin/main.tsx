@@ -5,6 +5,7 @@ import type { Place } from './common';
 import { ClientsSection } from './clients';
 import { DuplicatesSection } from './duplicates';
 import { ImportsSection } from './imports';
+import { live } from './live';
 import { PersonSection } from './person';
 import { RightsSection } from './rights';
 import { RulesSection } from './rules';
@@ -27,6 +28,12 @@ const SECTIONS: Record<string, (props: { place: Place }) => preact.JSX.Element> 
 };
 
 const root = document.getElementById('admin');
+if (root?.dataset.section === 'charge') {
+  void speak(document.documentElement.lang).then(() => {
+    live(root);
+    document.documentElement.dataset.ready = 'yes';
+  });
+}
 const Section = SECTIONS[root?.dataset.section ?? ''];
 if (root && Section) {
   const place = { school: root.dataset.school ?? '', territory: root.dataset.territory ?? '' };

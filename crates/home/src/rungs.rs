@@ -1,0 +1,28 @@
+//! What home gives up while many are coming in.
+
+use chrono::TimeDelta;
+use preau_admission::{Level, Rung};
+
+/// A day may be ten minutes old.
+pub const HOME_STALE: Rung = Rung {
+    code: "home-stale",
+    level: Level::L3,
+    feature: "home",
+    saving: "a day: two statements and its drawing",
+};
+
+/// The program asks again four times less often, and for nothing that nobody looks at.
+pub const POLLING: Rung = Rung {
+    code: "polling",
+    level: Level::L1,
+    feature: "home",
+    saving: "three of four requests of open pages",
+};
+
+/// All of them.
+pub const RUNGS: &[Rung] = &[POLLING, HOME_STALE];
+
+/// The oldest day that is shown in a storm.
+pub(crate) const OLDEST: TimeDelta = TimeDelta::minutes(10);
+/// Of 128 cohorts, those whose day is old one level earlier.
+pub(crate) const HALF: u8 = 64;
