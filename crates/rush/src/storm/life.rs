@@ -74,6 +74,8 @@ pub struct Life {
     pub hashes: u32,
     /// Looks at the shared snapshot.
     pub polls: u32,
+    /// 503 with a time to come back: something that the door needs was down.
+    pub unavailable: u32,
     /// Refusals that left them without a place, or without a time to come back.
     pub bare: u32,
     /// Times that a ticket they showed was answered by a worse place.

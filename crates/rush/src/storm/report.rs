@@ -97,6 +97,9 @@ pub struct SegmentReport {
     /// Where lines of users and the proxy's log differ; empty: exactly the same.
     pub log_differences: Vec<String>,
     pub faults: Vec<Fault>,
+    /// For each fault: seconds from its mending until as many come in again as before it (95 %, over three seconds); absent
+    /// when that did not happen.
+    pub recovered_after_s: Vec<Option<f64>>,
     pub series: Series,
     /// Why nothing may be quoted from it.
     pub void: Vec<String>,
@@ -126,11 +129,13 @@ impl Report {
                 segment.offered_x = Some(segment.figures.offered_per_s / peak);
             }
             segment.goodput_ratio = Some(segment.figures.goodput_per_s / peak);
-            if timed && segment.late_sends_ratio > late_share {
-                segment.void.push(format!(
-                    "{:.2} % of the sends left late: the generator was too slow",
-                    segment.late_sends_ratio * 100.0
-                ));
+            let late = format!(
+                "{:.2} % of the sends left late: the generator was too slow",
+                segment.late_sends_ratio * 100.0
+            );
+            // Concluded again after each segment.
+            if timed && segment.late_sends_ratio > late_share && !segment.void.contains(&late) {
+                segment.void.push(late);
             }
         }
         let mut reasons = Vec::new();
@@ -228,6 +233,7 @@ mod tests {
             sessions: Reconciled::default(),
             log_differences: Vec::new(),
             faults: Vec::new(),
+            recovered_after_s: Vec::new(),
             series: Series::default(),
             void: Vec::new(),
         }

@@ -484,7 +484,8 @@ mod tests {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if std::fs::read_to_string(&path).unwrap().contains("[[segment]]") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            if name.ends_with(".toml") && text.contains("[[segment]]") {
                 let scenario = Scenario::read(&path).unwrap();
                 assert_eq!(format!("{}.toml", scenario.name), name);
                 found.push(name.get(..3).unwrap().to_owned());

@@ -98,6 +98,7 @@ impl Stage {
             self.peak_per_s = Some(self.peak_per_s.unwrap_or(0.0).max(figures.goodput_per_s));
         }
         let until = window_us + micros(Duration::from_secs_f64(segment.drain_s));
+        let series = tally::series(&played.lives, until);
         let all = scene.sends.all.load(Ordering::Relaxed);
         let looks = log.cached + log.fetched;
         let hash = self.scenario.hash;
@@ -137,8 +138,13 @@ impl Stage {
             slow_clients_cut: played.cut,
             sessions,
             log_differences: edge::differences(&played.lives, &log),
+            recovered_after_s: segment
+                .fault
+                .iter()
+                .map(|fault| tally::recovery(&series.goodput, fault.at_s, fault.at_s + fault.for_s))
+                .collect(),
             faults: segment.fault.clone(),
-            series: tally::series(&played.lives, until),
+            series,
             figures,
             void,
         })

@@ -57,7 +57,12 @@ pub struct Figures {
     pub unanswered: u64,
     pub responses: u64,
     pub bare_refusals: u64,
+    /// 503 with a time to come back, while a dependency was down: counted apart.
+    pub unavailable: u64,
     pub wait_s: BTreeMap<&'static str, Waits>,
+    /// The same by territory, where there are several: one's storm is not its neighbour's.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub wait_s_by_territory: BTreeMap<usize, Waits>,
     /// The least Jain index of roster progress between schools in which somebody waits, looked at every ten seconds (or
     /// five times a segment that is shorter than fifty).
     pub jain_schools: Option<f64>,
@@ -109,7 +114,9 @@ pub fn figures(lives: &[Life], window_us: u64, rosters: &[u64], bell: &Bell) -> 
         bare_refusals: people.iter().map(|life| u64::from(life.bare)).sum(),
         places_lost: people.iter().map(|life| u64::from(life.places_lost)).sum(),
         places_worsened: people.iter().map(|life| u64::from(life.worsened)).sum(),
+        unavailable: people.iter().map(|life| u64::from(life.unavailable)).sum(),
         wait_s: waits(&people),
+        wait_s_by_territory: waits_by_territory(&people),
         displacement_p99: displacement(&people),
         order_correlation: correlation(&people),
         ..Figures::default()
@@ -156,31 +163,41 @@ fn waits(people: &[&Life]) -> BTreeMap<&'static str, Waits> {
             by_class.entry("teachers").or_default().push(life);
         }
     }
-    by_class
-        .into_iter()
-        .map(|(class, lives)| {
-            let mut waited: Vec<f64> = lives.iter().filter_map(|life| life.wait_s()).collect();
-            waited.sort_by(f64::total_cmp);
-            let mut homes: Vec<f64> = lives
-                .iter()
-                .filter_map(|life| Some(float(life.home_us?.saturating_sub(life.knocked_us?)) / 1e6))
-                .collect();
-            homes.sort_by(f64::total_cmp);
-            let at = |values: &[f64], share| quantile(values, share).unwrap_or_default();
-            let outside =
-                lives.iter().filter(|life| life.end == End::CutShort && life.inside_us.is_none()).count();
-            let found = Waits {
-                arrived: count(lives.len()),
-                inside: count(waited.len()),
-                p50: at(&waited, 0.5),
-                p90: at(&waited, 0.9),
-                p99: at(&waited, 0.99),
-                still_outside: float(count(outside)) / float(count(lives.len()).max(1)),
-                home_p99: at(&homes, 0.99),
-            };
-            (class, found)
-        })
-        .collect()
+    by_class.into_iter().map(|(class, lives)| (class, waits_of(&lives))).collect()
+}
+
+fn waits_by_territory(people: &[&Life]) -> BTreeMap<usize, Waits> {
+    let mut by_territory: BTreeMap<usize, Vec<&Life>> = BTreeMap::new();
+    for life in people {
+        if let Some(territory) = life.territory {
+            by_territory.entry(territory).or_default().push(life);
+        }
+    }
+    if by_territory.len() < 2 {
+        return BTreeMap::new();
+    }
+    by_territory.into_iter().map(|(territory, lives)| (territory, waits_of(&lives))).collect()
+}
+
+fn waits_of(lives: &[&Life]) -> Waits {
+    let mut waited: Vec<f64> = lives.iter().filter_map(|life| life.wait_s()).collect();
+    waited.sort_by(f64::total_cmp);
+    let mut homes: Vec<f64> = lives
+        .iter()
+        .filter_map(|life| Some(float(life.home_us?.saturating_sub(life.knocked_us?)) / 1e6))
+        .collect();
+    homes.sort_by(f64::total_cmp);
+    let at = |values: &[f64], share| quantile(values, share).unwrap_or_default();
+    let outside = lives.iter().filter(|life| life.end == End::CutShort && life.inside_us.is_none()).count();
+    Waits {
+        arrived: count(lives.len()),
+        inside: count(waited.len()),
+        p50: at(&waited, 0.5),
+        p90: at(&waited, 0.9),
+        p99: at(&waited, 0.99),
+        still_outside: float(count(outside)) / float(count(lives.len()).max(1)),
+        home_p99: at(&homes, 0.99),
+    }
 }
 
 /// Jain's index: 1 when all are equal, 1/n when one has everything.
@@ -353,6 +370,19 @@ pub fn best_mean(goodput: &[u32], width: usize) -> f64 {
     sums.fold(0.0, f64::max) / float(count(width))
 }
 
+/// Seconds from `mended_s` until a mean of three seconds reaches 95 % of the mean of the five before `broken_s`.
+#[must_use]
+pub fn recovery(goodput: &[u32], broken_s: f64, mended_s: f64) -> Option<f64> {
+    let at = |second: f64| usize::try_from(floor(second)).unwrap_or(usize::MAX);
+    let mean =
+        |part: &[u32]| part.iter().map(|it| f64::from(*it)).sum::<f64>() / float(count(part.len().max(1)));
+    let before = goodput.get(at(broken_s).saturating_sub(5)..at(broken_s))?;
+    let wanted = 0.95 * mean(before);
+    let after = goodput.get(at(mended_s)..)?;
+    let found = after.windows(3).position(|window| mean(window) >= wanted)?;
+    Some(float(count(found)))
+}
+
 /// Whether an answer is our fault: 5xx, but for 503 while something is down.
 #[must_use]
 pub fn broken(status_counts: &BTreeMap<String, u64>) -> u64 {
@@ -521,6 +551,24 @@ mod tests {
         assert_eq!(series.outside, [1, 2, 1, 1, 1]);
         assert!((best_mean(&series.goodput, 2) - 0.5).abs() < 1e-9);
         assert_eq!(series.wait_s["in-slot"][2], Some(2.0));
+    }
+
+    #[test]
+    fn recovery_is_counted_from_the_mending() {
+        let goodput = [10, 10, 10, 10, 10, 0, 0, 0, 2, 6, 10, 10, 10, 10];
+        assert_eq!(recovery(&goodput, 5.0, 8.0), Some(2.0));
+        assert_eq!(recovery(&goodput[..11], 5.0, 8.0), None);
+        assert_eq!(recovery(&goodput, 5.0, 99.0), None);
+    }
+
+    #[test]
+    fn territories_are_told_apart_where_there_are_several() {
+        let mut lives = vec![life(0, 0, 0.0, Some(1.0)), life(1, 0, 0.0, Some(9.0))];
+        let found = |lives: &[Life]| figures(lives, 10_000_000, &[4], &Bell::default()).wait_s_by_territory;
+        (lives[0].territory, lives[1].territory) = (Some(0), Some(0));
+        assert!(found(&lives).is_empty());
+        lives[1].territory = Some(1);
+        assert!((found(&lives)[&1].p99 - 9.0).abs() < 1e-9);
     }
 
     #[test]

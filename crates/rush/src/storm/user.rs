@@ -483,9 +483,13 @@ impl Walk<'_> {
 
     fn note_refusal(&mut self, answer: &Answer) {
         self.scene.live.refused.fetch_add(1, Ordering::Relaxed);
+        if answer.status == 503 && answer.retry_after.is_some() {
+            self.life.unavailable += 1;
+            return;
+        }
         let code = serde_json::from_slice::<Problem>(&answer.body).map(|problem| problem.code);
         // Whoever typed wrongly too often is held back by name, not by the crowd.
-        let by_name = code.as_deref().is_ok_and(|code| code != "overloaded" && code != "unavailable");
+        let by_name = code.as_deref().is_ok_and(|code| code != "overloaded");
         if !by_name && (self.place.is_none() || answer.retry_after.is_none()) {
             self.life.bare += 1;
         }
