@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::pressure::Held;
 
 /// How much is given up.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Level {
     /// Nothing.
     #[default]

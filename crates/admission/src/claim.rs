@@ -73,7 +73,12 @@ impl ClaimKey {
             &stamp(claim.issued),
         ]
         .concat();
-        for mef in claim.mef.map_or_else(|| vec![None], |mef| vec![Some(mef)]).into_iter().chain(siblings.into_iter().map(Some)) {
+        for mef in claim
+            .mef
+            .map_or_else(|| vec![None], |mef| vec![Some(mef)])
+            .into_iter()
+            .chain(siblings.into_iter().map(Some))
+        {
             let (digits, len) = mef.map_or(([0; 11], 0), |mef| mef.packed());
             body.push(len);
             body.extend(digits);
@@ -92,8 +97,7 @@ impl ClaimKey {
         let mut rest = raw.as_slice();
         let [version] = take(&mut rest).ok()?;
         let nonce: [u8; 12] = take(&mut rest).ok()?;
-        let body =
-            self.0.decrypt(Nonce::from_slice(&nonce), Payload { msg: rest, aad: &[version] }).ok()?;
+        let body = self.0.decrypt(Nonce::from_slice(&nonce), Payload { msg: rest, aad: &[version] }).ok()?;
         let claim = read(&body)?;
         let age = now - claim.issued;
         (version == VERSION && age <= LIFE && age >= -SKEW).then_some(claim)
@@ -158,7 +162,14 @@ mod tests {
         assert_eq!(key.open(&text, claim().issued - Duration::seconds(31)), None);
         assert_eq!(ClaimKey::new([6; 32]).open(&text, claim().issued), None);
         assert_eq!(key.open(&text[1..], claim().issued), None);
-        let bare = DeviceClaim { mef: None, siblings: Vec::new(), class: None, school: None, primary: false, ..claim() };
+        let bare = DeviceClaim {
+            mef: None,
+            siblings: Vec::new(),
+            class: None,
+            school: None,
+            primary: false,
+            ..claim()
+        };
         assert_eq!(key.open(&key.seal(&bare, [1; 12]).unwrap(), bare.issued), Some(bare));
     }
 }

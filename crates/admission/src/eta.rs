@@ -70,7 +70,9 @@ pub fn estimate(position: u64, rates: Rates) -> Eta {
     Eta {
         s: after(middle, rates.clear_s),
         low_s: num::whole(num::real(after(best, rates.clear_s * 0.8)) * 0.9).saturating_sub(3),
-        high_s: num::whole(num::real(after(worst, rates.clear_s * 1.5)) * 1.1).saturating_add(3).min(LONGEST_S),
+        high_s: num::whole(num::real(after(worst, rates.clear_s * 1.5)) * 1.1)
+            .saturating_add(3)
+            .min(LONGEST_S),
     }
 }
 

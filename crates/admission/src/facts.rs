@@ -28,10 +28,13 @@ pub enum Nearness {
     Soon,
 }
 
+/// From, until.
+type Span = (DateTime<Utc>, DateTime<Utc>);
+
 /// The facts in force. Built anew by a loop that reads the features; a node without them knows no lesson.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    lessons: HashMap<ClassId, Vec<(DateTime<Utc>, DateTime<Utc>)>>,
+    lessons: HashMap<ClassId, Vec<Span>>,
     due: HashSet<ClassId>,
 }
 
@@ -41,7 +44,7 @@ impl Facts {
         lessons: impl IntoIterator<Item = LessonFact>,
         due_today: impl IntoIterator<Item = ClassId>,
     ) -> Self {
-        let mut by_class: HashMap<_, Vec<_>> = HashMap::new();
+        let mut by_class: HashMap<_, Vec<Span>> = HashMap::new();
         for lesson in lessons {
             by_class.entry(lesson.class).or_default().push((lesson.from, lesson.until));
         }

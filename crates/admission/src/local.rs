@@ -56,7 +56,8 @@ impl LocalLane {
                 let from = self.threshold;
                 let already = self.seen.curve.ahead(from);
                 let part = num::real(passes) / num::real((before - already).max(1));
-                from + num::whole(num::real(tag.saturating_sub(from)) * part.min(1.0)).max(u64::from(passes > 0))
+                from + num::whole(num::real(tag.saturating_sub(from)) * part.min(1.0))
+                    .max(u64::from(passes > 0))
             }
             // Beyond what was known: the places drawn since, at their own pace.
             None if passes > 0 => {

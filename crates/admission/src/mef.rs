@@ -23,7 +23,8 @@ impl Mef {
     /// professionnel).
     pub fn starts_with(&self, prefix: &str) -> bool {
         let (code, prefix) = (self.bytes(), prefix.as_bytes());
-        code.len() >= prefix.len() && code.iter().zip(prefix).all(|(is, wanted)| *wanted == b'?' || is == wanted)
+        code.len() >= prefix.len()
+            && code.iter().zip(prefix).all(|(is, wanted)| *wanted == b'?' || is == wanted)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

@@ -7,7 +7,10 @@ pub(crate) fn real(n: u64) -> f64 {
 }
 
 /// The whole part of a real number; nothing for a negative one or no number at all.
-#[expect(clippy::as_conversions, reason = "`as` from a real saturates and turns NaN into 0, which is what is wanted")]
+#[expect(
+    clippy::as_conversions,
+    reason = "`as` from a real saturates and turns NaN into 0, which is what is wanted"
+)]
 pub(crate) fn whole(x: f64) -> u64 {
     x as u64
 }

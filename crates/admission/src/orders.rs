@@ -104,7 +104,9 @@ impl Orders {
         let mut orders: Vec<_> = self
             .0
             .iter()
-            .filter(|order| order.made_at <= now + crate::ticket::SKEW && order.until.is_none_or(|until| now < until))
+            .filter(|order| {
+                order.made_at <= now + crate::ticket::SKEW && order.until.is_none_or(|until| now < until)
+            })
             .cloned()
             .collect();
         orders.sort_by_key(|order| {
@@ -168,7 +170,11 @@ fn severity(act: &Act) -> u32 {
 }
 
 impl Effective {
-    fn first<T>(&self, territory: Option<TerritoryId>, read: impl Fn(&Act) -> Option<T>) -> Option<(T, &Order)> {
+    fn first<T>(
+        &self,
+        territory: Option<TerritoryId>,
+        read: impl Fn(&Act) -> Option<T>,
+    ) -> Option<(T, &Order)> {
         self.orders
             .iter()
             .filter(|order| order.territory.is_none() || order.territory == territory)
@@ -199,7 +205,10 @@ impl Effective {
 
     /// The forced posture of slots.
     pub fn posture(&self, territory: TerritoryId) -> Option<(Posture, &Order)> {
-        self.first(Some(territory), |act| if let Act::Slots { posture } = act { Some(*posture) } else { None })
+        self.first(
+            Some(territory),
+            |act| if let Act::Slots { posture } = act { Some(*posture) } else { None },
+        )
     }
 
     /// The forced mode.
@@ -209,7 +218,8 @@ impl Effective {
 
     /// The most people a second.
     pub fn cap(&self) -> Option<u32> {
-        self.first(None, |act| if let Act::Cap { per_s } = act { Some(*per_s) } else { None }).map(|(cap, _)| cap)
+        self.first(None, |act| if let Act::Cap { per_s } = act { Some(*per_s) } else { None })
+            .map(|(cap, _)| cap)
     }
 
     /// The epoch: the greatest ordered, so that it never goes back.
@@ -283,7 +293,10 @@ mod tests {
             ]
         );
         orders.0[2].until = Some(now());
-        assert!(!orders.effective(now()).lane(territory, Lane::Guardian).closed, "an order that has ended is none");
+        assert!(
+            !orders.effective(now()).lane(territory, Lane::Guardian).closed,
+            "an order that has ended is none"
+        );
     }
 
     #[test]

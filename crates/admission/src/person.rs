@@ -109,7 +109,8 @@ pub fn assign(
         return go(Lane::Suspect, Reason::Degraded);
     }
     // In a primary school the guardian's sign-in is the child's (DESIGN §6.2).
-    let child = person.profile == Some(Profile::Pupil) || (person.profile == Some(Profile::Guardian) && person.primary);
+    let child = person.profile == Some(Profile::Pupil)
+        || (person.profile == Some(Profile::Guardian) && person.primary);
     match person.profile {
         Some(Profile::Teacher) => return go(Lane::Lesson, Reason::Teacher),
         Some(Profile::Staff) => return go(Lane::Lesson, Reason::Staff),

@@ -35,10 +35,7 @@ fn levels_climb_after_ten_seconds_and_come_down_after_two_minutes() {
         }
     }
     use Level::{L0, L1, L2, L3, L4};
-    assert_eq!(
-        changes,
-        [(10, L1), (21, L2), (32, L3), (93, L4), (320, L3), (441, L2), (562, L1), (683, L0)]
-    );
+    assert_eq!(changes, [(10, L1), (21, L2), (32, L3), (93, L4), (320, L3), (441, L2), (562, L1), (683, L0)]);
 }
 
 #[test]
@@ -52,12 +49,16 @@ fn a_database_that_fails_over_is_the_last_level_at_once() {
 
 #[test]
 fn an_empty_rung_is_refused() {
-    let rung = Rung { code: "search-off", level: Level::L2, feature: "messaging", saving: "3 ms CPU a search" };
+    let rung =
+        Rung { code: "search-off", level: Level::L2, feature: "messaging", saving: "3 ms CPU a search" };
     assert_eq!(Ladder::new([rung]).unwrap().given_up(Level::L3).count(), 1);
     assert_eq!(Ladder::new([rung]).unwrap().given_up(Level::L1).count(), 0);
     assert_eq!(Ladder::new([Rung { saving: " ", ..rung }]).unwrap_err(), BadLadder::Empty("search-off"));
     assert_eq!(Ladder::new([rung, rung]).unwrap_err(), BadLadder::Twice("search-off"));
-    assert_eq!(Ladder::new([Rung { level: Level::L0, ..rung }]).unwrap_err(), BadLadder::Always("search-off"));
+    assert_eq!(
+        Ladder::new([Rung { level: Level::L0, ..rung }]).unwrap_err(),
+        BadLadder::Always("search-off")
+    );
 }
 
 #[test]
@@ -65,12 +66,21 @@ fn slots_harden_and_release_with_patience() {
     let mut machine = SlotMachine::default();
     let mut changes = Vec::new();
     for second in 0..600 {
-        let pressure = if second < 100 { 0.95 } else if second < 130 { 0.7 } else { 0.5 };
+        let pressure = if second < 100 {
+            0.95
+        } else if second < 130 {
+            0.7
+        } else {
+            0.5
+        };
         if let Some((_, to)) = machine.step(pressure, at(second)) {
             changes.push((second, to));
         }
     }
-    assert_eq!(changes, [(10, Posture::Soft), (30, Posture::Hard), (220, Posture::Soft), (250, Posture::Open)]);
+    assert_eq!(
+        changes,
+        [(10, Posture::Soft), (30, Posture::Hard), (220, Posture::Soft), (250, Posture::Open)]
+    );
 }
 
 proptest! {
@@ -141,7 +151,11 @@ fn nodes_are_wanted_for_the_queue_and_before_the_rush() {
     let idle = Load::default();
     assert_eq!(desired(&idle, &bounds, &[rush], at(0)).nodes, bounds.least);
     assert_eq!(desired(&idle, &bounds, &[rush], at(2400)).nodes, 12);
-    assert_eq!(desired(&load, &Bounds { most: 3, ..bounds }, &[rush], at(2400)).nodes, 3, "the database has the last word");
+    assert_eq!(
+        desired(&load, &Bounds { most: 3, ..bounds }, &[rush], at(2400)).nodes,
+        3,
+        "the database has the last word"
+    );
     let mut scaler = Scaler::default();
     assert_eq!(scaler.step(&load, &bounds, &[], at(0)).nodes, 5);
     assert_eq!(scaler.step(&idle, &bounds, &[], at(10)).nodes, 5, "not at once");
@@ -166,7 +180,10 @@ fn roster() -> Roster {
         primary,
         tz: chrono_tz::Europe::Paris,
     };
-    Roster::new([row(1, 10, 900, false), row(2, 10, 100, true), row(3, 11, 500, false)], Uuid::from_u128(10).into())
+    Roster::new(
+        [row(1, 10, 900, false), row(2, 10, 100, true), row(3, 11, 500, false)],
+        Uuid::from_u128(10).into(),
+    )
 }
 
 #[test]
@@ -187,7 +204,8 @@ fn lanes_follow_what_is_declared_and_what_the_class_does_now() {
     assert_eq!(lane(&declared(Profile::Teacher), true), (Lane::Suspect, Reason::Degraded));
     let pupil = Person { class: Some(class), ..declared(Profile::Pupil) };
     assert_eq!(lane(&pupil, false), (Lane::Lesson, Reason::LessonSoon), "a lesson in ten minutes");
-    let guardian = Person { primary: true, school: Some(Uuid::from_u128(2).into()), ..declared(Profile::Guardian) };
+    let guardian =
+        Person { primary: true, school: Some(Uuid::from_u128(2).into()), ..declared(Profile::Guardian) };
     assert_eq!(lane(&guardian, false), (Lane::InSlot, Reason::Pupil), "the child's lane");
     assert_eq!(lane(&Person { class: Some(class), ..guardian }, false).0, Lane::Lesson);
     let secondary = Person { class: Some(class), ..declared(Profile::Guardian) };
@@ -202,7 +220,7 @@ fn an_unknown_school_is_nobodys_and_counts_as_an_average_one() {
         &roster,
     );
     assert_eq!((person.school, person.territory), (None, Uuid::from_u128(10).into()));
-    use crate::lanes::Fairness::{Fifo, RoundRobin, Roster as ByRoster};
+    use crate::lanes::Fairness::{Fifo, Roster as ByRoster, RoundRobin};
     assert_eq!(roster.step(None, ByRoster), crate::tags::step(500));
     let big = Some(Uuid::from_u128(1).into());
     assert_eq!(roster.step(big, ByRoster), crate::tags::step(900));

@@ -107,7 +107,13 @@ pub struct Scaler {
 
 impl Scaler {
     /// Takes a measure.
-    pub fn step(&mut self, load: &Load, bounds: &Bounds, calendar: &[PreScale], now: DateTime<Utc>) -> Desired {
+    pub fn step(
+        &mut self,
+        load: &Load,
+        bounds: &Bounds,
+        calendar: &[PreScale],
+        now: DateTime<Utc>,
+    ) -> Desired {
         let wanted = desired(load, bounds, calendar, now);
         let half = wanted.nodes * 2 <= self.said;
         if wanted.nodes >= self.said || self.low.for_seconds(now, half, 900.0) {

@@ -245,7 +245,11 @@ impl Snapshot {
                     .map(|(class, lane)| NowLane {
                         class,
                         threshold: lane.threshold,
-                        rate_per_s: round(if self.frozen { 0.0 } else { (lane.rates.fast + lane.rates.slow) / 2.0 }),
+                        rate_per_s: round(if self.frozen {
+                            0.0
+                        } else {
+                            (lane.rates.fast + lane.rates.slow) / 2.0
+                        }),
                         clear_s: num::whole(lane.rates.clear_s),
                         after_per_s: round(if self.frozen { 0.0 } else { lane.rates.after }),
                         look_max_s: if self.frozen { 30 } else { eta::longest_look_s(lane.rates) },

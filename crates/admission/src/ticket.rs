@@ -175,9 +175,8 @@ impl Ticket {
             &self.not_before.map_or([0; 4], stamp),
         ]
         .concat();
-        let mac = cipher
-            .encrypt_in_place_detached(Nonce::from_slice(&nonce), &header(*kid), &mut body)
-            .ok()?;
+        let mac =
+            cipher.encrypt_in_place_detached(Nonce::from_slice(&nonce), &header(*kid), &mut body).ok()?;
         let raw = [[VERSION].as_slice(), kid, &nonce, &body, &mac].concat();
         Some(URL_SAFE_NO_PAD.encode(raw))
     }

@@ -51,7 +51,8 @@ pub(crate) fn all() -> String {
     forged.replace_range(60..61, if forged.get(60..61) == Some("A") { "B" } else { "A" });
     let foreign = ticket.seal(&TicketKeys::new([(Uuid::from_u128(9), [7; 32])])).unwrap_or_default();
 
-    let mut text = format!("a ticket is {LENGTH} characters; a million wait in {} buckets\n", state.buckets.len());
+    let mut text =
+        format!("a ticket is {LENGTH} characters; a million wait in {} buckets\n", state.buckets.len());
     let mut say = |name: &str, micros: f64| {
         let _ = writeln!(text, "  {name:<58} {micros:>8.2} µs");
     };

@@ -12,12 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use share::{Demand, share};
 
-use crate::{
-    eta::Rates,
-    lane::Lane,
-    num,
-    orders::LaneOrder,
-};
+use crate::{eta::Rates, lane::Lane, num, orders::LaneOrder};
 
 /// What the inlet is tuned by.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -177,8 +172,7 @@ impl Inlet {
 
     /// When each lane will have all that its territory passes, because the better ones are empty.
     fn look_ahead(&mut self, demand: &Demand, dt: f64) {
-        let after: f64 =
-            Lane::ALL.into_iter().map(|lane| self.rates(demand.territory, lane).fast).sum();
+        let after: f64 = Lane::ALL.into_iter().map(|lane| self.rates(demand.territory, lane).fast).sum();
         let mut better = 0.0;
         for (lane, waiting) in demand.waiting.iter() {
             if let Some(meter) = self.meters.get_mut(&(demand.territory, lane)) {
@@ -272,7 +266,11 @@ impl Meter {
     }
 
     fn no_show(&self) -> f64 {
-        if self.seen < 30.0 || self.passed <= 0.0 { 0.0 } else { (1.0 - self.shown / self.passed).clamp(0.0, 1.0) }
+        if self.seen < 30.0 || self.passed <= 0.0 {
+            0.0
+        } else {
+            (1.0 - self.shown / self.passed).clamp(0.0, 1.0)
+        }
     }
 }
 

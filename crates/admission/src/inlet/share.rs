@@ -106,7 +106,8 @@ fn rank(
         left -= got;
     }
     for lane in Lane::ALL {
-        let ceiling = if lane == Lane::Suspect { room * config.suspect_ceiling / 100.0 } else { f64::INFINITY };
+        let ceiling =
+            if lane == Lane::Suspect { room * config.suspect_ceiling / 100.0 } else { f64::INFINITY };
         let more = (usable.get(lane).min(ceiling) - given.get(lane)).clamp(0.0, left.max(0.0));
         *given.get_mut(lane) += more;
         left -= more;

@@ -34,7 +34,11 @@ fn free(_: TerritoryId, _: Lane) -> LaneOrder {
 }
 
 /// People let in a second, by lane, once settled.
-fn settled(capacity: &Capacity, demands: &[Demand], forced: impl Fn(TerritoryId, Lane) -> LaneOrder) -> Vec<PerLane<f64>> {
+fn settled(
+    capacity: &Capacity,
+    demands: &[Demand],
+    forced: impl Fn(TerritoryId, Lane) -> LaneOrder,
+) -> Vec<PerLane<f64>> {
     let mut inlet = Inlet::new(InletConfig::default());
     let mut sums = vec![PerLane::<f64>::default(); demands.len()];
     for tick in 0..500 {
@@ -98,7 +102,8 @@ fn a_closed_lane_waits_and_a_forced_floor_is_given() {
 
 #[test]
 fn a_territory_that_storms_takes_what_its_neighbour_leaves_and_no_more() {
-    let storm = Demand { territory: territory(1), weight: 1000, waiting: PerLane([0, 0, 1_000_000, 0, 0, 0]) };
+    let storm =
+        Demand { territory: territory(1), weight: 1000, waiting: PerLane([0, 0, 1_000_000, 0, 0, 0]) };
     let calm = Demand { territory: territory(2), weight: 1000, waiting: PerLane([0, 0, 0, 0, 1, 0]) };
     let both = Demand { territory: territory(2), weight: 3000, waiting: PerLane([0, 0, 0, 0, 1_000_000, 0]) };
     let given = settled(&capacity(100.0), &[storm, calm], free);

@@ -13,7 +13,12 @@ fn start() -> DateTime<Utc> {
 
 fn draw(school_number: u128, roster: u32) -> Draw {
     let step = tags::step(roster);
-    Draw { school: school(school_number), step, phase: tags::phase(school(school_number), 0, step), second: false }
+    Draw {
+        school: school(school_number),
+        step,
+        phase: tags::phase(school(school_number), 0, step),
+        second: false,
+    }
 }
 
 #[test]
@@ -27,7 +32,11 @@ fn a_second_ticket_goes_to_the_tail_and_its_school_does_not_move() {
     let tail = issue(&mut lane, &mut finish, &Draw { second: true, ..draw(1, 100) });
     assert!(tail >= lane.top && tail > first);
     assert_eq!(finish.of(school(1)), next);
-    assert_eq!(issue(&mut lane, &mut finish, &draw(1, 100)), next, "the school's next person has the place due");
+    assert_eq!(
+        issue(&mut lane, &mut finish, &draw(1, 100)),
+        next,
+        "the school's next person has the place due"
+    );
 }
 
 #[test]
@@ -74,7 +83,8 @@ fn a_shuffled_opening_gives_the_early_bird_nothing() {
     let mut order: Vec<u32> = (0..people).collect();
     order.sort_by_key(|at| tags[usize::try_from(*at).unwrap()]);
     let n = f64::from(people);
-    let squares: f64 = (0..people).zip(&order).map(|(rank, at)| (f64::from(rank) - f64::from(*at)).powi(2)).sum();
+    let squares: f64 =
+        (0..people).zip(&order).map(|(rank, at)| (f64::from(rank) - f64::from(*at)).powi(2)).sum();
     let correlation = 1.0 - 6.0 * squares / (n * (n * n - 1.0));
     assert!(correlation.abs() < 0.1, "{correlation}");
 }

@@ -272,7 +272,9 @@ impl<'a> Sim<'a> {
     fn told(&mut self, id: u32, key: (u32, Lane), node: usize, now_ms: u32, tickets: &Tickets) {
         let Some(&person) = self.person(id) else { return };
         let (position, rates) = match self.seen(node, now_ms).get(&key) {
-            Some(snap) if person.tag <= snap.top => (snap.curve.ahead(person.tag.saturating_sub(1)) + 1, snap.rates),
+            Some(snap) if person.tag <= snap.top => {
+                (snap.curve.ahead(person.tag.saturating_sub(1)) + 1, snap.rates)
+            }
             Some(snap) => (self.lanes.get(&key).map_or(1, |(lane, _)| lane.waiting()), snap.rates),
             None => (1, eta::Rates::default()),
         };
@@ -352,7 +354,9 @@ impl<'a> Sim<'a> {
         let snaps = self
             .lanes
             .iter()
-            .map(|(&(of, lane), (state, _))| ((of, lane), LaneSnap::of(state, self.inlet.rates(territory(of), lane))))
+            .map(|(&(of, lane), (state, _))| {
+                ((of, lane), LaneSnap::of(state, self.inlet.rates(territory(of), lane)))
+            })
             .collect();
         let [last, before] = &mut self.snaps;
         std::mem::swap(last, before);
@@ -422,7 +426,7 @@ impl<'a> Sim<'a> {
         let dt = f64::from(STEP_MS) / 1000.0;
         for node in &mut self.nodes {
             node.expire(now_ms, &world.policy, &mut out);
-            node.work(now_ms, dt, world.cores, world.hash_s, world.hit_s, &world.policy, &mut out);
+            node.work(now_ms, dt, world, &mut out);
         }
         for event in out {
             match event {
@@ -494,11 +498,13 @@ impl<'a> Sim<'a> {
         let world = self.world;
         let mut out = std::mem::take(&mut self.out);
         let last_ms = self.order.last().and_then(|id| self.person(*id)).map_or(0, |person| person.entered_ms);
-        out.drained_s = if out.entered + out.left == out.people { f64::from(last_ms) / 1000.0 } else { world.horizon_s };
+        out.drained_s =
+            if out.entered + out.left == out.people { f64::from(last_ms) / 1000.0 } else { world.horizon_s };
         let until = usize::try_from(num::whole(world.storm_s * 10.0)).unwrap_or(0);
         let in_storm: u32 = out.per_tenth.iter().take(until).sum();
         out.goodput = f64::from(in_storm) / (world.capacity() * world.storm_s);
-        out.utilisation = num::real(out.entered) / (world.capacity() * (f64::from(last_ms) / 1000.0).max(0.1));
+        out.utilisation =
+            num::real(out.entered) / (world.capacity() * (f64::from(last_ms) / 1000.0).max(0.1));
         out.hits_per_entry = num::real(self.hits) / num::real(out.entered.max(1));
         out.cached_per_entry = num::real(self.cached) / num::real(out.entered.max(1));
         out.hash_wait_p99 = f64::from(quantile(&mut self.waits_of_hash, 0.99)) / 1000.0;
@@ -573,7 +579,8 @@ impl<'a> Sim<'a> {
             out.waits.insert(lane, (quantile(&mut waits, 0.5), quantile(&mut waits, 0.99)));
         }
         out.school_waits = by_school.iter().map(|(school, (sum, count))| (*school, sum / count)).collect();
-        let mean = out.school_waits.values().sum::<f64>() / num::real(num::count(out.school_waits.len())).max(1.0);
+        let mean =
+            out.school_waits.values().sum::<f64>() / num::real(num::count(out.school_waits.len())).max(1.0);
         let worst = out.school_waits.values().copied().fold(0.0, f64::max);
         out.worst_school = if mean > 0.0 { worst / mean } else { 1.0 };
         out.eta_within = if told == 0 { 1.0 } else { num::real(within) / num::real(told) };

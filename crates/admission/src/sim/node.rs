@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::Policy;
+use super::{Policy, World};
 
 /// Someone who asked for a hash. `turn` tells one request of a person from the next.
 #[derive(Clone, Copy, Debug)]
@@ -40,16 +40,9 @@ impl Node {
     }
 
     /// Works for `dt` seconds: requests first, hashes with what is left.
-    pub(super) fn work(
-        &mut self,
-        now_ms: u32,
-        dt: f64,
-        cores: f64,
-        hash_s: f64,
-        hit_s: f64,
-        policy: &Policy,
-        out: &mut Vec<Out>,
-    ) {
+    pub(super) fn work(&mut self, now_ms: u32, dt: f64, world: &World, out: &mut Vec<Out>) {
+        let World { cores, hash_s, hit_s, policy, .. } = world;
+        let (cores, hash_s, hit_s) = (*cores, *hash_s, *hit_s);
         self.credit += cores * dt - f64::from(self.hits) * hit_s;
         self.hits = 0;
         self.note_standing(now_ms, cores / hash_s);

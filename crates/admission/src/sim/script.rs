@@ -76,11 +76,7 @@ pub fn bulkhead() -> World {
         from_ms: 0,
         to_ms: 30_000,
     };
-    World::small(
-        Policy::Ticket(Tickets::default()),
-        vec![cohort(0, 40 * 20 * 30), cohort(1, 8 * 30)],
-        30.0,
-    )
+    World::small(Policy::Ticket(Tickets::default()), vec![cohort(0, 40 * 20 * 30), cohort(1, 8 * 30)], 30.0)
 }
 
 /// A country at nine: `people` of `schools` schools of log-normal size in thirteen territories, most within two minutes

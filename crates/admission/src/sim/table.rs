@@ -26,10 +26,26 @@ pub fn rows() -> Vec<Row> {
     let bounded = Policy::Bounded { queue_s: 1.0 };
     let codel = Policy::Codel { sojourn_s: 0.1 };
     let mut rows = vec![
-        row("FIFO unbounded, reload after 10 s (15 s)", "70 %, 70 hits, p99 9.9 s", &script::storm(fifo, 10.0, 15.0)),
-        row("FIFO unbounded, reload after 10 s (60 s)", "17.6 %, 4347 hits", &script::storm(fifo, 10.0, 60.0)),
-        row("bounded queue + bare refusal", "76 %, 78 hits, 1.05 s, 3213/11678", &script::storm(bounded, 10.0, 15.0)),
-        row("CoDel/LIFO + 5–15 s Retry-After", "94.7 %, 8 hits, 70 ms, 3359/11732", &script::storm(codel, 10.0, 15.0)),
+        row(
+            "FIFO unbounded, reload after 10 s (15 s)",
+            "70 %, 70 hits, p99 9.9 s",
+            &script::storm(fifo, 10.0, 15.0),
+        ),
+        row(
+            "FIFO unbounded, reload after 10 s (60 s)",
+            "17.6 %, 4347 hits",
+            &script::storm(fifo, 10.0, 60.0),
+        ),
+        row(
+            "bounded queue + bare refusal",
+            "76 %, 78 hits, 1.05 s, 3213/11678",
+            &script::storm(bounded, 10.0, 15.0),
+        ),
+        row(
+            "CoDel/LIFO + 5–15 s Retry-After",
+            "94.7 %, 8 hits, 70 ms, 3359/11732",
+            &script::storm(codel, 10.0, 15.0),
+        ),
     ];
     let references = [
         "89.8 %, 4.4 hits, 731 ms, 26/188",
@@ -82,7 +98,16 @@ pub fn rows() -> Vec<Row> {
 pub fn render(rows: &[Row]) -> String {
     let mut text = format!(
         "{:<42} {:>7} {:>7} {:>8} {:>7} {:>8} {:>13} {:>6} {:>7}  {}\n",
-        "policy", "goodput", "hits", "cached", "util.", "p99 hash", "moved p50/max", "ETA ok", "drained", "reference"
+        "policy",
+        "goodput",
+        "hits",
+        "cached",
+        "util.",
+        "p99 hash",
+        "moved p50/max",
+        "ETA ok",
+        "drained",
+        "reference"
     );
     for Row { name, reference, outcome } in rows {
         let _ = writeln!(
@@ -104,7 +129,10 @@ pub fn render(rows: &[Row]) -> String {
 /// Fairness between schools, lanes, the bulkhead and the step, as text.
 pub fn others() -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "\nschools: one of 3000 first, twenty of 150–900 behind it (reference: FIFO 17/82/130 s, Jain 0.41; roster 59/73/77 s, 0.955)");
+    let _ = writeln!(
+        text,
+        "\nschools: one of 3000 first, twenty of 150–900 behind it (reference: FIFO 17/82/130 s, Jain 0.41; roster 59/73/77 s, 0.955)"
+    );
     for (name, fairness) in [
         ("order of arrival", Fairness::Fifo),
         ("schools in turn", Fairness::RoundRobin),
@@ -112,7 +140,8 @@ pub fn others() -> String {
     ] {
         let out = run(&script::schools(fairness));
         let big = out.school_waits.get(&0).copied().unwrap_or(0.0);
-        let others: Vec<f64> = out.school_waits.iter().filter(|(school, _)| **school != 0).map(|(_, wait)| *wait).collect();
+        let others: Vec<f64> =
+            out.school_waits.iter().filter(|(school, _)| **school != 0).map(|(_, wait)| *wait).collect();
         let count = f64::from(u32::try_from(others.len().max(1)).unwrap_or(1));
         let _ = writeln!(
             text,

@@ -25,7 +25,12 @@ fn with_places_goodput_order_and_estimates_hold() {
     // Each arrival costs a hit of 0.1 ms and each entry another: 95 % is nearly all that is left.
     assert!(out.goodput >= 0.93, "{}", out.goodput);
     assert!(out.utilisation >= 0.97, "{}", out.utilisation);
-    assert!(out.displaced_max <= 200 && out.displaced_p50 <= 40, "{} {}", out.displaced_p50, out.displaced_max);
+    assert!(
+        out.displaced_max <= 200 && out.displaced_p50 <= 40,
+        "{} {}",
+        out.displaced_p50,
+        out.displaced_max
+    );
     assert!(out.displaced_in_school_p99 <= 0.02);
     assert!(out.eta_within >= 0.9 && out.eta_in_range >= 0.9, "{} {}", out.eta_within, out.eta_in_range);
     assert!(out.hits_per_entry <= 2.5, "{}", out.hits_per_entry);
@@ -51,7 +56,10 @@ fn schools_progress_together_and_nobody_pays_for_it() {
 fn no_shows_do_not_leave_hashes_idle() {
     let world = |tickets| World { abandon: 0.6, ..script::storm(Policy::Ticket(tickets), 10.0, 20.0) };
     let ours = run(&world(Tickets::default()));
-    let without = Tickets { inlet: InletConfig { feed_forward_most: 1.0, ..InletConfig::default() }, ..Tickets::default() };
+    let without = Tickets {
+        inlet: InletConfig { feed_forward_most: 1.0, ..InletConfig::default() },
+        ..Tickets::default()
+    };
     let without = run(&world(without));
     assert!(ours.utilisation >= 0.92, "{}", ours.utilisation);
     assert!(without.utilisation <= ours.utilisation - 0.2, "it pays: {}", without.utilisation);

@@ -106,7 +106,10 @@ fn only_those_behind_somebody_must_wait() {
     let territory = Uuid::from_u128(5).into();
     assert!(!snapshot.must_wait(territory, Lane::Lesson), "a teacher passes before waiting pupils");
     assert!(snapshot.must_wait(territory, Lane::InSlot) && snapshot.must_wait(territory, Lane::Guardian));
-    assert!(!snapshot.must_wait(Uuid::from_u128(6).into(), Lane::Guardian), "another territory's storm is not ours");
+    assert!(
+        !snapshot.must_wait(Uuid::from_u128(6).into(), Lane::Guardian),
+        "another territory's storm is not ours"
+    );
 }
 
 proptest! {
