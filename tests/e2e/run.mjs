@@ -3,6 +3,7 @@
 import { launch } from './browser.mjs';
 import { accountScenarios } from './accounts.mjs';
 import { officeScenarios } from './office.mjs';
+import { queueScenarios } from './queue.mjs';
 import { scenarios } from './scenarios.mjs';
 import { start } from './server.mjs';
 
@@ -12,7 +13,7 @@ let passed = 0;
 let failed = 0;
 try {
   const browser = await launch();
-  for (const [name, play] of [...scenarios, ...accountScenarios, ...officeScenarios].filter(([name]) => name.includes(only))) {
+  for (const [name, play] of [...scenarios, ...accountScenarios, ...officeScenarios, ...queueScenarios].filter(([name]) => name.includes(only))) {
     const begun = performance.now();
     try {
       const note = await play({ browser, ...server });

@@ -64,7 +64,7 @@ async function until(what, check, limitMs) {
 export async function start() {
   if (process.env.PREAU_URL) {
     const accounts = process.env.PREAU_ACCOUNTS ?? join(LOCAL, 'accounts.json');
-    return { url: process.env.PREAU_URL.replace(/\/$/, ''), accounts: JSON.parse(readFileSync(accounts, 'utf8')), codes: [], mail: null, stop: async () => {} };
+    return { url: process.env.PREAU_URL.replace(/\/$/, ''), accounts: JSON.parse(readFileSync(accounts, 'utf8')), codes: [], mail: null, slow: null, stop: async () => {} };
   }
   const bin = process.env.PREAU_BIN ?? join(ROOT, 'target', 'debug', 'preau');
   if (!existsSync(bin)) throw new Error(`${bin} is not built: cargo build -p preau-server`);
@@ -95,11 +95,15 @@ export async function start() {
 
   sql(named(at.owner_url, 'postgres'), `CREATE DATABASE ${database}`);
   let served;
-  const stop = async () => {
-    if (served && served.exitCode === null) {
-      served.kill('SIGTERM');
-      await new Promise((resolve) => served.once('exit', resolve));
+  const end = async (node) => {
+    if (node && node.exitCode === null) {
+      node.kill('SIGTERM');
+      await new Promise((resolve) => node.once('exit', resolve));
     }
+  };
+  const others = [];
+  const stop = async () => {
+    for (const node of [served, ...others]) await end(node);
     sql(named(at.owner_url, 'postgres'), `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
     rmSync(scratch, { recursive: true, force: true });
   };
@@ -107,16 +111,36 @@ export async function start() {
     preau('migrate');
     const accounts = join(scratch, 'accounts.json');
     preau('demo', '--out', join(scratch, 'demo'), '--accounts', accounts);
-    served = spawn(bin, ['serve', '--with-worker'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     const log = createWriteStream(join(LOCAL, 'e2e.log'));
-    served.stdout.pipe(log);
-    served.stderr.pipe(log);
-    const ready = () =>
-      fetch(`http://127.0.0.1:${probe}/readyz`).then((answer) => answer.ok, () => served.exitCode !== null);
-    await until('preau serve is ready', ready, 60_000);
-    if (served.exitCode !== null) throw new Error('preau serve ended: see .local/e2e.log');
+    const serve = async (env, probe, ...args) => {
+      const node = spawn(bin, ['serve', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+      node.stdout.pipe(log);
+      node.stderr.pipe(log);
+      const ready = () =>
+        fetch(`http://127.0.0.1:${probe}/readyz`).then((answer) => answer.ok, () => node.exitCode !== null);
+      await until('preau serve is ready', ready, 60_000);
+      if (node.exitCode !== null) throw new Error('preau serve ended: see .local/e2e.log');
+      return node;
+    };
+    served = await serve(env, probe, '--with-worker');
+    /** Another node, with a line of its own that lets so many people a second in. */
+    const slow = async (inlet) => {
+      const [port, probe] = [await freePort(), await freePort()];
+      const url = `http://localhost:${port}`;
+      const own = {
+        ...env,
+        PREAU_HTTP__LISTEN: `127.0.0.1:${port}`,
+        PREAU_HTTP__PROBE_LISTEN: `127.0.0.1:${probe}`,
+        PREAU_HTTP__PUBLIC_URL: url,
+        PREAU_REDIS__PREFIX: `e2e-${process.pid}-${port}:`,
+        PREAU_ADMISSION__INLET_PER_S: String(inlet),
+      };
+      const node = await serve(own, probe);
+      others.push(node);
+      return { url, stop: () => end(node) };
+    };
     const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
-    return { url, accounts: read(accounts), codes: read(join(scratch, 'activation.json')), mail, stop };
+    return { url, accounts: read(accounts), codes: read(join(scratch, 'activation.json')), mail, slow, stop };
   } catch (error) {
     await stop();
     throw error;
