@@ -47,6 +47,8 @@ RETURNS TABLE (failures integer, locked_until timestamptz, person_id uuid, terri
                terms_version text, permission_version integer, territory_admin boolean, schools uuid[], roles text[],
                second_factor boolean, first_name text, last_name text, password text, code_hash bytea, demands text[])
 LANGUAGE plpgsql
+-- As migration 0960 says: planned once.
+SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
