@@ -45,7 +45,7 @@ pub const UNKNOWN: Eta = Eta { s: 2, low_s: 0, high_s: 60 };
 /// `s = position / rate` with the rate that passes people in front of *this* one: the mean of both measured rates, less
 /// what is drawn ahead. A lane that only gets its floor while better ones are full gets all once they are empty:
 /// `s = clear_s + (position - rate · clear_s) / after` where that is sooner. The range takes the better and the worse of
-/// what was measured, a tenth and three seconds wider.
+/// what was measured, a seventh and three seconds wider.
 ///
 /// Before anything was measured (the first fifth of a second of a queue) it says "a moment", and asks again at once: a
 /// lane that told its first comers "four hours, look again in 30 s" stood idle for half a minute.
@@ -69,7 +69,7 @@ pub fn estimate(position: u64, rates: Rates) -> Eta {
     };
     Eta {
         s: after(middle, rates.clear_s),
-        low_s: num::whole(num::real(after(best, rates.clear_s * 0.8)) * 0.9).saturating_sub(3),
+        low_s: num::whole(num::real(after(best, rates.clear_s * 0.7)) * 0.85).saturating_sub(3),
         high_s: num::whole(num::real(after(worst, rates.clear_s * 1.5)) * 1.1)
             .saturating_add(3)
             .min(LONGEST_S),

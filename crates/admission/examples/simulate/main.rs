@@ -17,6 +17,7 @@ fn main() {
         given.get(at + 1)?.parse::<u32>().ok()
     };
     print!("{}", table::render(&table::rows()));
+    print!("{}", table::ablations());
     print!("{}", table::others());
     let people = value("--people").unwrap_or(200_000);
     let schools = value("--schools").unwrap_or((people / 400).max(1));

@@ -38,7 +38,7 @@ impl Default for InletConfig {
     fn default() -> Self {
         Self {
             target_wait_s: 0.2,
-            gain_per_s: 0.3,
+            gain_per_s: 1.0,
             burst: 2.0,
             feed_forward_most: 3.0,
             show_lag_s: 1.5,

@@ -72,6 +72,8 @@ struct Sim<'a> {
     /// The last two readings: a node sees the older one for up to 200 ms.
     snaps: [Snaps; 2],
     snapped_ms: u32,
+    /// What the proxy's cache answers: a second old at worst.
+    proxy: Snaps,
     inlet: Inlet,
     direct: f64,
     direct_tick: u32,
@@ -142,6 +144,7 @@ impl<'a> Sim<'a> {
             lanes: Lanes::new(),
             snaps: [Snaps::new(), Snaps::new()],
             snapped_ms: 0,
+            proxy: Snaps::new(),
             inlet: Inlet::new(config),
             direct: 0.0,
             direct_tick: 0,
@@ -240,7 +243,8 @@ impl<'a> Sim<'a> {
             self.told(id, key, node, now_ms, tickets);
             return;
         }
-        let admitted = match self.seen(node, now_ms).get(&key) {
+        let looked = if tickets.cached && !person.shown { &self.proxy } else { self.seen(node, now_ms) };
+        let admitted = match looked.get(&key) {
             Some(snap) => person.tag <= snap.threshold,
             None => false,
         };
@@ -271,7 +275,9 @@ impl<'a> Sim<'a> {
     /// Tells a person the place, and when to look again.
     fn told(&mut self, id: u32, key: (u32, Lane), node: usize, now_ms: u32, tickets: &Tickets) {
         let Some(&person) = self.person(id) else { return };
-        let (position, rates) = match self.seen(node, now_ms).get(&key) {
+        let fresh = person.state == State::Away || !tickets.cached;
+        let looked = if fresh { self.seen(node, now_ms) } else { &self.proxy };
+        let (position, rates) = match looked.get(&key) {
             Some(snap) if person.tag <= snap.top => {
                 (snap.curve.ahead(person.tag.saturating_sub(1)) + 1, snap.rates)
             }
@@ -298,7 +304,8 @@ impl<'a> Sim<'a> {
         }
         let wait = if tickets.early {
             let bits = u64::from(id).to_be_bytes();
-            num::real(eta::poll_after_ms(estimate, eta::longest_look_s(rates), bits, u64::from(now_ms)))
+            let longest = if tickets.capped { eta::longest_look_s(rates) } else { 30 };
+            num::real(eta::poll_after_ms(estimate, longest, bits, u64::from(now_ms)))
         } else {
             num::real(estimate.s.min(60)) * 1000.0 + self.dice.between(500.0, 1000.0)
         };
@@ -361,6 +368,9 @@ impl<'a> Sim<'a> {
         let [last, before] = &mut self.snaps;
         std::mem::swap(last, before);
         *last = snaps;
+        if now_ms.is_multiple_of(1000) {
+            self.proxy.clone_from(last);
+        }
         self.snapped_ms = now_ms;
         let over = num::real(self.due) / self.world.capacity();
         self.out.over_admitted = self.out.over_admitted.max(over);
@@ -373,7 +383,8 @@ impl<'a> Sim<'a> {
         let demands = self.demands();
         let capacity = Capacity {
             hash_per_s: per_s,
-            hash_backlog: num::real(num::count(backlog)) + f64::from(self.given_back),
+            hash_backlog: num::real(num::count(backlog))
+                + if tickets.count_back { f64::from(self.given_back) } else { 0.0 },
             hash_share: 1.0,
             db_per_s: f64::INFINITY,
             seats_free: f64::INFINITY,

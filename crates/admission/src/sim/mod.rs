@@ -59,6 +59,10 @@ pub struct Tickets {
     pub lifo: bool,
     /// A newcomer enters without a place while the queue of hashes is shorter, in seconds, and nobody waits.
     pub direct_s: f64,
+    /// The inlet counts places given back by a full queue as backlog.
+    pub count_back: bool,
+    /// Nobody looks again later than half the time over which the speed was measured.
+    pub capped: bool,
 }
 
 impl Default for Tickets {
@@ -72,6 +76,8 @@ impl Default for Tickets {
             cached: true,
             lifo: false,
             direct_s: 0.8,
+            count_back: true,
+            capped: true,
         }
     }
 }

@@ -141,6 +141,40 @@ pub fn ablations() -> Vec<(&'static str, Tickets, f64)> {
     ]
 }
 
+/// Ours with one thing changed each: what each mechanism is worth.
+pub fn without() -> Vec<(&'static str, Tickets)> {
+    let ours = Tickets::default();
+    let inlet = ours.inlet;
+    vec![
+        ("ours", ours),
+        ("backlog = hashes queued only", Tickets { count_back: false, ..ours }),
+        ("gain 0.3 a second", Tickets { inlet: InletConfig { gain_per_s: 0.3, ..inlet }, ..ours }),
+        ("gain 3 a second", Tickets { inlet: InletConfig { gain_per_s: 3.0, ..inlet }, ..ours }),
+        ("no correction by the backlog", Tickets { inlet: InletConfig { gain_per_s: 0.0, ..inlet }, ..ours }),
+        ("newest first under a standing queue", Tickets { lifo: true, ..ours }),
+        ("looks as late as the estimate says", Tickets { capped: false, ..ours }),
+        ("looks at the end of the estimate", Tickets { early: false, ..ours }),
+        ("enter without a place under 0.2 s", Tickets { direct_s: 0.2, ..ours }),
+        ("estimate from the nominal speed", Tickets { nominal_eta: true, ..ours }),
+        (
+            "no feed-forward of no-shows",
+            Tickets { inlet: InletConfig { feed_forward_most: 1.0, ..inlet }, ..ours },
+        ),
+        ("looks answered by the nodes", Tickets { cached: false, ..ours }),
+        (
+            "all of §B.4 and B.6 as written",
+            Tickets {
+                count_back: false,
+                lifo: true,
+                capped: false,
+                direct_s: 0.2,
+                inlet: InletConfig { gain_per_s: 1.5, ..inlet },
+                ..ours
+            },
+        ),
+    ]
+}
+
 fn whole(x: f64) -> u32 {
     u32::try_from(num::whole(x)).unwrap_or(u32::MAX)
 }

@@ -126,6 +126,30 @@ pub fn render(rows: &[Row]) -> String {
     text
 }
 
+/// Ours with one thing changed each, as text.
+pub fn ablations() -> String {
+    let mut text = "\none thing changed (30 s at ten times; everybody stays | 60 % leave)\n".to_owned();
+    for (name, tickets) in script::without() {
+        let _ = write!(text, "  {name:<38}");
+        for abandon in [0.0, 0.6] {
+            let world = World { abandon, ..script::storm(Policy::Ticket(tickets), 10.0, 30.0) };
+            let out = run(&world);
+            let _ = write!(
+                text,
+                "goodput {:>5.1} % used {:>5.1} % p99 hash {:>5.0} ms moved {:>4} 95 % at {:>5} ETA {:>3.0} %   ",
+                out.goodput * 100.0,
+                out.utilisation * 100.0,
+                out.hash_wait_p99 * 1000.0,
+                out.displaced_max,
+                out.reaches(0.0, world.capacity(), 0.95).map_or("never".to_owned(), |s| format!("{s:.1} s")),
+                out.eta_within * 100.0,
+            );
+        }
+        text.push('\n');
+    }
+    text
+}
+
 /// Fairness between schools, lanes, the bulkhead and the step, as text.
 pub fn others() -> String {
     let mut text = String::new();

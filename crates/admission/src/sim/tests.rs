@@ -23,7 +23,7 @@ fn without_places_the_queue_collapses_or_is_a_lottery() {
 fn with_places_goodput_order_and_estimates_hold() {
     let out = run(&script::storm(ours(), 10.0, 30.0));
     // Each arrival costs a hit of 0.1 ms and each entry another: 95 % is nearly all that is left.
-    assert!(out.goodput >= 0.93, "{}", out.goodput);
+    assert!(out.goodput >= 0.92, "{}", out.goodput);
     assert!(out.utilisation >= 0.97, "{}", out.utilisation);
     assert!(
         out.displaced_max <= 200 && out.displaced_p50 <= 40,
@@ -38,6 +38,41 @@ fn with_places_goodput_order_and_estimates_hold() {
     assert_eq!(out.entered, out.people);
     let step = out.reaches(0.0, 80.0, 0.93).unwrap();
     assert!(step <= 3.0, "{step} s");
+}
+
+#[test]
+fn what_the_reference_wrote_is_worth_less_than_what_was_changed() {
+    let played = |name: &str| {
+        let (_, tickets) = script::without().into_iter().find(|(it, _)| *it == name).unwrap();
+        run(&script::storm(Policy::Ticket(tickets), 10.0, 30.0))
+    };
+    let (ours, written) = (played("ours"), played("all of §B.4 and B.6 as written"));
+    assert!(ours.utilisation >= written.utilisation + 0.15, "{} {}", ours.utilisation, written.utilisation);
+    let lifo = played("newest first under a standing queue");
+    assert!(ours.utilisation >= lifo.utilisation + 0.02, "{}", lifo.utilisation);
+    assert!(played("no correction by the backlog").hash_wait_p99 >= 2.0 * ours.hash_wait_p99);
+    assert!(played("looks at the end of the estimate").utilisation <= ours.utilisation - 0.1);
+}
+
+#[test]
+fn after_the_storm_everything_is_as_before_it() {
+    // Ten times for ten seconds, then half the capacity for as long as it takes and a minute more.
+    let mut world = script::storm(ours(), 10.0, 10.0);
+    let late = Cohort {
+        people: 40 * 180,
+        from_ms: 10_000,
+        to_ms: 190_000,
+        school: 1,
+        roster: 8000,
+        ..world.cohorts[0]
+    };
+    let drains_s = 10.0 + 9.0 * 80.0 * 10.0 / 40.0;
+    world.cohorts.push(Cohort { people: 40 * 60, from_ms: 205_000, to_ms: 265_000, school: 2, ..late });
+    world.cohorts.push(late);
+    let out = run(&world);
+    assert!((190.0..=205.0).contains(&drains_s));
+    assert_eq!(out.entered, out.people);
+    assert!(out.school_waits[&2] <= 0.1, "queue-free again: {} s", out.school_waits[&2]);
 }
 
 #[test]
