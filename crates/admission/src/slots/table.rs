@@ -170,6 +170,9 @@ impl Table {
         let today = after.with_timezone(&person.tz).date_naive();
         for days in 0..=AHEAD_DAYS {
             let Some(day) = today.checked_add_days(Calendar::new(days)) else { break };
+            // Only what falls on this day: the end of a window that passes midnight is looked at with the next day's edges,
+            // or it would hide the midnight at which nobody is kept out any more.
+            let falls_today = |at: &DateTime<Utc>| at.with_timezone(&person.tz).date_naive() == day;
             let mut edges: Vec<DateTime<Utc>> = day
                 .pred_opt()
                 .into_iter()
@@ -178,7 +181,7 @@ impl Table {
                 .flat_map(|(day, plan)| of_day(plan, day, person.tz).map(|(_, window)| window))
                 .flat_map(|(from, until)| [from, until])
                 .chain(instant(day, NaiveTime::MIN, person.tz, false))
-                .filter(|at| *at > after)
+                .filter(|at| *at > after && falls_today(at))
                 .collect();
             edges.sort_unstable();
             let opened = edges

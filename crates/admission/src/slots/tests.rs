@@ -294,6 +294,18 @@ fn codes_may_hold_letters_and_years_are_told_apart() {
     }
 }
 
+#[test]
+fn a_window_that_passes_midnight_does_not_hide_the_midnight_that_frees() {
+    let sunday = Days::of([chrono::Weekday::Sun]);
+    let table = only(plan(vec![
+        rule(&["100"], sunday, "00:00", "00:15"),
+        rule(&["101"], sunday, "01:45", "00:15"),
+    ]));
+    // The Sunday on which the clock goes back: kept out all day by the others' window, named by no rule on Monday.
+    let standing = table.standing(&pupil(SIXTH, Tz::Europe__Paris), at("2026-10-25T15:00:00Z"));
+    assert_eq!(standing, Standing::Outside { opens_at: Some(at("2026-10-25T23:00:00Z")) });
+}
+
 prop_compose! {
     fn some_rule()(level in 0_usize..3, bits in 1_u8..128, from in 0_u32..96, length in 1_u32..96) -> Rule {
         let quarter = |n: u32| NaiveTime::from_num_seconds_from_midnight_opt(n % 96 * 900, 0).unwrap();
