@@ -24,6 +24,8 @@ use crate::{
 
 /// Milliseconds of a step.
 const STEP_MS: u32 = 10;
+/// Milliseconds between two heartbeats, by which the leader knows the backlog.
+const BEAT_MS: u32 = 500;
 /// Milliseconds between two moves of the thresholds.
 const LEAD_MS: u32 = 200;
 
@@ -87,6 +89,8 @@ struct Sim<'a> {
     jains: Vec<f64>,
     due: u64,
     given_back: u32,
+    /// The backlog as the nodes last told it.
+    told_backlog: f64,
 }
 
 /// Plays a rush to its end.
@@ -157,6 +161,7 @@ impl<'a> Sim<'a> {
             jains: Vec::new(),
             due: 0,
             given_back: 0,
+            told_backlog: 0.0,
         }
     }
 
@@ -379,12 +384,15 @@ impl<'a> Sim<'a> {
     fn move_thresholds(&mut self, now_ms: u32, tickets: &Tickets) {
         let now = instant(now_ms);
         let per_s = self.world.capacity();
-        let backlog: usize = self.nodes.iter().map(Node::waiting).sum();
+        if now_ms % BEAT_MS < LEAD_MS {
+            let backlog: usize = self.nodes.iter().map(Node::waiting).sum();
+            self.told_backlog = num::real(num::count(backlog))
+                + if tickets.count_back { f64::from(self.given_back) } else { 0.0 };
+        }
         let demands = self.demands();
         let capacity = Capacity {
             hash_per_s: per_s,
-            hash_backlog: num::real(num::count(backlog))
-                + if tickets.count_back { f64::from(self.given_back) } else { 0.0 },
+            hash_backlog: self.told_backlog,
             hash_share: 1.0,
             db_per_s: f64::INFINITY,
             seats_free: f64::INFINITY,

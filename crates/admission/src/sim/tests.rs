@@ -47,7 +47,7 @@ fn what_the_reference_wrote_is_worth_less_than_what_was_changed() {
         run(&script::storm(Policy::Ticket(tickets), 10.0, 30.0))
     };
     let (ours, written) = (played("ours"), played("all of §B.4 and B.6 as written"));
-    assert!(ours.utilisation >= written.utilisation + 0.15, "{} {}", ours.utilisation, written.utilisation);
+    assert!(ours.utilisation >= written.utilisation + 0.1, "{} {}", ours.utilisation, written.utilisation);
     let lifo = played("newest first under a standing queue");
     assert!(ours.utilisation >= lifo.utilisation + 0.02, "{}", lifo.utilisation);
     assert!(played("no correction by the backlog").hash_wait_p99 >= 2.0 * ours.hash_wait_p99);
