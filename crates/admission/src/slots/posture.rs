@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::pressure::Held;
 
 /// How much slots bite now; and, in a plan, how much they may.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Posture {
     /// Advice: shown, not applied.
