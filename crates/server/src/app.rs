@@ -259,7 +259,7 @@ impl App {
 
     /// Whether the node may be given requests.
     pub fn is_ready(&self) -> bool {
-        self.revoked.is_whole() && !self.stop.is_cancelled()
+        self.revoked.is_whole() && !self.stop.is_cancelled() && !self.door.is_draining()
     }
 
     /// The gatekeeper of every route.

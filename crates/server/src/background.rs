@@ -51,7 +51,10 @@ async fn re_read_revocations(app: &App) {
             match tokio::time::timeout(READING, app.revoked.refresh(&app.db)).await {
                 Ok(Ok(())) => app.door.learn_database(true),
                 Ok(Err(error)) => {
-                    app.door.learn_database(false);
+                    // A pool that is full is no database that is away.
+                    if matches!(error, preau_db::DbError::Unavailable(_)) {
+                        app.door.learn_database(false);
+                    }
                     let error: &dyn std::error::Error = &error;
                     tracing::warn!(error, "revocations could not be read");
                 }

@@ -134,7 +134,8 @@ impl Hearing {
             }),
             admitted_per_s,
             hashed_per_s,
-            direct_per_s: smooth(old.direct_per_s, per_s(delta.direct)),
+            // Followed closely: what enters without a place is taken off what passes.
+            direct_per_s: if dt <= 0.0 { old.direct_per_s } else { per_s(delta.direct) },
             requests_per_s: smooth(old.requests_per_s, per_s(delta.requests)),
             bytes_out_per_s: smooth(old.bytes_out_per_s, per_s(delta.bytes_out)),
             hash_share: if people_per_s < 0.5 { 1.0 } else { (hashed_per_s / people_per_s).clamp(0.02, 1.0) },

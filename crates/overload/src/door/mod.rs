@@ -352,6 +352,11 @@ impl Door {
         self.0.database_away.store(!answers, Ordering::Relaxed);
     }
 
+    /// Whether this node takes no new work, because it stops or by order.
+    pub fn is_draining(&self) -> bool {
+        self.0.is_draining()
+    }
+
     /// This node takes no new work: its capacity leaves the inlet.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
@@ -369,6 +374,10 @@ pub fn discipline(mode: Mode) -> Discipline {
 }
 
 impl Inner {
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed) || self.effective.load().drained().contains(self.node.as_str())
+    }
+
     fn mode(&self) -> Mode {
         let configured = self.config.mode;
         if configured == Mode::Ticket {

@@ -58,7 +58,7 @@ pub(super) struct Works {
     minute: VecDeque<(Instant, Crowd)>,
     schools: (HashMap<SchoolId, u32>, HashMap<SchoolId, u32>, Option<Instant>),
     hashed: Option<(Instant, u64, f64)>,
-    no_shows: f64,
+    no_shows: PerLane<f64>,
 }
 
 impl Works {
@@ -79,7 +79,7 @@ impl Works {
             minute: VecDeque::new(),
             schools: (HashMap::new(), HashMap::new(), None),
             hashed: None,
-            no_shows: 0.0,
+            no_shows: PerLane::default(),
         }
     }
 }
@@ -121,9 +121,6 @@ impl Inner {
         let mut works = self.works.lock().await;
         let works = &mut *works;
         let effective = Arc::new(self.orders.load().effective(self.clock.now()));
-        if effective.drained().contains(self.node.as_str()) {
-            self.draining.store(true, Ordering::Relaxed);
-        }
         self.effective.store(effective);
         self.hashes.discipline(super::discipline(self.mode()));
         if self.mode() != Mode::Ticket {
@@ -235,7 +232,7 @@ impl Inner {
             for (lane, to) in moves {
                 let people = *passed.get(lane);
                 works.governor.passed(territory, lane, people, now);
-                works.no_shows += real(people) * works.governor.no_show(territory, lane);
+                *works.no_shows.get_mut(lane) += real(people) * works.governor.no_show(territory, lane);
                 if let Some(state) = lanes.get_mut(&territory).and_then(|lanes| lanes.get_mut(lane).as_mut())
                 {
                     state.apply(to);
@@ -262,7 +259,8 @@ impl Inner {
         let board = Board {
             parts: works.governor.parts(),
             seats: around.seats,
-            seats_max: works.governor.seats_max(),
+            // 0: nothing is known of a limit.
+            seats_max: Some(works.governor.seats_max()).filter(|most| *most != u64::MAX).unwrap_or(0),
             desired: works.governor.desired(),
             arrivals: sum.arrivals_per_s,
             admitted: sum.admitted_per_s,
@@ -470,7 +468,7 @@ impl Inner {
             bytes_out: counters.bytes_out.load(Ordering::Relaxed),
             crowd: self.crowd(works),
             seats_here: count(self.seats.here()),
-            draining: self.draining.load(Ordering::Relaxed),
+            draining: self.is_draining(),
         }
     }
 
@@ -553,9 +551,12 @@ impl Inner {
         metrics::gauge!("preau_seats").set(real(view.board.seats));
         metrics::gauge!("preau_seats_max").set(real(view.board.seats_max));
         metrics::gauge!("preau_leader").set(if works.reign.is_some() { 1.0 } else { 0.0 });
-        let whole = super::whole(works.no_shows);
-        works.no_shows -= real(whole);
-        metrics::counter!("preau_admission_no_show_total").increment(whole);
+        for lane in Lane::ALL {
+            let owed = works.no_shows.get_mut(lane);
+            let people = super::whole(*owed);
+            *owed -= real(people);
+            metrics::counter!("preau_admission_no_show_total", "class" => lane.as_str()).increment(people);
+        }
     }
 }
 

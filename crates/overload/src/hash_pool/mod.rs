@@ -322,7 +322,13 @@ fn work(shared: &Shared) {
             let mut state = shared.state.lock();
             state.running -= 1;
             state.done += 1;
-            state.service_s = state.service_s * 0.9 + took.as_secs_f64() * 0.1;
+            // The first ones are a plain mean: what was assumed before is not believed.
+            let part = if state.done <= 10 {
+                1.0 / f64::from(u32::try_from(state.done).unwrap_or(1).max(1))
+            } else {
+                0.1
+            };
+            state.service_s += (took.as_secs_f64() - state.service_s) * part;
             let at = usize::try_from(state.done).unwrap_or(0) % WAITS;
             if let Some(slot) = state.waits.get_mut(at) {
                 *slot = waited.as_secs_f32();
@@ -393,9 +399,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_pool_says_so_and_an_idle_one_takes_a_job_whatever_its_bound() {
-        let pool = pool(1, Duration::ZERO);
-        assert!(pool.hash(Lane::Guardian, "x").await.is_ok(), "an idle pool takes one");
+    async fn a_closed_pool_says_so_and_a_calibrated_one_knows_its_pace() {
+        let pool = pool(1, Duration::from_millis(500));
+        assert!(pool.hash(Lane::Guardian, "x").await.is_ok());
         pool.calibrate().await;
         assert!(pool.load().done > 10 && pool.load().service_s < 0.02);
         pool.close();

@@ -305,10 +305,10 @@ mod tests {
 
     /// A limit that does not move: nothing is ever noted.
     fn limiter(limit: usize) -> Limiter {
-        Limiter::new(limit, limit, Duration::from_millis(100))
+        Limiter::new(limit, limit, Duration::from_millis(40))
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn ranks_keep_their_share_and_lend_the_rest() {
         let limiter = limiter(20);
         let mut held = Vec::new();
@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(limiter.load().0, 30, "never more than what is promised above what is lent");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn who_waits_is_called_best_rank_first() {
         let limiter = limiter(10);
         let mut held = Vec::new();
@@ -335,18 +335,14 @@ mod tests {
             let limiter = limiter.clone();
             async move { limiter.hold(whose(rank)).await.map(|_| rank) }
         };
-        let freeing = async {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            held.pop();
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            held.clear();
-        };
-        let (third, second, ()) = tokio::join!(waits(Rank::Third), waits(Rank::Second), freeing);
-        assert!(third.is_ok() && second.is_ok());
+        // Polled in this order: both stand in line when the places come back.
+        let freeing = async { held.clear() };
+        let (third, first, ()) = tokio::join!(waits(Rank::Third), waits(Rank::Second), freeing);
+        assert!(third.is_ok() && first.is_ok());
         assert_eq!(limiter.load().0, 0, "everything was given back");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn near_the_limit_no_school_holds_more_than_its_part() {
         let limiter = limiter(40);
         let of =
@@ -359,7 +355,7 @@ mod tests {
         assert!(limiter.hold(of(2)).await.is_ok(), "room for the others");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn whoever_gives_up_leaves_no_trace() {
         let limiter = limiter(4);
         let held: Vec<_> = futures::future::join_all((0..4).map(|_| limiter.hold(whose(Rank::Third)))).await;
