@@ -9,7 +9,9 @@ use crate::{Home, HomeView, rungs::POLLING};
 
 /// Home's route, open to whoever has a session.
 pub fn routes(state: Home) -> Routes {
-    Routes::new().add(Policy::signed_in().priority(Priority::Essential), routes!(get_home)).with_state(state)
+    // The child's day: what every suspension leaves.
+    let kept = Policy::signed_in().priority(Priority::Essential).kept();
+    Routes::new().add(kept, routes!(get_home)).with_state(state)
 }
 
 /// Show my day in all my schools, and my children's.

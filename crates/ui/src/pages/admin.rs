@@ -190,6 +190,8 @@ pub(super) fn tabs(w: &'static Words, at: &Place<'_>, current: &str) -> Vec<Tab>
         of("/doublons", w.page_admin_duplicates),
         of("/regles", w.page_admin_rules),
         of("/droits", w.page_admin_rights),
+        of("/plages", w.page_admin_slots),
+        of("/suspensions", w.page_admin_suspensions),
         of("/delegations", w.page_admin_delegations),
         of("/clients", w.page_admin_clients),
         of("/charge", w.page_admin_measures),
@@ -349,9 +351,12 @@ fn state_name(w: &Words, account: &AccountState) -> &'static str {
 }
 
 /// The sections of a school and of a territory that the administration's program draws.
-const SCHOOL_SECTIONS: [&str; 9] =
-    ["classes", "fiche", "tableaux", "doublons", "regles", "droits", "delegations", "clients", "journal"];
-const TERRITORY_SECTIONS: [&str; 5] = ["imports", "doublons", "annee", "clients", "journal"];
+const SCHOOL_SECTIONS: [&str; 11] = [
+    "classes", "fiche", "tableaux", "doublons", "regles", "droits", "plages", "suspensions", "delegations", "clients",
+    "journal",
+];
+const TERRITORY_SECTIONS: [&str; 7] =
+    ["imports", "doublons", "annee", "plages", "suspensions", "clients", "journal"];
 
 fn section_title(w: &'static Words, section: &str) -> &'static str {
     match section {
@@ -363,6 +368,8 @@ fn section_title(w: &'static Words, section: &str) -> &'static str {
         "doublons" => w.page_admin_duplicates,
         "droits" => w.page_admin_rights,
         "annee" => w.page_admin_year,
+        "plages" => w.page_admin_slots,
+        "suspensions" => w.page_admin_suspensions,
         "imports" => w.page_admin_imports,
         "clients" => w.page_admin_clients,
         _ => w.page_admin_journal,

@@ -11,6 +11,7 @@ mod load;
 mod paper;
 mod priority;
 mod queue;
+mod slots;
 mod status;
 mod week;
 
@@ -42,7 +43,8 @@ pub use priority::priority;
 pub use form::{Field, FormPage, Kind, form};
 pub use paper::{Profile, Sheet, SheetChoice, SheetSchool, Sheets, profiles, sheet_choice, sheets};
 pub use queue::{Place as QueuePlace, Queue, queue};
-pub use status::{Health, error, status, wait};
+pub use slots::{Plan as SlotsPlan, slots};
+pub use status::{Health, error, status, suspended, wait};
 pub use week::{Chosen, week};
 
 use crate::{

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::{Frame, Page, Site, devices::when};
@@ -77,6 +78,15 @@ pub fn error(site: &Site<'_>, code: StatusCode, problem: &str) -> Page {
     };
     let frame = Frame { script: None, ..Frame::gate(site, title) };
     Page::draw(&ErrorPage { frame, wide: false, text }).status(code)
+}
+
+/// A page for somebody whose profile is suspended: why, until when, and what stays open.
+pub fn suspended(site: &Site<'_>, until: Option<DateTime<Utc>>, reason: &str) -> Page {
+    let w = site.lang.words();
+    let when = until.map(|until| when(w, until, Tz::Europe__Paris)).unwrap_or_default();
+    let text = fill(w.page_suspended, &[("when", &when), ("reason", reason)]);
+    let frame = Frame { script: None, ..Frame::gate(site, w.page_suspended_title) };
+    Page::draw(&ErrorPage { frame, wide: false, text: &text }).status(StatusCode::FORBIDDEN)
 }
 
 /// A page for a busy or broken dependency: never without a time.

@@ -14,6 +14,7 @@ mod profiles;
 mod recovery;
 mod screens;
 mod sheets;
+mod slots;
 mod visitor;
 mod waiting;
 mod words;
@@ -157,6 +158,7 @@ pub fn routes(state: UiState) -> Routes {
         .add(essential(Policy::browser()), routes!(profiles::submit_profile))
         .add(Policy::browser(), routes!(sheets::show_sheets))
         .add(Policy::browser(), routes!(sheets::submit_sheets))
+        .add(Policy::anyone(), routes!(slots::show_slots))
         .add(Policy::anyone(), routes!(files::show_status))
         .add(Policy::anyone(), routes!(files::get_shell))
         .add(Policy::anyone(), routes!(files::get_asset))

@@ -7,6 +7,7 @@ import { DuplicatesSection } from './duplicates';
 import { ImportsSection } from './imports';
 import { live } from './live';
 import { PersonSection } from './person';
+import { SlotsSection, SuspensionsSection } from './plans';
 import { RightsSection } from './rights';
 import { RulesSection } from './rules';
 import { ClassesSection, DelegationsSection, JournalSection } from './school';
@@ -25,6 +26,8 @@ const SECTIONS: Record<string, (props: { place: Place }) => preact.JSX.Element> 
   doublons: DuplicatesSection,
   droits: RightsSection,
   annee: YearSection,
+  plages: SlotsSection,
+  suspensions: SuspensionsSection,
 };
 
 const root = document.getElementById('admin');
