@@ -78,7 +78,16 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("tenant-less",  "duplicate_pair",    "two records of a territory, who may share no school"),
     ("tenant-less",  "account_merge",     "two records of a territory made one"),
     ("tenant-less",  "lookup_budget",     "counts what a territory's administrator looks up"),
+    // Rows of the desk, of a territory or of the whole installation.
+    ("tenant-less",  "load_order",        "what is ordered for a territory, or for all"),
+    ("tenant-less",  "load_event",        "what changed for a territory, or for all"),
     // Rows of whichever scope wrote them; the key starts with that scope's id.
+    ("tenant-less",  "slot_plan",         "scope_id is the school or the territory whose hours these are"),
+    ("tenant-less",  "slot_plan_version", "scope_id is the school or the territory whose hours these were"),
+    ("tenant-less",  "slot_exception",    "scope_id is the school or the territory that made it"),
+    ("tenant-less",  "suspension",        "scope_id is the school or the territory that decided it"),
+    ("tenant-less",  "slot_generation",   "scope_id is the school or the territory that changed something"),
+    ("index",        "level_counter",     "a territory previews a plan with the counts of its schools"),
     ("tenant-less",  "idempotency",       "scope_id is the school, person or territory whose transaction it is"),
     ("tenant-less",  "journal",           "chain_id is the school or the territory"),
     ("tenant-less",  "journal_head",      "chain_id is the school or the territory"),
