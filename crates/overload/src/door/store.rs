@@ -120,7 +120,7 @@ impl Store {
             args.push(hint.top.to_string());
         }
         for drawing in drawings {
-            let [a, b, c, d, e, f, g, h] = drawing.subject;
+            let [a, b, c, d, e, f, g, h] = mixed(drawing.subject);
             let kind = match drawing.kind {
                 Kind::Own => 0,
                 Kind::Tail => 1,
@@ -292,6 +292,14 @@ impl Store {
         args.extend(kept.iter().chain(left).map(|family| family.uuid().simple().to_string()));
         self.cache.invoke(&SEATS, &[self.cache.key(&keys::seats(shard))], &args).await
     }
+}
+
+/// Spreads a subject over all its bits, however it was made: a Bloom filter takes two hashes from it.
+fn mixed(subject: [u8; 8]) -> [u8; 8] {
+    let mut bits = u64::from_be_bytes(subject).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (bits ^ (bits >> 31)).to_be_bytes()
 }
 
 /// The shard of a seat.
