@@ -333,7 +333,7 @@ fn a_hash_that_finds_no_room_gives_the_same_place_back() {
                 tokio::spawn(async move { hashes.hash(Lane::Safety, "un autre mot").await })
             })
             .collect();
-        while node.app.hashes.load().1 == 0 {
+        while node.app.hashes.load().running == 0 {
             tokio::task::yield_now().await;
         }
         let back = place(node.stranger().post(SESSIONS, &with(secret(&lina), "ticket", mine.clone())).await);
@@ -345,7 +345,7 @@ fn a_hash_that_finds_no_room_gives_the_same_place_back() {
         // What is neither refused for good nor given a place says when to come back.
         let hashes = node.app.hashes.clone();
         let last = tokio::spawn(async move { hashes.hash(Lane::Safety, "encore un").await });
-        while node.app.hashes.load().1 == 0 {
+        while node.app.hashes.load().running == 0 {
             tokio::task::yield_now().await;
         }
         let me = node.signed_in(&lina).await;
