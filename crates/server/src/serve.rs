@@ -165,19 +165,24 @@ async fn ready(State(probes): State<Probes>, _: Request) -> Response {
 }
 
 async fn scrape(State(probes): State<Probes>) -> Response {
-    let hashing = probes.app.hashes.load();
-    let (open, idle) = probes.app.db.connections();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], exposition(&probes.app, &probes.metrics)).into_response()
+}
+
+/// What Prometheus is told: what was counted, and what is measured at this moment.
+pub fn exposition(app: &App, metrics: &PrometheusHandle) -> String {
+    let hashing = app.hashes.load();
+    let (open, idle) = app.db.connections();
     let count = |n: usize| u32::try_from(n).map_or(f64::INFINITY, f64::from);
     metrics::gauge!("preau_hash_queue").set(count(hashing.queued()));
     metrics::gauge!("preau_hash_running").set(count(hashing.running));
-    let (in_flight, limit) = probes.app.limiter.load();
+    let (in_flight, limit) = app.limiter.load();
     metrics::gauge!("preau_limit").set(count(limit));
     metrics::gauge!("preau_limit_in_flight").set(count(in_flight));
     metrics::gauge!("preau_db_connections").set(f64::from(open));
     metrics::gauge!("preau_db_connections_idle").set(count(idle));
-    metrics::gauge!("preau_revocations").set(count(probes.app.revoked.len()));
-    tell_replicas(&probes.app);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], probes.metrics.render()).into_response()
+    metrics::gauge!("preau_revocations").set(count(app.revoked.len()));
+    tell_replicas(app);
+    metrics.render()
 }
 
 /// The autoscaler's signal: what the load wants, and never fewer than the calendar says. `all` is for installations whose

@@ -66,6 +66,12 @@ fn begin_at_zero() {
             metrics::counter!(format!("preau_admission_{name}_total"), "class" => class).increment(0);
         }
     }
+    metrics::counter!("preau_admission_refused_total", "class" => "suspect", "why" => "ticket").increment(0);
+    metrics::counter!("preau_post_messages_total", "outcome" => "sent").increment(0);
+    for why in ["expired", "unreadable", "budget", "refused"] {
+        metrics::counter!("preau_post_dropped_total", "why" => why).increment(0);
+    }
+    metrics::counter!("preau_federation_refused_total", "code" => "used").increment(0);
     for direction in ["in", "out"] {
         metrics::counter!("preau_http_bytes_total", "direction" => direction).increment(0);
     }

@@ -1,0 +1,80 @@
+//! What dashboards, alerts and the autoscaler ask for is what a node tells.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use preau_server::{exposition, start_background, telemetry};
+use preau_tests::{PASSWORD, play, workspace};
+use serde_json::json;
+
+/// Every `preau_…` in these files, as Prometheus knows them by their family.
+fn asked() -> BTreeSet<String> {
+    let folder = workspace().join("deploy/observability");
+    let mut files = vec![folder.join("alerts.yaml"), folder.join("adapter.yaml")];
+    files.extend(std::fs::read_dir(folder.join("dashboards")).unwrap().map(|entry| entry.unwrap().path()));
+    let mut names = BTreeSet::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for (at, _) in text.match_indices("preau_") {
+            let word: String =
+                text[at..].chars().take_while(|it| it.is_ascii_alphanumeric() || *it == '_').collect();
+            names.insert(word.strip_suffix("_bucket").unwrap_or(&word).to_owned());
+        }
+    }
+    assert!(names.len() > 25, "{names:?}");
+    names
+}
+
+#[test]
+fn a_node_tells_every_metric_that_is_asked_for() {
+    play(async |stage| {
+        let metrics = telemetry::metrics().expect("one recorder in this process");
+        let node = stage
+            .node_with(|config| {
+                config.calendar.dates = vec![
+                    serde_json::from_value(json!({
+                        "date": "2026-11-23", "from": "08:00", "until": "12:00", "api": 5, "hashing": 7,
+                    }))
+                    .unwrap(),
+                ];
+            })
+            .await;
+        start_background(&node.app);
+        let class = stage.territory("test").await.school("Collège Rosa-Parks").await.class("6e B").await;
+        let pupil = class.pupil("Lina Martin").await;
+        let session = node.sign_in(&pupil).await;
+        node.bearer(&session.access).get("/api/v1/home").await.expect(200);
+        let body = json!({ "login": pupil.login, "password": "un autre mot", "tokens": true });
+        node.stranger().post("/api/v1/sessions", &body).await.refused(401, "bad-credentials");
+        assert_ne!(PASSWORD, "un autre mot");
+
+        let told = |name: &str, text: &str| {
+            text.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ', '_'])))
+        };
+        // The door says how it goes several times a second.
+        let mut missing: Vec<String> = Vec::new();
+        let mut text = String::new();
+        for _ in 0..100 {
+            text = exposition(&node.app, &metrics);
+            missing = asked().into_iter().filter(|name| !told(name, &text)).collect();
+            if missing.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!(missing.is_empty(), "nobody tells {missing:?} in\n{text}");
+
+        let line = |begin: &str| text.lines().find(|line| line.starts_with(begin)).unwrap_or_default().to_owned();
+        for class in ["essential", "normal"] {
+            assert!(text.contains(&format!("class=\"{class}\"")), "{class}");
+        }
+        // It is five past nine in Paris: the calendar counts, whatever the load.
+        assert_eq!(line("preau_desired_replicas{role=\"hashing\"}"), "preau_desired_replicas{role=\"hashing\"} 7");
+        assert_eq!(line("preau_prescale_replicas{role=\"api\"}"), "preau_prescale_replicas{role=\"api\"} 5");
+        assert_eq!(line("preau_http_in_flight"), "preau_http_in_flight 0");
+        assert_ne!(line("preau_http_bytes_total{direction=\"out\"}"), "preau_http_bytes_total{direction=\"out\"} 0");
+        // Who they are stays here.
+        for secret in [pupil.login.as_str(), "Lina", "Rosa", &pupil.id.to_string()] {
+            assert!(!text.contains(secret), "{secret}");
+        }
+    });
+}
