@@ -9,7 +9,7 @@ pub mod rules;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use preau_cache::{Cache, keys};
-use preau_db::{Db, DbError};
+use preau_db::{Db, DbError, SchoolTx, TerritoryTx};
 use preau_http::{FieldError, Problem};
 use preau_kernel::{ClientId, Clock, FamilyId, PersonId, SchoolId, Scope};
 use preau_session::{ClientTokens, RevocationSet};
@@ -34,6 +34,25 @@ pub struct Clients {
 /// Client ids with wrong secrets that a node remembers, and for how long after the last.
 const FAILURES: u64 = 10_000;
 const FAILURES_KEPT: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// How long what has ended stays as a trace beside the journal's.
+const KEPT: chrono::Duration = chrono::Duration::days(365);
+
+/// Forgets programs of the territory that were revoked or ran out more than a year ago.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn sweep(tx: &mut TerritoryTx, now: DateTime<Utc>) -> Result<(), DbError> {
+    queries::sweep_clients(tx, now - KEPT).await
+}
+
+/// Forgets a school's approvals that ended more than a year ago, with what was read of them: the journal says who agreed.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn sweep_school(tx: &mut SchoolTx, now: DateTime<Utc>) -> Result<(), DbError> {
+    queries::sweep_approvals(tx, (now - KEPT).date_naive()).await
+}
 
 impl Clients {
     /// Clients over these stores. `issuer` is the scheme, host and port under which we are known.

@@ -519,3 +519,33 @@ pub(crate) async fn approvals_of_territory(
     .fetch_all(tx.conn())
     .await?)
 }
+
+/// Removes clients that ended before that, and what is kept of them.
+pub(crate) async fn sweep_clients(tx: &mut TerritoryTx, before: DateTime<Utc>) -> Result<(), DbError> {
+    let territory = tx.territory();
+    sqlx::query!(
+        "WITH ended AS (
+             DELETE FROM api_client WHERE territory_id = $1 AND least(expires_at, revoked_at) < $2 RETURNING client_id),
+         counted AS (DELETE FROM api_client_minute m USING ended e WHERE m.client_id = e.client_id AND m.territory_id = $1)
+         DELETE FROM api_client_secret s USING ended e WHERE s.client_id = e.client_id",
+        territory.uuid(),
+        before,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Removes approvals that ended before that day.
+pub(crate) async fn sweep_approvals(tx: &mut SchoolTx, before: NaiveDate) -> Result<(), DbError> {
+    let school = tx.school();
+    sqlx::query!(
+        "WITH ended AS (DELETE FROM read_approval WHERE school_id = $1 AND ends_on < $2 RETURNING approval_id)
+         DELETE FROM read_approval_use u USING ended e WHERE u.school_id = $1 AND u.approval_id = e.approval_id",
+        school.uuid(),
+        before,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}

@@ -117,12 +117,15 @@ impl Identity {
         &self.factors
     }
 
-    /// Forgets failures that no longer count, for the worker's hourly turn.
+    /// Forgets failures that no longer count and events of more than a year ago, for the worker's hourly turn.
     ///
     /// # Errors
     /// Any [`DbError`].
     pub async fn sweep(&self) -> Result<(), DbError> {
-        self.backoff.sweep().await
+        self.backoff.sweep().await?;
+        let mut tx = self.db.lookup().await?;
+        second_factor::sweep_events(&mut tx).await?;
+        tx.commit().await
     }
 
     /// Lets a person in by login (or e-mail address) and password. Whether it is their turn is decided before any
@@ -356,7 +359,8 @@ impl Identity {
         tx.commit().await?;
         known.profile.active = true;
         known.profile.terms_version = terms;
-        self.enter(known, opened).await
+        let names = (known.first_name, known.last_name);
+        self.welcome(known.person, known.profile, names, opened, &with.device, false).await
     }
 
     /// Makes a code for the operator's command line.
@@ -473,13 +477,7 @@ impl Identity {
         outcome.map_err(Into::into)
     }
 
-    /// Gives the tokens of a family that is committed.
-    pub(crate) async fn enter(&self, known: queries::Known, opened: Opened) -> Result<SignedIn, Error> {
-        let names = (known.first_name, known.last_name);
-        self.welcome(known.person, known.profile, names, opened, &Device::default(), false).await
-    }
-
-    /// The same, on a device that remembers it; `proven` by a second factor.
+    /// Gives the tokens of a family that is committed, on a device that remembers it; `proven` by a second factor.
     pub(crate) async fn welcome(
         &self,
         person: PersonId,

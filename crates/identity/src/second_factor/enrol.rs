@@ -369,6 +369,39 @@ impl Identity {
         };
         journal::append(&mut tx, self.clock.now(), act).await?;
         tx.commit().await?;
+        self.take_factors(person).await
+    }
+
+    /// The same for the operator's command line, by login name: for the one administrator of a territory, whose second
+    /// factors nobody else may take away. Written in the territory's journal, and told to the person.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a name that nobody has, [`Error::NoSecondFactor`].
+    pub async fn reset_factors_by_login(&self, login: &str) -> Result<(), Error> {
+        let name = crate::rules::login_name(login).ok_or(Error::NotFound)?;
+        let mut tx = self.db.lookup().await?;
+        let person = crate::queries::person_of_login(&mut tx, &name).await?;
+        tx.commit().await?;
+        let person = person.ok_or(Error::NotFound)?;
+        let mut own = self.db.as_person(person).await?;
+        let profile = load_profile(&mut own).await?.ok_or(Error::NotFound)?;
+        own.commit().await?;
+        if !profile.second_factor {
+            return Err(Error::NoSecondFactor);
+        }
+        let mut tx = self.db.in_territory_for_work(profile.territory).await?;
+        let act = journal::Act {
+            actor: None,
+            act: "identity.reset-second-factors",
+            subject: Some(person.uuid()),
+            detail: serde_json::json!({ "by": "operator" }),
+        };
+        journal::append(&mut tx, self.clock.now(), act).await?;
+        tx.commit().await?;
+        self.take_factors(person).await
+    }
+
+    async fn take_factors(&self, person: PersonId) -> Result<(), Error> {
         let mut own = self.db.as_person(person).await?;
         queries::delete_all(&mut own).await?;
         self.factors.removed(&mut own, Happened::FactorsReset, "").await?;
