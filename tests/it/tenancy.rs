@@ -101,6 +101,7 @@ pupil pupil_same_school ALL school school
 read_approval read_approval_school ALL school school
 read_approval read_approval_territory SELECT territory -
 read_approval_use read_approval_use_school SELECT school -
+read_approval_use read_approval_use_sweep DELETE school -
 read_approval_use read_approval_use_territory ALL territory territory
 read_budget read_budget_territory ALL territory territory
 recovery recovery_own ALL person person
@@ -116,7 +117,9 @@ school school_territory_insert INSERT - territory
 school school_territory_update UPDATE territory territory
 school_counter school_counter_same_territory ALL territory territory
 school_person school_person_same_school ALL school school
+security_event security_event_aged SELECT lookup-after-a-year -
 security_event security_event_own ALL person person
+security_event security_event_sweep DELETE lookup-after-a-year -
 session_family session_family_own ALL person person
 sign_in_failure sign_in_failure_lookup ALL lookup lookup
 stage_child_ref stage_child_ref_same_territory ALL territory territory
@@ -239,6 +242,9 @@ fn word(expression: Option<String>) -> String {
         "(current_setting('app.lookup'::text, true) = 'on'::text)" => "lookup".to_owned(),
         "(($territory IS NOT NULL) AND (EXISTS ( SELECT 1 FROM account a WHERE (a.person_id = revocation.person_id))))" => {
             "feed-of-a-known-account".to_owned()
+        }
+        "((current_setting('app.lookup'::text, true) = 'on'::text) AND (at < (now() - '1 year'::interval)))" => {
+            "lookup-after-a-year".to_owned()
         }
         "(owner_school = ($school)::uuid)" => "own-school".to_owned(),
         "((owner_school = ($school)::uuid) AND (EXISTS ( SELECT FROM school s WHERE ((s.school_id = api_client.owner_school) AND (s.territory_id = api_client.territory_id)))))" => {

@@ -174,6 +174,7 @@ async fn tidy(app: &App) -> Result<(), DbError> {
     for territory in app.db.territories().await? {
         let mut tx = app.db.in_territory_for_work(territory).await?;
         preau_files::sweep(&mut tx, now).await?;
+        preau_clients::sweep(&mut tx, now).await?;
         idempotency::sweep(&mut tx, now).await?;
         tx.commit().await?;
         preau_feeds::import::delete_leavers(&app.db, &app.clock, territory, app.config.feeds.keep_days)
@@ -182,6 +183,7 @@ async fn tidy(app: &App) -> Result<(), DbError> {
             let mut tx = app.db.in_school_for_work(school).await?;
             idempotency::sweep(&mut tx, now).await?;
             preau_directory::administration::sweep(&mut tx, now).await?;
+            preau_clients::sweep_school(&mut tx, now).await?;
             tx.commit().await?;
             // Whoever has come or was blocked within the hour changes no directory.
             count(app, school).await?;

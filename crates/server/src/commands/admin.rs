@@ -49,6 +49,12 @@ pub(super) enum Admin {
         /// The file.
         file: std::path::PathBuf,
     },
+    /// Take every second factor of the person of a login away, because they were lost, and sign them out everywhere: for
+    /// the only administrator of a territory, whom nobody else can help.
+    ResetSecondFactors {
+        /// Login name.
+        login: String,
+    },
     /// Make an activation code for the person of a login and print it, once.
     ActivationCode {
         /// Login name.
@@ -76,6 +82,10 @@ impl Admin {
                 say(&format!("terms {} are in force from {}", terms.version, terms.published_at));
             }
             Self::Plan { territory, dry_run, file } => plan(&app, &territory, dry_run, &file).await?,
+            Self::ResetSecondFactors { login } => {
+                app.identity.reset_factors_by_login(&login).await?;
+                say(&format!("{login} has no second factor any more, and is signed out everywhere"));
+            }
             Self::ActivationCode { login } => {
                 let made = app.identity.make_code_by_login(&login).await?;
                 say(&format!(
