@@ -225,5 +225,6 @@ pub(crate) fn marked(territory: Uuid, school: Uuid, id: Uuid, people: [Uuid; 2],
 
 /// Whether the request changes what somebody has read before.
 pub(crate) fn wants_if_match(operation: &str, method: &Method) -> bool {
-    *method == Method::PUT && operation == "set_communication_rules"
+    let read_before = ["set_communication_rules", "update_slot_plan", "update_territory_slot_plan"];
+    *method == Method::PUT && read_before.contains(&operation)
 }

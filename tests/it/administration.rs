@@ -46,6 +46,7 @@ const DELEGABLE: &[(&str, Power)] = &[
     ("set_group_teacher", Power::ManageGroups), ("remove_group_teacher", Power::ManageGroups),
     ("export_list", Power::ReadExport),
     ("list_school_journal", Power::ReadJournal), ("verify_school_journal", Power::ReadJournal),
+    ("list_suspensions", Power::ReadJournal),
     ("create_activation_code", Power::ResetPasswords), ("create_reset_code", Power::ResetPasswords),
 ];
 

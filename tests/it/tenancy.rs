@@ -74,6 +74,18 @@ journal journal_own_chain ALL chain chain
 journal_head journal_head_own_chain ALL chain chain
 key_ring key_ring_lookup ALL lookup lookup
 lesson lesson_same_school ALL school school
+level_counter level_counter_same_school ALL school school-of-its-territory
+level_counter level_counter_territory SELECT territory -
+load_event load_event_lookup ALL lookup lookup
+load_event load_event_of_all SELECT of-all -
+load_event load_event_territory SELECT territory -
+load_order load_order_lookup SELECT lookup -
+load_order load_order_of_all SELECT of-all -
+load_order load_order_operator_ends UPDATE of-the-operator of-the-operator
+load_order load_order_operator_makes INSERT - of-the-operator
+load_order load_order_school SELECT of-a-school-of-theirs -
+load_order load_order_sweep DELETE lookup -
+load_order load_order_territory ALL territory territory
 login login_feed_read SELECT feed -
 login login_feed_write INSERT - territory
 login login_lookup SELECT lookup -
@@ -122,6 +134,18 @@ security_event security_event_own ALL person person
 security_event security_event_sweep DELETE lookup-after-a-year -
 session_family session_family_own ALL person person
 sign_in_failure sign_in_failure_lookup ALL lookup lookup
+slot_exception slot_exception_above SELECT school-of-the-territory -
+slot_exception slot_exception_lookup SELECT lookup -
+slot_exception slot_exception_own ALL school-or-territory school-or-territory
+slot_generation slot_generation_above SELECT school-of-the-territory -
+slot_generation slot_generation_lookup SELECT lookup -
+slot_generation slot_generation_own ALL school-or-territory school-or-territory
+slot_plan slot_plan_above SELECT school-of-the-territory -
+slot_plan slot_plan_lookup SELECT lookup -
+slot_plan slot_plan_own ALL school-or-territory school-or-territory
+slot_plan_version slot_plan_version_above SELECT school-of-the-territory -
+slot_plan_version slot_plan_version_lookup SELECT lookup -
+slot_plan_version slot_plan_version_own ALL school-or-territory school-or-territory
 stage_child_ref stage_child_ref_same_territory ALL territory territory
 stage_division stage_division_same_territory ALL territory territory
 stage_division_member stage_division_member_same_territory ALL territory territory
@@ -135,6 +159,9 @@ stage_subject stage_subject_same_territory ALL territory territory
 structure_key structure_key_same_territory ALL territory territory
 sts_key sts_key_same_territory ALL territory territory
 subject subject_same_school ALL school school
+suspension suspension_above SELECT school-of-the-territory -
+suspension suspension_lookup SELECT lookup -
+suspension suspension_own ALL school-or-territory school-or-territory
 teaching_group teaching_group_same_school ALL school school
 terms terms_lookup INSERT - lookup
 terms terms_read SELECT all -
@@ -257,7 +284,18 @@ fn word(expression: Option<String>) -> String {
         "(EXISTS ( SELECT FROM api_client c WHERE ((c.client_id = revocation.person_id) AND ((c.owner_school = ($school)::uuid) OR (c.territory_id = ($territory)::uuid)))))" => {
             "of-a-client-of-ours".to_owned()
         }
+        "((territory_id IS NULL) AND ($territory IS NOT NULL))" => "of-all".to_owned(),
+        "((current_setting('app.lookup'::text, true) = 'on'::text) AND (territory_id IS NULL))" => "of-the-operator".to_owned(),
+        "(EXISTS ( SELECT FROM school s WHERE ((s.school_id = ($school)::uuid) AND ((load_order.territory_id IS NULL) OR (load_order.territory_id = s.territory_id)))))" => {
+            "of-a-school-of-theirs".to_owned()
+        }
         "(scope_id = ANY (ARRAY[($school)::uuid, ($territory)::uuid]))" => "school-or-territory".to_owned(),
+        "(scope_id = ( SELECT s.territory_id FROM school s WHERE (s.school_id = ($school)::uuid)))" => {
+            "school-of-the-territory".to_owned()
+        }
+        "((school_id = ($school)::uuid) AND (territory_id = ( SELECT s.territory_id FROM school s WHERE (s.school_id = level_counter.school_id))))" => {
+            "school-of-its-territory".to_owned()
+        }
         _ if text == any("scope_id", &["school", "person", "territory"]) => "scope".to_owned(),
         _ if text == any("chain_id", &["school", "territory"]) => "chain".to_owned(),
         _ => text,

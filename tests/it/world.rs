@@ -212,6 +212,7 @@ impl World {
             ("school", target.school.to_string()),
             ("person", target.person.to_string()),
             ("section", "absent".to_owned()),
+            ("order", "absent".to_owned()),
             ("token", "absent".to_owned()),
             ("date", "2026-11-23".to_owned()),
             ("file", "absent.js".to_owned()),
@@ -220,6 +221,8 @@ impl World {
             path = path.replace(&format!("{{{name}}}"), &value);
         }
         path = self.administered(&row.operation_id, path, target).await;
+        path = self.planned(path, target).await;
+        path = self.ordered(path, target).await;
         assert!(!path.contains('{'), "{}: say what {path} is about", row.operation_id);
         let mut headers = Vec::new();
         match row.operation_id.as_str() {
@@ -290,7 +293,10 @@ impl World {
         }
         let body = match self.administered_body(&row.operation_id, &path, target).await {
             Some(body) => Some(body),
-            None => self.body(&row.operation_id, target).await,
+            None => match crate::plans::body(&row.operation_id) {
+                Some(body) => Some(body),
+                None => self.body(&row.operation_id, target).await,
+            },
         };
         let method = row.method.parse().expect("a method");
         Ask { method, path, body, headers }
@@ -315,6 +321,10 @@ impl World {
             "create_session" => {
                 json(json!({ "login": self.staff.login, "password": PASSWORD, "tokens": true }))
             }
+            "create_queue_ticket" => json(json!({})),
+            "create_load_order" => json(json!({
+                "act": { "kind": "level", "level": 1 }, "reason": "Essai du matin", "until": "2026-11-23T09:05:00Z",
+            })),
             "refresh_session" => {
                 let session = self.node.sign_in(&self.staff).await;
                 json(json!({ "refresh_token": session.refresh }))
@@ -488,6 +498,8 @@ impl Foreign {
             .await;
         let people = [pupil.id.uuid(), teacher.id.uuid()];
         stage.sql(&crate::administered::marked(there.id.uuid(), id.uuid(), group, people, MARK)).await;
+        stage.sql(&crate::plans::marked(id.uuid(), true, group, MARK)).await;
+        stage.sql(&crate::desk::an_order(there.id.uuid(), group, MARK)).await;
         let program = school.program(&[Scope::DirectoryRead]).await;
         stage.sql(&format!("UPDATE api_client SET name = '{MARK}' WHERE client_id = '{}'", program.id)).await;
         let approval = ask_to_read(stage, &school, &program, &format!("Lire {MARK}")).await;

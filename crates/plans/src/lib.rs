@@ -24,7 +24,7 @@ pub use preview::{
     LevelCount, LevelMove, PreviewDay, PreviewFlaw, PreviewMoment, PreviewSegment, Roster, SlotPreview, preview,
 };
 pub use routes::routes;
-pub use rules::{Day, HourMinute, NewSlotPlan, PlanContent, SlotMode, SlotProfile, SlotWindow};
+pub use rules::{Day, HourMinute, NewSlotPlan, PlanContent, PlanMode, SlotProfile, SlotWindow};
 pub use watch::{Watch, keep_fresh};
 
 /// Plans, exceptions and suspensions. Cheap to clone; clones share what the node knows.
@@ -188,7 +188,7 @@ pub struct SlotPlan {
     /// Where it stands today.
     pub state: SlotPlanState,
     /// How far the load may make it go.
-    pub mode: SlotMode,
+    pub mode: PlanMode,
     /// The first day.
     pub starts_on: NaiveDate,
     /// The last day, if it has one.
@@ -217,7 +217,7 @@ pub struct SlotPlanVersion {
     /// Its name.
     pub name: String,
     /// How far the load might make it go.
-    pub mode: SlotMode,
+    pub mode: PlanMode,
     /// The first day.
     pub starts_on: NaiveDate,
     /// The last day.

@@ -23,7 +23,7 @@ const LONGEST_FORCED_DAYS: i64 = 31;
 /// How far the load may make a plan go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum SlotMode {
+pub enum PlanMode {
     /// It is shown, and no more.
     Advice,
     /// Under load, whoever is outside their hours comes after the others.
@@ -214,7 +214,7 @@ impl SlotWindow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanContent {
     /// How far the load may make it go.
-    pub mode: SlotMode,
+    pub mode: PlanMode,
     /// The first day.
     pub starts_on: NaiveDate,
     /// The last day, if it has one.
@@ -234,7 +234,7 @@ pub struct NewSlotPlan {
     pub name: String,
     /// How far the load may make it go; `soft` unless said.
     #[serde(default = "soft")]
-    pub mode: SlotMode,
+    pub mode: PlanMode,
     /// The first day.
     pub starts_on: NaiveDate,
     /// The last day, if it has one.
@@ -248,8 +248,8 @@ pub struct NewSlotPlan {
     pub windows: Vec<SlotWindow>,
 }
 
-fn soft() -> SlotMode {
-    SlotMode::Soft
+fn soft() -> PlanMode {
+    PlanMode::Soft
 }
 
 fn yes() -> bool {
@@ -378,7 +378,7 @@ pub(crate) mod tests {
     pub(crate) fn plan(windows: Vec<SlotWindow>) -> NewSlotPlan {
         NewSlotPlan {
             name: "Plages".to_owned(),
-            mode: SlotMode::Soft,
+            mode: PlanMode::Soft,
             starts_on: "2020-03-19".parse().unwrap(),
             ends_on: None,
             siblings: true,

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::{
     ForcedMode,
     queries::{self, Everything, ExceptionRow, PlanRow, SchoolRow, SuspensionRow},
-    rules::{PlanContent, SlotMode, SlotProfile, SlotWindow},
+    rules::{PlanContent, PlanMode, SlotProfile, SlotWindow},
 };
 
 /// Who is told of a new table.
@@ -185,11 +185,11 @@ fn posture_of(mode: ForcedMode) -> Posture {
     }
 }
 
-fn ceiling_of(mode: SlotMode) -> Posture {
+fn ceiling_of(mode: PlanMode) -> Posture {
     match mode {
-        SlotMode::Advice => Posture::Open,
-        SlotMode::Soft => Posture::Soft,
-        SlotMode::Hard => Posture::Hard,
+        PlanMode::Advice => Posture::Open,
+        PlanMode::Soft => Posture::Soft,
+        PlanMode::Hard => Posture::Hard,
     }
 }
 

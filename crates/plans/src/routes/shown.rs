@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     ForcedMode, Plans, SlotScope,
-    rules::{SlotMode, SlotWindow},
+    rules::{PlanMode, SlotWindow},
     standing::SlotStandings,
 };
 
@@ -44,7 +44,7 @@ pub(super) struct ShownSlots {
     /// The name of the plan.
     name: String,
     /// How far the load may make it go.
-    mode: SlotMode,
+    mode: PlanMode,
     /// The mode that somebody has forced.
     forced: Option<ForcedMode>,
     /// The first day.
