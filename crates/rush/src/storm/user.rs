@@ -363,7 +363,17 @@ impl Walk<'_> {
             let mut ask = home();
             ask.if_none_match.clone_from(&etag);
             // Somebody who is inside is not late for the day because the segment ends.
-            let answer = self.exchange(route::HOME, ask, None).await;
+            let mut answer = self.exchange(route::HOME, ask.clone(), None).await;
+            // Shed with a time to come back: our page asks again, three times at most.
+            for _ in 0..3 {
+                let Ok(shed) = &answer else { break };
+                let Some(told) = shed.retry_after.filter(|_| matches!(shed.status, 429 | 503)) else { break };
+                let told = told.as_secs_f64();
+                if self.pause_between(told, told * 1.3).await.is_err() {
+                    break;
+                }
+                answer = self.exchange(route::HOME, ask.clone(), None).await;
+            }
             match answer {
                 Ok(answer) if matches!(answer.status, 200 | 304) => {
                     if reading == 0 {
@@ -371,7 +381,7 @@ impl Walk<'_> {
                     }
                     etag = answer.etag.or(etag);
                 }
-                // Shed with a time to come back: read again at the next thought.
+                // Shed to the end: read again at the next thought.
                 Ok(answer) if matches!(answer.status, 429 | 503) && answer.retry_after.is_some() => {}
                 _ => return Err(Stop(End::Failed)),
             }
