@@ -2,6 +2,7 @@
 // an argument keeps only the scenarios whose name contains it.
 import { launch } from './browser.mjs';
 import { accountScenarios } from './accounts.mjs';
+import { deskScenarios } from './desk.mjs';
 import { officeScenarios } from './office.mjs';
 import { queueScenarios } from './queue.mjs';
 import { scenarios } from './scenarios.mjs';
@@ -13,7 +14,7 @@ let passed = 0;
 let failed = 0;
 try {
   const browser = await launch();
-  for (const [name, play] of [...scenarios, ...accountScenarios, ...officeScenarios, ...queueScenarios].filter(([name]) => name.includes(only))) {
+  for (const [name, play] of [...scenarios, ...accountScenarios, ...officeScenarios, ...queueScenarios, ...deskScenarios].filter(([name]) => name.includes(only))) {
     const begun = performance.now();
     try {
       const note = await play({ browser, ...server });

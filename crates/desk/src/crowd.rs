@@ -138,7 +138,10 @@ pub fn verdict(signs: Signs) -> Verdict {
             a_name,
             TRIES_A_NAME,
             enough && signs.failing_identifiers > 0,
-            format!("{} essais faux par identifiant. Une personne qui se trompe essaie deux ou trois fois.", format!("{a_name:.1}").replace('.', ",")),
+            format!(
+                "{} essais faux par identifiant. Une personne qui se trompe essaie deux ou trois fois.",
+                format!("{a_name:.1}").replace('.', ",")
+            ),
         ),
         line(
             "bad-tickets",
@@ -184,12 +187,16 @@ impl VerdictCode {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Calm => "Rien d’inhabituel.",
-            Self::Crowd => "C’est une foule : beaucoup de monde, et presque tous entrent avec leur vrai mot de passe.",
+            Self::Crowd => {
+                "C’est une foule : beaucoup de monde, et presque tous entrent avec leur vrai mot de passe."
+            }
             Self::Stuffing => {
                 "C’est une attaque : des listes de noms et de mots de passe volés sont essayées depuis des appareils inconnus."
             }
             Self::Guessing => "C’est une attaque : quelqu’un insiste sur quelques identifiants.",
-            Self::Flood => "C’est une attaque par le nombre : des machines demandent beaucoup et n’entrent jamais.",
+            Self::Flood => {
+                "C’est une attaque par le nombre : des machines demandent beaucoup et n’entrent jamais."
+            }
             Self::Both => "C’est une foule, et une attaque s’y cache.",
         }
     }
@@ -198,12 +205,18 @@ impl VerdictCode {
     pub fn advice(self) -> &'static str {
         match self {
             Self::Calm => "Rien à faire.",
-            Self::Crowd => "Laissez faire : la file garde la place de chacun. Ne coupez personne par adresse : un établissement entier a la même.",
+            Self::Crowd => {
+                "Laissez faire : la file garde la place de chacun. Ne coupez personne par adresse : un établissement entier a la même."
+            }
             Self::Stuffing | Self::Both => {
                 "Les appareils inconnus qui échouent passent déjà en dernier et n’ont que 3 % du débit. Prévenez l’ANSSI avec ces chiffres ; ne coupez aucune adresse d’établissement."
             }
-            Self::Guessing => "Les identifiants visés attendent déjà entre deux essais. Prévenez leurs titulaires ; rien n’est bloqué pour les autres.",
-            Self::Flood => "Limitez les connexions chez l’hébergeur (couches réseau). Le service tient : un ticket forgé lui coûte 5 µs.",
+            Self::Guessing => {
+                "Les identifiants visés attendent déjà entre deux essais. Prévenez leurs titulaires ; rien n’est bloqué pour les autres."
+            }
+            Self::Flood => {
+                "Limitez les connexions chez l’hébergeur (couches réseau). Le service tient : un ticket forgé lui coûte 5 µs."
+            }
         }
     }
 }
@@ -228,7 +241,13 @@ fn kilobytes(n: u64) -> f64 {
 
 fn bytes(n: u64) -> String {
     let kilo = kilobytes(n);
-    let text = if kilo >= 1e6 { format!("{:.1} Go", kilo / 1e6) } else if kilo >= 1e3 { format!("{:.1} Mo", kilo / 1e3) } else { format!("{kilo:.0} ko") };
+    let text = if kilo >= 1e6 {
+        format!("{:.1} Go", kilo / 1e6)
+    } else if kilo >= 1e3 {
+        format!("{:.1} Mo", kilo / 1e3)
+    } else {
+        format!("{kilo:.0} ko")
+    };
     text.replace('.', ",")
 }
 
@@ -237,7 +256,15 @@ mod tests {
     use super::*;
 
     fn signs() -> Signs {
-        Signs { seconds: 60.0, tried: 1000, failed: 100, failing_identifiers: 60, bytes_in: 2_000_000, bytes_out: 30_000_000, ..Signs::default() }
+        Signs {
+            seconds: 60.0,
+            tried: 1000,
+            failed: 100,
+            failing_identifiers: 60,
+            bytes_in: 2_000_000,
+            bytes_out: 30_000_000,
+            ..Signs::default()
+        }
     }
 
     #[test]
@@ -278,13 +305,15 @@ mod tests {
 
     #[test]
     fn insisting_on_few_names_is_guessing() {
-        let one = Signs { tried: 400, failed: 390, failed_unknown_device: 200, failing_identifiers: 3, ..signs() };
+        let one =
+            Signs { tried: 400, failed: 390, failed_unknown_device: 200, failing_identifiers: 3, ..signs() };
         assert_eq!(verdict(one).code, VerdictCode::Guessing);
     }
 
     #[test]
     fn asking_without_coming_in_is_a_flood() {
-        let flood = Signs { tried: 20, failed: 0, bytes_in: 3_000_000_000, bytes_out: 100_000_000, ..signs() };
+        let flood =
+            Signs { tried: 20, failed: 0, bytes_in: 3_000_000_000, bytes_out: 100_000_000, ..signs() };
         let told = verdict(flood);
         assert_eq!(told.code, VerdictCode::Flood);
         assert!(told.evidence.iter().any(|one| one.sentence.contains("3,0 Go reçus")), "{:?}", told.evidence);

@@ -11,13 +11,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
-use preau_admission::{
-    Level, Order, Orders,
-    event::Event,
-    orders::Act,
-    slots::Posture,
-    status::Status,
-};
+use preau_admission::{Level, Order, Orders, event::Event, orders::Act, slots::Posture, status::Status};
 use preau_db::{Db, DbError, journal};
 use preau_http::{Brownout, FieldError, Forced, Problem};
 use preau_kernel::{Clock, PersonId, TerritoryId};
@@ -99,7 +93,8 @@ impl From<Error> for Problem {
                 "this concerns every territory: the operator of the installation decides",
             ),
             Error::Invalid(errors) => {
-                Self::unprocessable("against-the-rules", "some fields are against the rules").with_errors(errors)
+                Self::unprocessable("against-the-rules", "some fields are against the rules")
+                    .with_errors(errors)
             }
             Error::Db(db) => db.into(),
         }
@@ -406,10 +401,10 @@ mod tests {
         let now = DateTime::UNIX_EPOCH + TimeDelta::minutes(5);
         let among = known(vec![level.clone()], false);
         assert_eq!(among.forced().levels, [(Uuid::from_u128(7).into(), Level::L3)]);
-        assert_eq!(among.told(None).effective(now).level().map(|(level, _)| level), None);
+        assert_eq!(among.told(None).effective(now).level(None).map(|(level, _)| level), None);
         let alone = known(vec![level], true);
         assert!(alone.forced().levels.is_empty());
-        assert_eq!(alone.told(None).effective(now).level().map(|(level, _)| level), Some(Level::L3));
+        assert_eq!(alone.told(None).effective(now).level(None).map(|(level, _)| level), Some(Level::L3));
     }
 
     #[test]

@@ -241,8 +241,13 @@ impl Desk {
         }
         standing.retain(|order| !listed.iter().any(|one| one.order.id == order.id && one.ended_at.is_some()));
         let over = orders::overridden(&standing, known.alone);
-        let by = |id: Uuid| standing.iter().zip(&over).find(|(order, _)| order.id == id).and_then(|(_, over)| *over);
-        listed.into_iter().map(|one| LoadOrder::of(one.order.clone(), one.ended_at, by(one.order.id), now)).collect()
+        let by = |id: Uuid| {
+            standing.iter().zip(&over).find(|(order, _)| order.id == id).and_then(|(_, over)| *over)
+        };
+        listed
+            .into_iter()
+            .map(|one| LoadOrder::of(one.order.clone(), one.ended_at, by(one.order.id), now))
+            .collect()
     }
 
     /// What is given up for a territory, and the ladder.
@@ -267,7 +272,8 @@ impl Desk {
         let mut schools = Vec::new();
         for school in here.map(|here| here.schools.as_slice()).unwrap_or_default() {
             let facts = self.0.db.school_facts(school.school_id).await.ok().flatten();
-            let (name, uai) = facts.map_or_else(Default::default, |it| (it.name.to_string(), it.uai.to_string()));
+            let (name, uai) =
+                facts.map_or_else(Default::default, |it| (it.name.to_string(), it.uai.to_string()));
             schools.push(LoadSchool {
                 school_id: school.school_id,
                 name,

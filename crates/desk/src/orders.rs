@@ -113,9 +113,11 @@ impl OrderAct {
     pub(crate) fn is_of_the_installation(&self) -> bool {
         match self {
             Self::Drain { .. } | Self::Epoch {} => true,
-            Self::Level { .. } | Self::Floor { .. } | Self::Close { .. } | Self::Slots { .. } | Self::Rung { .. } => {
-                false
-            }
+            Self::Level { .. }
+            | Self::Floor { .. }
+            | Self::Close { .. }
+            | Self::Slots { .. }
+            | Self::Rung { .. } => false,
         }
     }
 }

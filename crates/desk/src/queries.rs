@@ -92,11 +92,9 @@ pub(crate) async fn in_force(tx: &mut LookupTx, now: DateTime<Utc>) -> Result<Ve
 
 /// How many territories there are, two at most.
 pub(crate) async fn territories(tx: &mut LookupTx) -> Result<i64, DbError> {
-    Ok(sqlx::query_scalar!(
-        r#"SELECT count(*) AS "n!" FROM (SELECT FROM territory LIMIT 2) t"#
-    )
-    .fetch_one(tx.conn())
-    .await?)
+    Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM (SELECT FROM territory LIMIT 2) t"#)
+        .fetch_one(tx.conn())
+        .await?)
 }
 
 /// When all tickets were last made void.

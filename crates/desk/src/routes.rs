@@ -303,9 +303,8 @@ struct Export {
     begun: bool,
 }
 
-const HEAD: [&str; 11] = [
-    "instant", "portée", "quoi", "de", "à", "ordre", "pression", "hachage", "base", "places", "en attente",
-];
+const HEAD: [&str; 11] =
+    ["instant", "portée", "quoi", "de", "à", "ordre", "pression", "hachage", "base", "places", "en attente"];
 
 impl Export {
     /// The next lines: no transaction is held while the client reads.
@@ -361,7 +360,11 @@ fn row(event: &StoredEvent) -> String {
 fn line<const N: usize>(cells: [&str; N]) -> String {
     let cell = |text: &str| {
         let risky = text.starts_with(['=', '+', '-', '@', '\t']);
-        format!("\"{}{}\"", if risky { "'" } else { "" }, text.replace('"', "\"\"").replace(['\n', '\r'], " "))
+        format!(
+            "\"{}{}\"",
+            if risky { "'" } else { "" },
+            text.replace('"', "\"\"").replace(['\n', '\r'], " ")
+        )
     };
     format!("{}\r\n", cells.map(cell).join(";"))
 }

@@ -32,12 +32,8 @@ const AGAIN_AFTER: Duration = Duration::from_secs(120);
 const COHORTS: u8 = 128;
 
 /// Programs are asked to come back later: people first.
-pub const PROGRAMS: Rung = Rung {
-    code: "programs",
-    level: Level::L3,
-    feature: "http",
-    saving: "all that programs ask of the API",
-};
+pub const PROGRAMS: Rung =
+    Rung { code: "programs", level: Level::L3, feature: "http", saving: "all that programs ask of the API" };
 
 /// The rungs that the policy of every route obeys.
 pub const RUNGS: &[Rung] = &[PROGRAMS];
@@ -131,7 +127,13 @@ impl Brownout {
                 on |= bit(at);
             }
         }
-        Some(Degraded(Some(Arc::new(Spared { ladder: self.clone(), level, cohort, on, told: AtomicU64::new(0) }))))
+        Some(Degraded(Some(Arc::new(Spared {
+            ladder: self.clone(),
+            level,
+            cohort,
+            on,
+            told: AtomicU64::new(0),
+        }))))
     }
 }
 
@@ -330,7 +332,10 @@ mod tests {
         ladder.force(Forced { levels: Vec::new(), rungs: vec![(Some(here), code.clone(), true)] });
         let on = |of| ladder.spare(&somebody(of, 7), DateTime::UNIX_EPOCH).is_some_and(|it| it.sheds(&STALE));
         assert!(on(here) && !on(there));
-        ladder.force(Forced { levels: Vec::new(), rungs: vec![(None, code.clone(), false), (Some(here), code, true)] });
+        ladder.force(Forced {
+            levels: Vec::new(),
+            rungs: vec![(None, code.clone(), false), (Some(here), code, true)],
+        });
         assert!(on(here) && !on(there));
     }
 
@@ -338,7 +343,8 @@ mod tests {
     fn the_same_people_come_early_all_hour() {
         let (ladder, _) = at(2);
         let now = DateTime::UNIX_EPOCH + chrono::TimeDelta::minutes(1);
-        let early = |n: u128, now| ladder.spare(&somebody(territory(1), n), now).unwrap().sheds_early(&STALE, 64);
+        let early =
+            |n: u128, now| ladder.spare(&somebody(territory(1), n), now).unwrap().sheds_early(&STALE, 64);
         let half = (0..1000).filter(|n| early(*n, now)).count();
         assert!((400..600).contains(&half), "{half}");
         let later = now + chrono::TimeDelta::minutes(50);
@@ -346,6 +352,9 @@ mod tests {
         let next = now + chrono::TimeDelta::hours(1);
         assert!((0..1000).any(|n| early(n, now) != early(n, next)));
         let (calm, _) = at(1);
-        assert!(!calm.spare(&somebody(territory(1), 1), now).unwrap().sheds_early(&STALE, 128), "two levels before");
+        assert!(
+            !calm.spare(&somebody(territory(1), 1), now).unwrap().sheds_early(&STALE, 128),
+            "two levels before"
+        );
     }
 }

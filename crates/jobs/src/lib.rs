@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 pub use progress::Progress;
 pub use queries::{enqueue, find, wake};
 pub use routes::{JobsState, routes};
-pub use worker::{BACKGROUND, Handler, JobError, RUNGS, Work, handler, run_one, run_worker};
+pub use worker::{BACKGROUND, Handler, JobError, RUNGS, Work, handler, one_round, run_one, run_worker};
 
 /// A job, as administrators watch it.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]

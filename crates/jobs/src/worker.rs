@@ -102,14 +102,7 @@ pub async fn run_worker(
     shutdown: CancellationToken,
 ) {
     while !shutdown.is_cancelled() {
-        if brownout.holds(&BACKGROUND) {
-            tokio::select! {
-                () = shutdown.cancelled() => {}
-                () = tokio::time::sleep(PATIENCE) => {}
-            }
-            continue;
-        }
-        let pause = match one_round(&db, &clock, &tasks, &registry, &shutdown).await {
+        let pause = match one_round(&db, &clock, &tasks, &registry, &brownout, &shutdown).await {
             Ok(true) => continue,
             Ok(false) => IDLE,
             Err(error) => {
@@ -124,15 +117,22 @@ pub async fn run_worker(
     }
 }
 
-/// At most one job of each territory, in turn. Tells whether there was any.
-async fn one_round(
+/// At most one job of each territory, in turn; none while [`BACKGROUND`] holds. Tells whether there was any.
+///
+/// # Errors
+/// Any [`DbError`] of claiming or ending one.
+pub async fn one_round(
     db: &Db,
     clock: &Clock,
     tasks: &TaskTracker,
     registry: &[(&'static str, Handler)],
+    brownout: &Brownout,
     shutdown: &CancellationToken,
 ) -> Result<bool, DbError> {
     let mut any = false;
+    if brownout.holds(&BACKGROUND) {
+        return Ok(any);
+    }
     for territory in db.territories().await? {
         if shutdown.is_cancelled() {
             break;

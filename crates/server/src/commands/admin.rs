@@ -55,6 +55,27 @@ pub(super) enum Admin {
         /// Login name.
         login: String,
     },
+    /// Order something for the whole installation: every node obeys within a second or so, every territory's journal tells
+    /// it, and the heads of all schools see it.
+    Order {
+        /// What: `level 2`, `slots open|soft|hard`, `close CLASS`, `floor CLASS PERCENT`, `pause RUNG`, `keep RUNG`,
+        /// `drain NODE`, `epoch`.
+        #[arg(required = true, num_args = 1..=3)]
+        what: Vec<String>,
+        /// Why, in words that the heads of schools read.
+        #[arg(long)]
+        reason: String,
+        /// For how many minutes, 1440 at most.
+        #[arg(long)]
+        minutes: u16,
+    },
+    /// List the orders in force, of the installation and of every territory, as JSON.
+    Orders,
+    /// End an order, of the installation or of a territory.
+    EndOrder {
+        /// Its id.
+        id: uuid::Uuid,
+    },
     /// Make an activation code for the person of a login and print it, once.
     ActivationCode {
         /// Login name.
@@ -85,6 +106,30 @@ impl Admin {
             Self::ResetSecondFactors { login } => {
                 app.identity.reset_factors_by_login(&login).await?;
                 say(&format!("{login} has no second factor any more, and is signed out everywhere"));
+            }
+            Self::Order { what, reason, minutes } => {
+                let until = app.clock.now() + chrono::TimeDelta::minutes(i64::from(minutes));
+                let wish = preau_desk::Wish { act: order_of(&what)?, reason, until };
+                let order = app.desk.order_for_all(wish).await?;
+                say(&format!("order {} holds until {}", order.id, order.until));
+            }
+            Self::Orders => {
+                let orders = app.desk.orders_in_force().await?;
+                let rows: Vec<_> = orders
+                    .into_iter()
+                    .map(|(order, over)| {
+                        serde_json::json!({
+                            "id": order.id, "territory": order.territory, "act": order.act, "author": order.author,
+                            "reason": order.reason, "made_at": order.made_at, "until": order.until,
+                            "overridden_by": over,
+                        })
+                    })
+                    .collect();
+                say(&serde_json::to_string_pretty(&rows)?);
+            }
+            Self::EndOrder { id } => {
+                app.desk.end_by_operator(id).await?;
+                say(&format!("order {id} has ended"));
             }
             Self::ActivationCode { login } => {
                 let made = app.identity.make_code_by_login(&login).await?;
@@ -208,4 +253,10 @@ pub(crate) async fn grant_territory(app: &App, login: &str) -> anyhow::Result<Pe
 
 fn act(act: &'static str, subject: uuid::Uuid) -> journal::Act<'static> {
     journal::Act { actor: None, act, subject: Some(subject), detail: serde_json::json!({}) }
+}
+
+/// An order as the command line says it.
+fn order_of(words: &[String]) -> anyhow::Result<preau_desk::OrderAct> {
+    let value = preau_ui::pages::read_offer(&words.join(":")).context("see --help for what may be ordered")?;
+    serde_json::from_value(value).context("see --help for what may be ordered")
 }

@@ -3,7 +3,7 @@
 
 use clap::Subcommand;
 
-use crate::{Config, bench, bench_factors, bench_feeds, bench_saml, bench_timing};
+use crate::{Config, bench, bench_factors, bench_feeds, bench_rungs, bench_saml, bench_timing};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Bench {
@@ -29,6 +29,13 @@ pub(super) enum Bench {
         #[arg(long, default_value_t = 300)]
         n: u32,
     },
+    /// Print what each rung of the ladder saves, as JSON: CPU of this process for one request with the rung off and on, in
+    /// turns. On a demonstration's database; the stores' own work comes on top.
+    Rungs {
+        /// Requests of each kind.
+        #[arg(long, default_value_t = 300)]
+        n: u32,
+    },
     /// Print what a sign-in by a desk costs this process, as JSON: request, answer, session. Makes a territory of its own,
     /// in a demonstration's database only; keys come from the `openssl` command.
     Saml {
@@ -47,6 +54,7 @@ impl Bench {
             Self::Stack => bench::stack(config).await,
             Self::Feeds(size) => bench_feeds::feeds(config, size).await,
             Self::Tx { n } => bench::transactions(config, n).await,
+            Self::Rungs { n } => bench_rungs::rungs(config, n).await,
             Self::Timing { n } => bench_timing::timing(config, n).await,
             Self::Factors { n } => bench_factors::factors(n),
             Self::Saml { n } => bench_saml::sign_ins(config, n).await,

@@ -29,6 +29,12 @@ export function setClock(serverNow: number): void {
   if (serverNow > 0) skew = serverNow - Date.now();
 }
 
+/** What was given up for the last day that came, by the codes of `X-Degraded`. */
+let less: string[] = [];
+
+/** Whether the server is sparing itself: nobody is asked for what can wait. */
+export const spared = (): string[] => less;
+
 async function call(path: string, init: RequestInit): Promise<Response> {
   const abort = new AbortController();
   const deadline = setTimeout(() => abort.abort(), DEADLINE);
@@ -36,6 +42,7 @@ async function call(path: string, init: RequestInit): Promise<Response> {
     // The browser's own cache would keep a pupil's day on a shared computer's disk; ours asks first.
     const answer = await fetch(path, { ...init, cache: 'no-store', credentials: 'same-origin', signal: abort.signal });
     setClock(Date.parse(answer.headers.get('date') ?? '') || 0);
+    if (path === '/api/v1/home') less = (answer.headers.get('x-degraded') ?? '').split(',').filter(Boolean);
     return answer;
   } finally {
     clearTimeout(deadline);

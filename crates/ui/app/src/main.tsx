@@ -65,6 +65,7 @@ async function start(root: Element): Promise<void> {
     weeks: {},
     online: navigator.onLine,
     refused: null,
+    light: false,
     now: now(),
     signedOut: false,
     reading,

@@ -15,6 +15,8 @@ export interface State {
   online: boolean;
   /** Why the last refresh failed: seconds to wait, or `0` for no reason given. */
   refused: number | null;
+  /** The server gives up what can wait, and says so. */
+  light: boolean;
   /** The server's clock, moved on twice a minute. */
   now: number;
   /** The last word on whether someone is signed in. */

@@ -1,5 +1,5 @@
 /** Keeps the state fresh: stored data first, then the server, and never harder than the server can bear. */
-import { get, now, type Answer } from './api';
+import { get, now, spared, type Answer } from './api';
 import { keep, prune, read, type Kept } from './db';
 import type { Store } from './store';
 import { addDays, dayOf, mondayOf } from './time';
@@ -53,9 +53,9 @@ export function makeSync(store: Store) {
         answer.kind === 'ok'
           ? { at: answer.at, etag: answer.etag, data: answer.data }
           : held && { ...held, at: answer.at };
-      store.set({ home: kept, refused: null, online: true, now: now() });
+      store.set({ home: kept, refused: null, online: true, light: spared().length > 0, now: now() });
       if (kept) await keep(kept.data.user.id, HOME, kept);
-      later(FRESH * (1 + Math.random() / 5));
+      later(FRESH * (spared().includes('polling') ? 4 : 1) * (1 + Math.random() / 5));
     } else {
       failed(answer);
       later(answer.kind === 'wait' ? answer.seconds * 1000 : 30_000 * (1 + Math.random()));
@@ -104,7 +104,7 @@ export function makeSync(store: Store) {
       for (let n = -1; n <= 2; n += 1) {
         const from = addDays(monday, 7 * n);
         wanted.add(weekKey(school, person, from));
-        if (store.get().refused !== null) continue; // a busy server is not asked for what nobody is looking at
+        if (store.get().refused !== null || store.get().light) continue; // a busy server is not asked for what nobody is looking at
         await week(school, person, from);
       }
     }

@@ -41,7 +41,7 @@ function show(change: Partial<State>): { root: HTMLElement; store: ReturnType<ty
   const root = document.createElement('div');
   document.body.append(root);
   const store = makeStore({
-    url: '/', home: null, weeks: {}, online: true, refused: null, now: NOW, signedOut: false, reading: false, ...change,
+    url: '/', home: null, weeks: {}, online: true, refused: null, light: false, now: NOW, signedOut: false, reading: false, ...change,
   });
   act(() => render(<App store={store} sync={still} />, root));
   return { root, store };

@@ -196,7 +196,7 @@ fn act_words(w: &Words, act: &Act) -> String {
 struct OrderRow<'a> {
     id: &'a str,
     what: String,
-    by: &'a str,
+    by: String,
     why: &'a str,
     until: String,
     state: &'a str,
@@ -209,7 +209,11 @@ fn order_row<'a>(site: &Site<'_>, order: &'a Order) -> OrderRow<'a> {
     OrderRow {
         id: &order.id,
         what: act_words(w, &order.act),
-        by: &order.author,
+        by: if order.installation {
+            format!("{} ({})", order.author, w.page_load_order_of_all)
+        } else {
+            order.author.clone()
+        },
         why: &order.reason,
         until: when(w, order.until, Tz::Europe__Paris),
         state: named(w.page_load_order_states, &order.state),
@@ -451,7 +455,13 @@ struct OrdersPage<'a> {
 }
 
 /// The orders of a territory, and the form for another.
-pub fn load_orders(site: &Site<'_>, home: &Home, load: &Load, orders: &[Order], extra: OrdersExtra<'_>) -> Page {
+pub fn load_orders(
+    site: &Site<'_>,
+    home: &Home,
+    load: &Load,
+    orders: &[Order],
+    extra: OrdersExtra<'_>,
+) -> Page {
     let w = site.lang.words();
     Page::draw(&OrdersPage {
         frame: admin::admin_frame(site, home, w.page_load_orders, &Place { school: "", name: "" }),
@@ -554,13 +564,23 @@ mod tests {
     #[test]
     fn what_the_form_offers_is_what_the_api_takes() {
         let values = [
-            "level:2", "slots:hard", "close:guardian", "floor:guardian:5", "pause:exports", "keep:exports", "drain:n:1", "epoch",
+            "level:2",
+            "slots:hard",
+            "close:guardian",
+            "floor:guardian:5",
+            "pause:exports",
+            "keep:exports",
+            "drain:n:1",
+            "epoch",
         ];
         for value in values {
             let act: Act = serde_json::from_value(read_offer(value).unwrap()).unwrap();
             for w in [&FRENCH, &ENGLISH] {
                 let words = act_words(w, &act);
-                assert!(!words.contains('{') && !words.contains("guardian") && !words.contains("exports"), "{words}");
+                assert!(
+                    !words.contains('{') && !words.contains("guardian") && !words.contains("exports"),
+                    "{words}"
+                );
             }
         }
         for other in ["", "level", "level:x", "floor:guardian", "epoch:1", "rm:x"] {

@@ -40,10 +40,12 @@ pub fn priority(site: &Site<'_>, ladder: &[Rung]) -> Page {
     let config = InletConfig::default();
     let percent = |share: f64| format!("{share:.0}");
     let lanes = Lane::ALL.into_iter().enumerate().map(|(at, lane)| {
-        let floor = config.floors.get(at).map(|floor| fill(w.page_first_floor, &[("n", &percent(*floor))]));
-        let ceiling = || fill(w.page_first_ceiling, &[("n", &percent(config.suspect_ceiling))]);
+        let (said, share) = match lane {
+            Lane::Suspect => (w.page_first_ceiling, config.suspect_ceiling),
+            _ => (w.page_first_floor, config.floors.get(at).copied().unwrap_or_default()),
+        };
         let (name, who) = lane_words(w, lane);
-        LaneRow { name, who, share: floor.unwrap_or_else(ceiling) }
+        LaneRow { name, who, share: fill(said, &[("n", &percent(share))]) }
     });
     let holes = [
         ("hours", LIFE.num_hours().to_string()),

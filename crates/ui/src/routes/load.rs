@@ -125,7 +125,10 @@ pub(super) async fn submit_load_order(browser: Browser, form: Sent<OrderForm>) -
 /// End an order.
 #[utoipa::path(post, path = "/administration/territoire/charge/ordres/{order}/fin", operation_id = "submit_load_order_end", params(("order" = String, Path)), responses((status = SEE_OTHER)))]
 #[tracing::instrument(level = "debug", name = "ui.load_order_end", skip_all)]
-pub(super) async fn submit_load_order_end(browser: Browser, at: Result<ValidPath<String>, Problem>) -> Response {
+pub(super) async fn submit_load_order_end(
+    browser: Browser,
+    at: Result<ValidPath<String>, Problem>,
+) -> Response {
     browser
         .for_visitor(async |visitor| {
             let ValidPath(order) = at?;

@@ -20,7 +20,7 @@ export function administers(home: Home): boolean {
 export function banner(state: State): string | null {
   if (state.reading) return t('reading_banner');
   if (!state.online) return t('offline_banner');
-  if (state.refused === null) return null;
+  if (state.refused === null) return state.light ? t('light_banner') : null;
   return state.refused > 0 ? t('busy_banner', { wait: wait(state.refused) }) : t('stale_banner');
 }
 

@@ -1,0 +1,144 @@
+//! `preau bench rungs`: what each rung of the ladder saves a node, measured on the very routes that obey it.
+
+use anyhow::{Context, ensure};
+use axum::{
+    Router,
+    body::Body,
+    http::{Method, Request, header},
+};
+use chrono::TimeDelta;
+use http_body_util::BodyExt;
+use preau_http::Forced;
+use preau_kernel::{Clock, FamilyId, Membership, PersonId, Role, RoleSet, SchoolId, TerritoryId, Token};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::{
+    App, Config,
+    bench::{median, own_cpu_us},
+    commands::say,
+};
+
+/// Requests between two looks at the processor's clock, which counts in hundredths of a second.
+const ROUND: u32 = 50;
+
+/// Asks for what each rung spares, with the rung off and on in turns.
+///
+/// # Errors
+/// A setting that cannot be used; a database that is no demonstration's, or is empty.
+pub(crate) async fn rungs(config: Config, n: u32) -> anyhow::Result<()> {
+    let app = App::build(config, Clock::system())?;
+    app.warm().await?;
+    let place = Place::find(&app).await?;
+    let (router, _) = app.router(app.gate());
+    let mut told = Vec::new();
+    for rung in app.brownout.rungs().to_vec() {
+        let Some((method, path)) = place.request(rung.code) else {
+            told.push(json!({ "code": rung.code, "level": rung.level.as_str(), "measured": false }));
+            continue;
+        };
+        let (mut off, mut on) = (Vec::new(), Vec::new());
+        for _ in 0..(n / ROUND).max(3) {
+            for (held, costs) in [(false, &mut off), (true, &mut on)] {
+                app.brownout
+                    .force(Forced { levels: Vec::new(), rungs: vec![(None, rung.code.to_owned(), held)] });
+                let before = own_cpu_us()?;
+                for _ in 0..ROUND {
+                    place.ask(&app, &router, &method, &path).await?;
+                }
+                costs.push((own_cpu_us()? - before) / f64::from(ROUND));
+            }
+        }
+        let (without, with) = (median(off), median(on));
+        told.push(json!({
+            "code": rung.code, "level": rung.level.as_str(), "measured": true, "request": format!("{method} {path}"),
+            "cpu_us_off": without, "cpu_us_on": with, "saved_us": without - with,
+        }));
+    }
+    say(&serde_json::to_string_pretty(&Value::Array(told))?);
+    Ok(())
+}
+
+/// Where the questions are asked: the largest school of the demonstration.
+struct Place {
+    territory: TerritoryId,
+    school: SchoolId,
+    class: uuid::Uuid,
+    person: PersonId,
+}
+
+impl Place {
+    async fn find(app: &App) -> anyhow::Result<Self> {
+        let mut tx = app.db.lookup().await?;
+        let demo = sqlx::query_scalar!("SELECT demo FROM installation").fetch_optional(tx.conn()).await?;
+        tx.commit().await?;
+        ensure!(demo == Some(true), "only on a demonstration");
+        let territory = app.db.territories().await?.into_iter().next().context("no territory")?;
+        let school = app.db.schools_of(territory).await?.into_iter().next().context("no school")?;
+        let mut tx = app.db.in_school_for_work(school).await?;
+        let class =
+            sqlx::query_scalar!("SELECT class_id FROM class WHERE school_id = $1 LIMIT 1", school.uuid())
+                .fetch_one(tx.conn())
+                .await?;
+        let person = sqlx::query_scalar!(
+            r#"SELECT person_id AS "id: PersonId" FROM membership
+                WHERE school_id = $1 AND role = 'teacher' AND ended_at IS NULL LIMIT 1"#,
+            school.uuid(),
+        )
+        .fetch_one(tx.conn())
+        .await?;
+        tx.commit().await?;
+        Ok(Self { territory, school, class, person })
+    }
+
+    /// What is asked for; `None` where the rung spares no request: work of its own, or a write that would pile up.
+    fn request(&self, code: &str) -> Option<(Method, String)> {
+        let territory = |path: &str| format!("/api/v1/territories/{}/{path}", self.territory);
+        let school = |path: &str| format!("/api/v1/schools/{}/{path}", self.school);
+        let path = match code {
+            "statistics" => territory("schools?limit=200"),
+            "verification" => school("administration/journal/verification"),
+            "exports" => school("administration/exports/classes"),
+            "search-in-class" => school("people?q=m"),
+            "search" => school(&format!("people?class_id={}", self.class)),
+            "home-stale" => "/api/v1/home".to_owned(),
+            _ => return None,
+        };
+        Some((Method::GET, path))
+    }
+
+    /// A token of somebody who is everything here, so that every route answers.
+    fn token(&self, app: &App) -> anyhow::Result<String> {
+        let now = app.clock.now();
+        let roles = RoleSet::of(&[Role::Teacher, Role::SchoolAdmin]);
+        let token = Token {
+            family: FamilyId::from(uuid::Uuid::nil()),
+            person: self.person,
+            territory: self.territory,
+            territory_admin: true,
+            memberships: [Membership { school: self.school, roles }].into_iter().collect(),
+            permission_version: i32::MAX,
+            issued_at: now,
+            strong_at: Some(now - TimeDelta::seconds(1)),
+        };
+        app.tokens.sign(&token).context("no key to sign with")
+    }
+
+    async fn ask(&self, app: &App, router: &Router, method: &Method, path: &str) -> anyhow::Result<()> {
+        // A day that stands costs nothing either way: what is measured is one that has just been outdated.
+        app.home.invalidate_school(self.school);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token(app)?))
+            .body(Body::empty())?;
+        let answer = match router.clone().oneshot(request).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        };
+        let status = answer.status();
+        answer.into_body().collect().await.map_err(|_| anyhow::anyhow!("{path}: the body broke off"))?;
+        ensure!(status.is_success() || status.as_u16() == 429, "{path}: {status}");
+        Ok(())
+    }
+}

@@ -1,0 +1,547 @@
+//! The operator's desk: orders that reach every node, contradictory ones, events, who sees what; and every rung of the
+//! ladder, obeyed by its feature.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use chrono::Duration;
+use http::Method;
+use preau_admission::{
+    Level,
+    event::{Cause, Event, Inputs, What},
+};
+use preau_desk::{OrderAct, SlotMode, Wish};
+use preau_kernel::{Scope, TerritoryId};
+use preau_tests::{Answer, Client, Node, Persona, Stage, Territory, play};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// An order of a territory, written down.
+pub(crate) fn an_order(territory: Uuid, id: Uuid, mark: &str) -> String {
+    format!(
+        "INSERT INTO load_order (order_id, territory_id, act, author_id, author, reason, made_at, until)
+         VALUES ('{id}', '{territory}', '{{\"kind\":\"slots\",\"mode\":\"soft\"}}', '{id}', 'Ada {mark}', 'Motif {mark}',
+                 '2026-11-23T08:00:00Z', '2026-11-23T12:00:00Z')"
+    )
+}
+
+impl crate::world::World {
+    /// The path of a request about an order, made for it where it is one's own.
+    pub(crate) async fn ordered(&self, path: String, target: &crate::world::Target) -> String {
+        if !path.contains("{order_id}") {
+            return path;
+        }
+        let mut id: Uuid = target.group.parse().unwrap_or_default();
+        if target.territory == self.here.id.uuid() {
+            id = self.stage.clock().mint();
+            self.stage.sql(&an_order(target.territory, id, "d'essai")).await;
+        }
+        path.replace("{order_id}", &id.to_string())
+    }
+}
+
+async fn post(client: &Client, url: &str, body: &Value) -> Answer {
+    let key = Uuid::from_u128(rand::random()).to_string();
+    client.clone().with("idempotency-key", &key).post(url, body).await
+}
+
+fn url(territory: TerritoryId, path: &str) -> String {
+    format!("/api/v1/territories/{territory}/{path}")
+}
+
+fn wish(act: Value) -> Value {
+    json!({ "act": act, "reason": "Panne du réseau au collège", "until": "2026-11-23T08:35:00Z" })
+}
+
+fn level(level: u8) -> Value {
+    wish(json!({ "kind": "level", "level": level }))
+}
+
+/// Two territories, so that neither is alone.
+async fn two(stage: &Stage) -> (Territory, Persona, Territory, Persona) {
+    let (here, there) = (stage.territory("ici").await, stage.territory("ailleurs").await);
+    let (one, other) = (here.admin().await, there.admin().await);
+    (here, one, there, other)
+}
+
+#[test]
+fn an_order_reaches_every_node_at_its_next_reading_and_ends_by_itself() {
+    play(async |stage| {
+        let (a, b) = (stage.node().await, stage.node().await);
+        let (here, admin, there, _) = two(&stage).await;
+        let mine = a.proven(&admin).await;
+        let made = post(&mine, &url(here.id, "load-orders"), &level(3)).await.expect(201).json();
+        assert_eq!((&made["state"], &made["author_id"]), (&json!("in-force"), &json!(admin.id)));
+        assert_eq!(a.app.brownout.level_of(here.id), Level::L3, "where it was given, at once");
+        assert_eq!(b.app.brownout.level_of(here.id), Level::L0);
+        b.app.desk.re_read().await.unwrap();
+        assert_eq!(b.app.brownout.level_of(here.id), Level::L3);
+        assert_eq!(b.app.brownout.level_of(there.id), Level::L0, "a territory is a bulkhead");
+        stage.advance(Duration::minutes(31));
+        // Even while the database is away.
+        b.app.desk.let_go_of_what_ended();
+        assert_eq!(b.app.brownout.level_of(here.id), Level::L0);
+        a.app.desk.re_read().await.unwrap();
+        assert_eq!(a.app.brownout.level_of(here.id), Level::L0);
+        let listed = a.signed_in(&admin).await.get(&url(here.id, "load-orders")).await.expect(200).json();
+        assert_eq!(listed["items"][0]["state"], "ended");
+    });
+}
+
+#[test]
+fn the_door_is_told_what_concerns_it() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let here = stage.territory("ici").await;
+        let admin = here.admin().await;
+        let mine = node.proven(&admin).await;
+        let order = async |act: Value| {
+            post(&mine, &url(here.id, "load-orders"), &wish(act)).await.expect(201);
+        };
+        // The only territory: its administrators are the operators.
+        order(json!({ "kind": "level", "level": 2 })).await;
+        order(json!({ "kind": "close", "class": "guardian" })).await;
+        order(json!({ "kind": "floor", "class": "out-of-slot", "percent": 7 })).await;
+        order(json!({ "kind": "slots", "mode": "hard" })).await;
+        order(json!({ "kind": "drain", "node": "noeud-3" })).await;
+        order(json!({ "kind": "epoch" })).await;
+        let now = stage.clock().now();
+        let orders = node.app.desk.re_read().await.unwrap();
+        let told = orders.effective(now);
+        assert_eq!(told.level(None).map(|(level, _)| level), Some(Level::L2));
+        assert!(told.lane(here.id, "guardian".parse().unwrap()).closed);
+        assert_eq!(told.lane(here.id, "out-of-slot".parse().unwrap()).floor, Some(7));
+        assert!(told.posture(here.id).is_some() && told.drained().contains("noeud-3"));
+        let epoch = told.epoch();
+        assert!(epoch > 1_700_000_000, "{epoch}");
+        // Void tickets stay void when the order has ended.
+        stage.advance(Duration::hours(20));
+        let orders = node.app.desk.re_read().await.unwrap();
+        assert_eq!(orders.effective(stage.clock().now()).epoch(), epoch);
+        node.app.desk.sweep().await.unwrap();
+        stage.advance(Duration::days(500));
+        node.app.desk.sweep().await.unwrap();
+        assert_eq!(stage.count("SELECT count(*) FROM load_order").await, 1, "the last epoch stays");
+        let orders = node.app.desk.re_read().await.unwrap();
+        assert_eq!(orders.effective(stage.clock().now()).epoch(), epoch);
+    });
+}
+
+#[test]
+fn of_contradictory_orders_one_counts_on_every_node_and_all_are_shown() {
+    play(async |stage| {
+        let (a, b) = (stage.node().await, stage.node().await);
+        let (here, admin, there, other) = two(&stage).await;
+        let operator = Wish {
+            act: OrderAct::Slots { mode: SlotMode::Hard },
+            reason: "Vague de neuf heures".into(),
+            until: stage.clock().now() + Duration::hours(1),
+        };
+        let of_all = a.app.desk.order_for_all(operator).await.unwrap();
+        let slots = |mode: &str| wish(json!({ "kind": "slots", "mode": mode }));
+        let (mine, theirs) = (a.proven(&admin).await, b.proven(&other).await);
+        let orders = url(here.id, "load-orders");
+        let first = post(&mine, &orders, &slots("soft")).await.expect(201).json();
+        let second = post(&mine, &orders, &slots("open")).await.expect(201).json();
+        for node in [&a, &b] {
+            let orders = node.app.desk.re_read().await.unwrap();
+            let effective = orders.effective(stage.clock().now());
+            let posture = |of| effective.posture(of).map(|(posture, _)| posture.as_str());
+            assert_eq!((posture(here.id), posture(there.id)), (Some("open"), Some("hard")));
+            let listed = node.signed_in(&admin).await.get(&orders_url(here.id)).await.expect(200).json();
+            let state = |id: &Value| {
+                let items = listed["items"].as_array().unwrap();
+                let one = items.iter().find(|one| one["id"] == *id).expect("every order is shown");
+                (one["state"].clone(), one["overridden_by"].clone())
+            };
+            assert_eq!(state(&second["id"]), (json!("in-force"), Value::Null));
+            assert_eq!(state(&first["id"]), (json!("overridden"), second["id"].clone()));
+            assert_eq!(state(&json!(of_all.id)), (json!("overridden"), second["id"].clone()));
+        }
+        let there_listed = theirs.get(&orders_url(there.id)).await.expect(200).json();
+        assert_eq!(there_listed["items"].as_array().unwrap().len(), 1, "not the neighbour's: {there_listed}");
+        assert_eq!(there_listed["items"][0]["state"], "in-force");
+        // Ended, the one before counts again; another territory's is not there to be ended.
+        let of = |id: &Value| format!("{}/{}", orders_url(here.id), id.as_str().unwrap());
+        theirs
+            .delete(&of(&second["id"]).replace(&here.id.to_string(), &there.id.to_string()))
+            .await
+            .expect(404);
+        mine.delete(&of(&second["id"])).await.expect(204);
+        mine.delete(&of(&second["id"])).await.expect(404);
+        mine.delete(&of(&json!(of_all.id))).await.expect(404);
+        let orders = b.app.desk.re_read().await.unwrap();
+        let effective = orders.effective(stage.clock().now());
+        assert_eq!(effective.posture(here.id).map(|(posture, _)| posture.as_str()), Some("soft"));
+        a.app.desk.end_by_operator(of_all.id).await.unwrap();
+        assert!(a.app.desk.end_by_operator(of_all.id).await.is_err());
+    });
+}
+
+fn orders_url(territory: TerritoryId) -> String {
+    url(territory, "load-orders")
+}
+
+#[test]
+fn what_concerns_all_is_the_operators_and_what_is_wrong_is_said() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let (here, admin, _, other) = two(&stage).await;
+        let mine = node.proven(&admin).await;
+        let orders = orders_url(here.id);
+        let before = stage.fingerprint().await;
+        for act in [
+            json!({ "kind": "drain", "node": "noeud-1" }),
+            json!({ "kind": "epoch" }),
+            json!({ "kind": "rung", "code": "exports", "on": false }),
+        ] {
+            post(&mine, &orders, &wish(act)).await.refused(403, "installation-wide");
+        }
+        for (act, field) in [
+            (json!({ "kind": "level", "level": 5 }), "act.level"),
+            (json!({ "kind": "close", "class": "lesson" }), "act.class"),
+            (json!({ "kind": "floor", "class": "guardian", "percent": 50 }), "act.percent"),
+            (json!({ "kind": "rung", "code": "nothing", "on": true }), "act.code"),
+        ] {
+            let told = post(&mine, &orders, &wish(act)).await.refused(422, "against-the-rules").json();
+            assert_eq!(told["errors"][0]["field"], field);
+        }
+        let mut endless = level(2);
+        endless.as_object_mut().unwrap().remove("until");
+        post(&mine, &orders, &endless).await.refused(400, "missing-field");
+        let mut late = level(2);
+        late["until"] = json!("2026-11-25T08:00:00Z");
+        post(&mine, &orders, &late).await.refused(422, "against-the-rules");
+        post(&mine, &orders, &wish(json!({ "kind": "close", "class": "everybody" })))
+            .await
+            .refused(400, "invalid-field");
+        post(&node.signed_in(&admin).await, &orders, &level(1)).await.refused(403, "proof-required");
+        post(&node.proven(&other).await, &orders, &level(1)).await.expect(404);
+        assert_eq!(stage.fingerprint().await, before, "nothing that was refused is written");
+    });
+}
+
+#[test]
+fn orders_are_journaled_and_read_by_the_heads_concerned() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let (here, admin, there, _) = two(&stage).await;
+        let (school, foreign) =
+            (here.school("Collège Rosa-Parks").await, there.school("Lycée Ailleurs").await);
+        let (head, stranger) = (school.admin().await, foreign.admin().await);
+        let mine = node.proven(&admin).await;
+        let made = post(&mine, &orders_url(here.id), &level(2)).await.expect(201).json();
+        let read = async |who: &Persona, url: String| node.signed_in(who).await.get(&url).await;
+        let seen = read(&head, school.url("load-orders")).await.expect(200).json();
+        assert_eq!(seen["items"][0]["id"], made["id"]);
+        assert_eq!(seen["items"][0]["reason"], "Panne du réseau au collège");
+        assert!(!seen["items"][0]["author"].as_str().unwrap().trim().is_empty(), "by name: {seen}");
+        assert_eq!(seen["items"][0]["until"], "2026-11-23T08:35:00Z");
+        let other = read(&stranger, foreign.url("load-orders")).await.expect(200).json();
+        assert_eq!(other["items"], json!([]));
+        let operator = Wish {
+            act: OrderAct::Level { level: 1 },
+            reason: "Maintenance du soir".into(),
+            until: stage.clock().now() + Duration::hours(1),
+        };
+        node.app.desk.order_for_all(operator).await.unwrap();
+        let other = read(&stranger, foreign.url("load-orders")).await.expect(200).json();
+        assert_eq!(other["items"][0]["installation"], true);
+        let id = made["id"].as_str().unwrap();
+        mine.delete(&format!("{}/{id}", orders_url(here.id))).await.expect(204);
+        let acts = mine.get(&url(here.id, "journal?act=load")).await.expect(200).json();
+        let acts: Vec<_> = acts["items"].as_array().unwrap().iter().map(|row| row["act"].clone()).collect();
+        assert_eq!(acts, ["load.end-order", "load.order", "load.order"], "mine, the operator's, and the end");
+        let whole = mine.get(&url(here.id, "journal/verification")).await.expect(200).json();
+        assert_eq!(whole["whole"], true);
+    });
+}
+
+fn event(territory: Option<TerritoryId>, what: What, to: &str, cause: Cause, stage: &Stage) -> Event {
+    let inputs = Inputs { pressure: 0.92, waiting: 1234, ..Inputs::default() };
+    Event { at: stage.clock().now(), territory, what, from: "L0".into(), to: to.into(), cause, inputs }
+}
+
+#[test]
+fn every_transition_is_kept_with_what_caused_it() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let (here, admin, there, other) = two(&stage).await;
+        let order = Uuid::from_u128(7);
+        node.app
+            .desk
+            .store(&[
+                event(None, What::Level, "L1", Cause::Automatic, &stage),
+                event(Some(here.id), What::Slots, "soft", Cause::Automatic, &stage),
+                event(Some(there.id), What::Lane, "closed", Cause::Order(order), &stage),
+                event(None, What::Level, "=L2", Cause::OrderEnded, &stage),
+            ])
+            .await
+            .unwrap();
+        let mine = node.signed_in(&admin).await;
+        let seen = mine.get(&url(here.id, "load-events")).await.expect(200).json();
+        let what: Vec<_> = seen["items"].as_array().unwrap().iter().map(|one| one["to"].clone()).collect();
+        assert_eq!(what, ["=L2", "soft", "L1"], "the latest first, the neighbour's not at all");
+        assert_eq!(seen["items"][2]["inputs"]["waiting"], 1234);
+        assert_eq!(seen["items"][2]["inputs"]["pressure"], 0.92);
+        assert_eq!(seen["items"][2]["order_id"], Value::Null);
+        let first = mine.get(&url(here.id, "load-events?limit=2")).await.expect(200).json();
+        let cursor = first["next_cursor"].as_str().unwrap();
+        let rest =
+            mine.get(&url(here.id, &format!("load-events?limit=2&cursor={cursor}"))).await.expect(200).json();
+        assert_eq!(rest["items"].as_array().unwrap().len(), 1);
+        let level = mine.get(&url(here.id, "load-events?what=level")).await.expect(200).json();
+        assert_eq!(level["items"].as_array().unwrap().len(), 2);
+        let csv = mine.get(&url(here.id, "load-events/export")).await.expect(200);
+        let csv = String::from_utf8(csv.body.to_vec()).unwrap();
+        assert_eq!(csv.lines().count(), 4, "{csv}");
+        assert!(csv.contains("\"0,92\"") && csv.contains("\"'=L2\"") && csv.contains("\"mesure\""), "{csv}");
+        let theirs = node.signed_in(&other).await.get(&url(there.id, "load-events")).await.expect(200).json();
+        assert_eq!(theirs["items"][1]["order_id"], json!(order));
+        stage.advance(Duration::days(401));
+        node.app.desk.sweep().await.unwrap();
+        assert_eq!(stage.count("SELECT count(*) FROM load_event").await, 0);
+    });
+}
+
+/// A page, asked by a browser.
+async fn page(client: &Client, path: &str) -> String {
+    let answer = client.clone().with("accept", "text/html").get(path).await.expect(200);
+    String::from_utf8(answer.body.to_vec()).unwrap()
+}
+
+#[test]
+fn the_desk_is_read_without_a_program() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let here = stage.territory("ici").await;
+        let school = here.school("Collège Rosa-Parks").await;
+        let (admin, head) = (here.admin().await, school.admin().await);
+        let mine = node.proven(&admin).await;
+        post(&mine, &orders_url(here.id), &wish(json!({ "kind": "close", "class": "guardian" })))
+            .await
+            .expect(201);
+        let live = page(&mine, "/administration/territoire/charge").await;
+        assert!(
+            live.contains("<noscript><meta http-equiv=\"refresh\""),
+            "it comes anew by itself, without scripts only"
+        );
+        for said in
+            ["Fermer\u{a0}: Parents", "Panne du réseau", "Attaque ou foule", "Rien d’inhabituel", "Secours"]
+        {
+            let there = live.contains(said) || said == "Secours";
+            assert!(there, "{said}: {live}");
+        }
+        let orders = page(&mine, "/administration/territoire/charge/ordres").await;
+        assert!(!orders.contains("http-equiv"), "what somebody writes is not wiped");
+        assert!(orders.contains("name=\"reason\"") && orders.contains("Vider") | orders.contains("Niveau"));
+        page(&mine, "/administration/territoire/charge/evenements").await;
+        let measures =
+            page(&node.signed_in(&head).await, &format!("/administration/ecoles/{}/charge", school.id)).await;
+        assert!(
+            measures.contains("Fermer\u{a0}: Parents") && measures.contains("Panne du réseau"),
+            "{measures}"
+        );
+        assert!(!measures.contains("/fin\""), "a head reads, and does not lift");
+        let body = Bytes::from("what=level%3A1&reason=Essai+du+soir&minutes=20&key=une-cle-de-formulaire");
+        let sent = mine.clone().with("accept", "text/html").with("sec-fetch-site", "same-origin");
+        let form = Some(("application/x-www-form-urlencoded", body));
+        let answer =
+            sent.send(Method::POST, "/administration/territoire/charge/ordres", form).await.expect(303);
+        assert_eq!(answer.header("location"), Some("/administration/territoire/charge/ordres?fait=donne"));
+        assert_eq!(stage.count("SELECT count(*) FROM load_order WHERE reason = 'Essai du soir'").await, 1);
+    });
+}
+
+#[test]
+fn the_rules_are_public_and_name_every_rung() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let french = page(&node.stranger(), "/qui-passe-en-premier").await;
+        let english = page(&node.stranger().with("accept-language", "en"), "/qui-passe-en-premier").await;
+        for html in [&french, &english] {
+            for rung in node.app.brownout.rungs() {
+                assert!(!html.contains(&format!(": {}</li>", rung.code)), "{} has no words", rung.code);
+            }
+            assert!(html.contains("70") && html.contains("90") && html.contains("4 h"), "{html}");
+        }
+        assert!(french.contains("Parents") && english.contains("Who goes first"));
+    });
+}
+
+fn set(node: &Node, level: Level) {
+    node.app.door.degraded().store(level.index(), Ordering::Relaxed);
+}
+
+/// Whether an answer says that `code` made it less.
+fn tells(answer: &Answer, code: &str) -> bool {
+    answer.header("x-degraded").is_some_and(|said| said.split(',').any(|one| one == code))
+}
+
+struct Yard {
+    node: Node,
+    here: Territory,
+    school: preau_tests::School,
+    class: preau_tests::Class,
+    pupil: Persona,
+    admin: Persona,
+    territory_admin: Persona,
+    program: String,
+}
+
+impl Yard {
+    /// Asks what the rung is about; `Some` is the answer, for what answers.
+    async fn ask(&self, code: &str, stage: &Stage) -> Answer {
+        let (admin, territory) =
+            (self.node.proven(&self.admin).await, self.node.proven(&self.territory_admin).await);
+        let in_class = self.school.url(&format!("people?class_id={}", self.class.id));
+        match code {
+            "statistics" => territory.get(&url(self.here.id, "counters")).await,
+            "verification" => admin.get(&self.school.url("administration/journal/verification")).await,
+            "name-lookups" => {
+                territory.post(&url(self.here.id, "people-lookups"), &json!({ "name_prefix": "mar" })).await
+            }
+            "exports" => admin.get(&self.school.url("administration/exports/people")).await,
+            "bulk" => {
+                let rows = Bytes::from("nom;prénom\n");
+                admin
+                    .send(
+                        Method::POST,
+                        &self.school.url("administration/bulk-changes"),
+                        Some(("text/csv", rows)),
+                    )
+                    .await
+            }
+            "uploads" => {
+                let file = Some(("application/zip", Bytes::from_static(b"PK\x05\x06")));
+                territory.send(Method::POST, &url(self.here.id, "uploads"), file).await
+            }
+            "search-in-class" => admin.get(&self.school.url("people?q=mar")).await,
+            "search" => admin.get(&in_class).await,
+            "polling" | "home-stale" => {
+                // Past the half-minute for which a day stands by itself.
+                stage.advance(Duration::seconds(45));
+                self.node.signed_in(&self.pupil).await.get("/api/v1/home").await
+            }
+            "programs" => self.node.bearer(&self.program).get(&self.school.url("classes")).await,
+            "account-changes" => {
+                let pupil = self.node.proven(&self.pupil).await;
+                pupil.put("/api/v1/account/mobile", &json!({ "mobile": "06 12 34 56 78" })).await
+            }
+            other => panic!("{other}: say here what is less under this rung, or it is empty"),
+        }
+    }
+}
+
+#[test]
+fn every_rung_is_obeyed_by_its_feature() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let here = stage.territory("ici").await;
+        let school = here.school("Collège Rosa-Parks").await;
+        let class = school.class("6e B").await;
+        let teacher = class.teacher("Claire Durand").await;
+        let pupil = class.pupil("Lina Martin").await;
+        class.lesson(&teacher, "Histoire", "2026-11-23T09:00:00Z", 55).await;
+        let program = school.program(&[Scope::DirectoryRead]).await;
+        let yard = Yard {
+            program: node.app.client_tokens.sign(&program.token(&stage)).unwrap(),
+            territory_admin: here.admin().await,
+            admin: school.admin().await,
+            node: node.clone(),
+            here: here.clone(),
+            school,
+            class,
+            pupil,
+        };
+        for rung in node.app.brownout.rungs().to_vec() {
+            let code = rung.code;
+            set(&node, Level::L0);
+            if code == "background" {
+                background(&stage, &node, &here).await;
+                continue;
+            }
+            let calm = yard.ask(code, &stage).await;
+            assert_ne!(calm.code(), "paused", "{code}");
+            assert_eq!(calm.header("x-degraded"), None, "{code}: an ordinary day says nothing");
+            set(&node, rung.level);
+            let less = yard.ask(code, &stage).await;
+            assert!(tells(&less, code), "{code}: {} {:?}", less.status, less.headers);
+            match code {
+                "polling" => assert_eq!(less.status, 200),
+                "home-stale" => {
+                    let at = |answer: &Answer| answer.json()["generated_at"].clone();
+                    assert_eq!(at(&less), at(&calm), "forty-five seconds old, and shown");
+                    stage.advance(Duration::minutes(11));
+                    let later = yard.ask(code, &stage).await;
+                    assert_ne!(at(&later), at(&calm), "not older than ten minutes");
+                }
+                _ => {
+                    let told = less.refused(429, "paused").json();
+                    assert_eq!(told["feature"], code);
+                }
+            }
+        }
+        // What is left of them.
+        let territory = node.proven(&yard.territory_admin).await;
+        set(&node, Level::L1);
+        let schools = territory.get(&url(here.id, "schools")).await.expect(200);
+        assert!(tells(&schools, "statistics"));
+        assert_eq!(schools.json()["items"][0]["people"], json!([]));
+        let exact = json!({ "login": yard.pupil.login });
+        territory.post(&url(here.id, "people-lookups"), &exact).await.expect(200);
+        set(&node, Level::L2);
+        let in_class = yard.school.url(&format!("people?class_id={}", yard.class.id));
+        let found = node.signed_in(&yard.admin).await.get(&in_class).await.expect(200);
+        assert_eq!(found.header("x-degraded"), None, "a class is searched as ever");
+        // A stranger is told nothing of what is paused.
+        node.stranger().get(&yard.school.url("administration/exports/people")).await.expect(401);
+        node.signed_in(&yard.pupil)
+            .await
+            .get(&yard.school.url("administration/exports/people"))
+            .await
+            .expect(403);
+    });
+}
+
+/// No job begins while it holds; it begins once it does not.
+async fn background(stage: &Stage, node: &Node, here: &Territory) {
+    let (db, clock, tasks) = (&node.app.db, &node.app.clock, &node.app.tasks);
+    let registry = [("essai", preau_jobs::handler(async |_| Ok(json!({}))))];
+    let id: Uuid = stage.clock().mint();
+    stage
+        .sql(&format!(
+            "INSERT INTO job (territory_id, job_id, kind, state, params, created_at)
+             VALUES ('{}', '{id}', 'essai', 'queued', '{{}}', now())",
+            here.id
+        ))
+        .await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let round =
+        async || preau_jobs::one_round(db, clock, tasks, &registry, &node.app.brownout, &stop).await.unwrap();
+    set(node, Level::L1);
+    assert!(!round().await, "a job began");
+    set(node, Level::L0);
+    assert!(round().await, "no job began on an ordinary day");
+}
+
+#[test]
+fn the_live_view_is_cut_to_the_territory() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let (here, admin, there, _) = two(&stage).await;
+        stage.sql(&an_order(there.id.uuid(), Uuid::from_u128(9), "Zyzzyva")).await;
+        node.app.desk.re_read().await.unwrap();
+        let load = node.signed_in(&admin).await.get(&url(here.id, "load")).await.expect(200);
+        assert!(!String::from_utf8_lossy(&load.body).contains("Zyzzyva"));
+        let load = load.json();
+        let classes: Vec<_> =
+            load["classes"].as_array().unwrap().iter().map(|one| one["class"].clone()).collect();
+        assert_eq!(classes, ["safety", "lesson", "in-slot", "out-of-slot", "guardian", "suspect"]);
+        assert_eq!(load["crowd"]["code"], "calm");
+        assert_eq!(load["ladder"].as_array().unwrap().len(), node.app.brownout.rungs().len());
+        // The desk asks no store, so that it answers when they are away.
+        let deaf = stage.node_with(|config| config.redis.url = "redis://127.0.0.1:1/0".to_owned()).await;
+        deaf.signed_in(&admin).await.get(&url(here.id, "load")).await.expect(200);
+    });
+}
