@@ -231,7 +231,6 @@ const NINE_S: f64 = 9.0 * 3600.0;
 pub fn forecast(plan: &Plan, costs: &Costs, effect: &Effect) -> Forecast {
     let crowd = Crowd::of(plan, costs, effect);
     let (peak, _) = wave(&crowd.rushes, f64::INFINITY);
-    let times = peak / crowd.usual_peak;
     // The wider the closure, the more of the figure is a guess.
     let guessed = effect.spread.powf(crowd.closed_accounts / crowd.accounts.max(1.0));
     let cores = cores_without_wait(peak, costs.hashed_share, costs.hash_s, costs.usable);
@@ -248,8 +247,8 @@ pub fn forecast(plan: &Plan, costs: &Costs, effect: &Effect) -> Forecast {
         visits: Band::around(crowd.visits, guessed),
         peak_per_s: Band::around(peak, guessed),
         usual_peak_per_s: whole(crowd.usual_peak),
-        visits_times: crowd.visits / crowd.usual_visits,
-        peak_times: times,
+        visits_times: times(crowd.visits, crowd.usual_visits),
+        peak_times: times(peak, crowd.usual_peak),
         needs: Needs {
             hashing_cores: whole(cores.ceil()),
             hashing_nodes: whole((cores / costs.hashing_cores).ceil()),
@@ -262,6 +261,11 @@ pub fn forecast(plan: &Plan, costs: &Costs, effect: &Effect) -> Forecast {
         hashing_cores: given,
         lanes,
     }
+}
+
+/// As a multiple. Of nobody, nobody is as many.
+fn times(value: f64, usual: f64) -> f64 {
+    if usual > 0.0 { value / usual } else { 1.0 }
 }
 
 struct Crowd {
@@ -427,6 +431,14 @@ mod tests {
         assert_eq!(longest(&at_once, Class::Lesson), 0, "teachers");
         let people = |told: &Forecast| told.lanes.iter().map(|lane| lane.people).sum::<u64>();
         assert!(people(&apart).abs_diff(people(&at_once)) < 50);
+    }
+
+    #[test]
+    fn a_place_without_accounts_expects_nobody() {
+        let effect = Week::haut_rhin().unwrap().teaches();
+        let told = forecast(&Plan::default(), &costs(), &effect);
+        assert_eq!((told.accounts, told.peak_per_s.likely, told.lanes.len()), (0, 0, 0));
+        assert!(told.visits_times.is_finite() && told.peak_times.is_finite(), "JSON has no other numbers");
     }
 
     #[test]
