@@ -189,6 +189,7 @@ fn what_concerns_all_is_the_operators_and_what_is_wrong_is_said() {
         let (here, admin, _, other) = two(&stage).await;
         let mine = node.proven(&admin).await;
         let orders = orders_url(here.id);
+        let (unproven, foreign) = (node.signed_in(&admin).await, node.proven(&other).await);
         let before = stage.fingerprint().await;
         for act in [
             json!({ "kind": "drain", "node": "noeud-1" }),
@@ -215,8 +216,8 @@ fn what_concerns_all_is_the_operators_and_what_is_wrong_is_said() {
         post(&mine, &orders, &wish(json!({ "kind": "close", "class": "everybody" })))
             .await
             .refused(400, "invalid-field");
-        post(&node.signed_in(&admin).await, &orders, &level(1)).await.refused(403, "proof-required");
-        post(&node.proven(&other).await, &orders, &level(1)).await.expect(404);
+        post(&unproven, &orders, &level(1)).await.refused(403, "proof-required");
+        post(&foreign, &orders, &level(1)).await.expect(404);
         assert_eq!(stage.fingerprint().await, before, "nothing that was refused is written");
     });
 }
