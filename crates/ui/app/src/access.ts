@@ -134,7 +134,16 @@ function ownForm(): HTMLFormElement {
 }
 
 if (window.PublicKeyCredential) {
-  document.querySelector('button[data-passkeys]')?.toggleAttribute('hidden', false);
+  const alone = document.querySelector<HTMLButtonElement>('button[data-passkeys]');
+  alone?.toggleAttribute('hidden', false);
+  alone?.addEventListener('click', (event) => {
+    const form = alone.form;
+    if (!form) return;
+    event.preventDefault(); // the line's script would send the form where a password goes
+    form.action = alone.formAction;
+    form.querySelector<HTMLInputElement>('#password')!.value = '';
+    form.submit();
+  });
   for (const box of document.querySelectorAll<HTMLElement>('[data-passkey]')) {
     box.hidden = false;
     box.querySelector('button')?.addEventListener('click', () => {
