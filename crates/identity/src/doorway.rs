@@ -156,7 +156,8 @@ impl Doorway {
     /// What becomes of somebody whose secret could not be checked: in the mode with tickets, the same place again.
     pub(crate) async fn turn_back(&self, entry: Entry, error: Error) -> Error {
         let crowded = match &error {
-            Error::Hash(HashRefused::Full(_) | HashRefused::Dropped(_)) | Error::Db(preau_db::DbError::Saturated) => true,
+            Error::Hash(HashRefused::Full(_) | HashRefused::Dropped(_))
+            | Error::Db(preau_db::DbError::Saturated) => true,
             // A store that is down keeps nobody's place from them; who held none is told the truth (503).
             Error::Db(preau_db::DbError::Unavailable(_)) => entry.pass.has_ticket(),
             _ => false,
@@ -277,7 +278,8 @@ impl Doorway {
             issued: now,
         };
         let mut nonce = [0; 12];
-        getrandom::fill(&mut nonce).map_err(|_| preau_db::DbError::Corrupt("the system has no randomness to give"))?;
+        getrandom::fill(&mut nonce)
+            .map_err(|_| preau_db::DbError::Corrupt("the system has no randomness to give"))?;
         Ok(self.0.key.seal(&claim, nonce))
     }
 

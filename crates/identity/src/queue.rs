@@ -196,6 +196,8 @@ pub(crate) struct NowBody {
     epoch: u32,
     /// How near the service is to its limit: 1 is there.
     pressure: f64,
+    /// Nobody passes for now, because the database is away: places are kept.
+    frozen: bool,
     /// Where people wait.
     territories: Vec<NowTerritory>,
 }

@@ -146,7 +146,9 @@ impl Identity {
         }
         let name = login_name(&with.login).unwrap_or_default();
         let identifier = self.backoff.hash(&name);
-        let entry = self.doorway.ask(&with.coming, &with.device, &identifier).await?;
+        // What cannot be a name is not one person: whoever mistypes does not stand behind all who do.
+        let who = if name.is_empty() { self.backoff.hash(&with.login) } else { identifier };
+        let entry = self.doorway.ask(&with.coming, &with.device, &who).await?;
         match self.sign_in_by_name(&name, &identifier, with, &entry).await {
             Err(error) => Err(self.doorway.turn_back(entry, error).await),
             signed_in => signed_in,

@@ -622,11 +622,9 @@ impl Inner {
             Reason::Pupil | Reason::PupilOutsideSlot | Reason::LessonSoon => {
                 &[Profile::Pupil, Profile::Guardian]
             }
-            Reason::Guardian
-            | Reason::Suspended
-            | Reason::Unknown
-            | Reason::OtherDevice
-            | Reason::Degraded => return None,
+            // A second ticket does not say what was claimed for it: whoever belongs lower than its lane has claimed too much.
+            Reason::OtherDevice => &[],
+            Reason::Guardian | Reason::Suspended | Reason::Unknown | Reason::Degraded => return None,
         };
         let fits = |person: &Person| {
             let profile = person.profile.is_some_and(|profile| claims.contains(&profile));
