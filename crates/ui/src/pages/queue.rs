@@ -284,7 +284,11 @@ mod tests {
         let place = place("unknown", None);
         let page = queue(&site(Lang::French), &waiting(&place, "/"));
         let html = page.html().to_owned();
-        assert_eq!(html.matches("src=").count(), 1, "the script that the sign-in page has brought along already");
+        assert_eq!(
+            html.matches("src=").count(),
+            1,
+            "the script that the sign-in page has brought along already"
+        );
         assert!(!html.contains("stylesheet") && html.contains("href=\"data:,\""));
         let (_, after) = html.split_once("<noscript>").unwrap();
         assert!(after.starts_with("<meta http-equiv=\"refresh\" content=\"30;url=/connexion\"></noscript>"));
@@ -295,13 +299,18 @@ mod tests {
         assert_eq!(response.headers()[header::RETRY_AFTER], "30");
         let turn = queue(&site(Lang::French), &Queue { place: None, ..waiting(&place, "/") });
         assert!(!turn.html().contains("http-equiv"), "somebody is typing a password");
-        assert!(turn.html().contains("name=\"password\"") && !turn.html().contains("id=\"go\" method=\"post\" action=\"/connexion\" hidden"));
+        assert!(
+            turn.html().contains("name=\"password\"")
+                && !turn.html().contains("id=\"go\" method=\"post\" action=\"/connexion\" hidden")
+        );
     }
 
     #[test]
     fn the_shown_place_never_rises() {
         let mut place = place("pupil", None);
-        let at = |place: &Place, best| queue(&site(Lang::French), &Queue { best, ..waiting(place, "/") }).html().to_owned();
+        let at = |place: &Place, best| {
+            queue(&site(Lang::French), &Queue { best, ..waiting(place, "/") }).html().to_owned()
+        };
         place.position = 500;
         assert!(at(&place, Some(412)).contains("<b>412</b>"));
         assert!(at(&place, Some(900)).contains("<b>500</b>"));
@@ -329,7 +338,9 @@ mod tests {
 
     #[test]
     fn only_whoever_is_unknown_is_asked_who_they_are() {
-        let asked = |reason: &str| queue(&site(Lang::French), &waiting(&place(reason, None), "/")).html().contains("<select");
+        let asked = |reason: &str| {
+            queue(&site(Lang::French), &waiting(&place(reason, None), "/")).html().contains("<select")
+        };
         assert!(asked("unknown"));
         assert!(!asked("pupil") && !asked("teacher") && !asked("suspended"));
     }

@@ -83,7 +83,12 @@ pub(super) enum At<'a> {
 }
 
 /// The page of a place; it sets the cookies that hold it.
-pub(super) async fn wait(browser: &Browser, place: &QueuePlace, at: At<'_>, notice: Option<&str>) -> Response {
+pub(super) async fn wait(
+    browser: &Browser,
+    place: &QueuePlace,
+    at: At<'_>,
+    notice: Option<&str>,
+) -> Response {
     let best = best(browser.headers(), place.tag);
     let zone = match place.opens_at {
         Some(_) => browser.app.identity.doorway().zone(browser.headers()).await,
@@ -96,7 +101,8 @@ pub(super) async fn wait(browser: &Browser, place: &QueuePlace, at: At<'_>, noti
     let queue = queue_at(&at, Some(place), best, notice, zone);
     let shown = queue.shown().unwrap_or(place.position);
     let mut response = pages::queue(&browser.site(), &queue).into_response();
-    let kept = typed.and_then(|typed| serde_json::to_vec(&Typed { login: login_kept(typed), ..typed.clone() }).ok());
+    let kept =
+        typed.and_then(|typed| serde_json::to_vec(&Typed { login: login_kept(typed), ..typed.clone() }).ok());
     let kept = kept.map(|kept| format!(".{}", URL_SAFE_NO_PAD.encode(kept))).unwrap_or_default();
     cookie(response.headers_mut(), TICKET, &format!("{}{kept}", place.ticket), "HttpOnly; ", LIVES_S);
     cookie(response.headers_mut(), RANK, &format!("{}.{shown}", place.tag), "", LIVES_S);
@@ -256,7 +262,10 @@ mod tests {
             assert_eq!(ticket(&holding(bad)), None, "{bad}");
         }
         let headers = holding("__Host-preau-ticket=A.%%%; __Host-preau-rang=x.y");
-        assert_eq!((ticket(&headers), typed(&headers).login.as_str(), best(&headers, 1)), (Some("A"), "", None));
+        assert_eq!(
+            (ticket(&headers), typed(&headers).login.as_str(), best(&headers, 1)),
+            (Some("A"), "", None)
+        );
     }
 
     #[test]
@@ -273,8 +282,14 @@ mod tests {
         let mut by_script = sent.clone();
         by_script.insert("x-preau-script", HeaderValue::from_static("yes"));
         let told = for_script(&by_script, see_other("/compte"));
-        assert_eq!((told.status(), &told.headers()["x-preau-to"]), (StatusCode::NO_CONTENT, &HeaderValue::from_static("/compte")));
+        assert_eq!(
+            (told.status(), &told.headers()["x-preau-to"]),
+            (StatusCode::NO_CONTENT, &HeaderValue::from_static("/compte"))
+        );
         assert!(!told.headers().contains_key(header::LOCATION));
-        assert_eq!(for_script(&by_script, StatusCode::ACCEPTED.into_response()).status(), StatusCode::ACCEPTED);
+        assert_eq!(
+            for_script(&by_script, StatusCode::ACCEPTED.into_response()).status(),
+            StatusCode::ACCEPTED
+        );
     }
 }
