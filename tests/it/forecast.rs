@@ -26,7 +26,8 @@ fn a_territory_asks_what_if_its_departement_closes() {
         let usual = ask("").await.expect(200).json();
         assert!(usual["peak_times"].as_f64().unwrap() < 1.01, "{usual}");
         let parts = usual["parts"].as_array().unwrap();
-        let department = parts.iter().find(|it| it["accounts"].as_u64().unwrap() >= 169_000).expect("a département");
+        let department =
+            parts.iter().find(|it| it["accounts"].as_u64().unwrap() >= 169_000).expect("a département");
         let department = department["department"].as_str().unwrap().to_owned();
 
         let closed = ask(&format!("?closed={department}")).await.expect(200).json();
@@ -38,7 +39,10 @@ fn a_territory_asks_what_if_its_departement_closes() {
         let few = ask("?closed=all&hashing_cores=1&slots=8=0.5,13=0.5").await.expect(200).json();
         let waits = few["lanes"].as_array().unwrap();
         let longest = |class: &str| {
-            waits.iter().find(|lane| lane["class"] == class).map_or(0, |lane| lane["wait_max_s"].as_u64().unwrap())
+            waits
+                .iter()
+                .find(|lane| lane["class"] == class)
+                .map_or(0, |lane| lane["wait_max_s"].as_u64().unwrap())
         };
         assert!(longest("guardian") > longest("lesson") && longest("lesson") == 0, "{few}");
 

@@ -66,15 +66,22 @@ fn a_node_tells_every_metric_that_is_asked_for() {
         }
         assert!(missing.is_empty(), "nobody tells {missing:?} in\n{text}");
 
-        let line = |begin: &str| text.lines().find(|line| line.starts_with(begin)).unwrap_or_default().to_owned();
+        let line =
+            |begin: &str| text.lines().find(|line| line.starts_with(begin)).unwrap_or_default().to_owned();
         for class in ["essential", "normal"] {
             assert!(text.contains(&format!("class=\"{class}\"")), "{class}");
         }
         // It is five past nine in Paris: the calendar counts, whatever the load.
-        assert_eq!(line("preau_desired_replicas{role=\"hashing\"}"), "preau_desired_replicas{role=\"hashing\"} 7");
+        assert_eq!(
+            line("preau_desired_replicas{role=\"hashing\"}"),
+            "preau_desired_replicas{role=\"hashing\"} 7"
+        );
         assert_eq!(line("preau_prescale_replicas{role=\"api\"}"), "preau_prescale_replicas{role=\"api\"} 5");
         assert_eq!(line("preau_http_in_flight"), "preau_http_in_flight 0");
-        assert_ne!(line("preau_http_bytes_total{direction=\"out\"}"), "preau_http_bytes_total{direction=\"out\"} 0");
+        assert_ne!(
+            line("preau_http_bytes_total{direction=\"out\"}"),
+            "preau_http_bytes_total{direction=\"out\"} 0"
+        );
         // Who they are stays here.
         for secret in [pupil.login.as_str(), "Lina", "Rosa", &pupil.id.to_string()] {
             assert!(!text.contains(secret), "{secret}");

@@ -4,9 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http_body_util::BodyExt;
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest,
-    common::v1::any_value::Value,
-    trace::v1::Span,
+    collector::trace::v1::ExportTraceServiceRequest, common::v1::any_value::Value, trace::v1::Span,
 };
 use parking_lot::Mutex;
 use preau_server::{accept, telemetry};
@@ -34,7 +32,8 @@ async fn collector(stop: CancellationToken) -> (String, Arc<Mutex<Received>>) {
             let path = request.uri().path().to_owned();
             let body = request.into_body().collect().await.unwrap().to_bytes();
             let batch = ExportTraceServiceRequest::decode(body.clone()).expect("OTLP");
-            let spans = batch.resource_spans.into_iter().flat_map(|it| it.scope_spans).flat_map(|it| it.spans);
+            let spans =
+                batch.resource_spans.into_iter().flat_map(|it| it.scope_spans).flat_map(|it| it.spans);
             let mut received = keep.lock();
             received.spans.extend(spans);
             received.paths.push(path);
@@ -42,7 +41,10 @@ async fn collector(stop: CancellationToken) -> (String, Arc<Mutex<Received>>) {
             Ok::<_, std::convert::Infallible>(axum::response::Response::new(axum::body::Body::empty()))
         }
     });
-    #[expect(clippy::disallowed_methods, reason = "the stand-in's own router and task: no product, no policy")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the stand-in's own router and task: no product, no policy"
+    )]
     tokio::spawn(async move {
         let router = axum::Router::new().fallback_service(service);
         accept(listener, router, 16, Duration::from_secs(5), stop).await;
@@ -68,7 +70,8 @@ fn a_request_is_told_with_its_callers_trace_and_nothing_of_who_asks() {
         config.telemetry.endpoint = endpoint;
         config.telemetry.sample_ratio = 1.0;
         "off".clone_into(&mut config.log.filter);
-        let traces = telemetry::start(&config.log, &config.telemetry).expect("one subscriber in this process");
+        let traces =
+            telemetry::start(&config.log, &config.telemetry).expect("one subscriber in this process");
 
         let node = stage.node().await;
         let class = stage.territory("test").await.school("Collège Rosa-Parks").await.class("6e B").await;
@@ -100,12 +103,19 @@ fn a_request_is_told_with_its_callers_trace_and_nothing_of_who_asks() {
         let told: std::collections::BTreeSet<_> =
             received.spans.iter().flat_map(|span| &span.attributes).map(|it| it.key.as_str()).collect();
         for key in &told {
-            let known =
-                ["http.request.method", "http.route", "http.response.status_code", "school.id", "territory.id"];
+            let known = [
+                "http.request.method",
+                "http.route",
+                "http.response.status_code",
+                "school.id",
+                "territory.id",
+            ];
             assert!(known.contains(key), "{key}");
         }
         assert!(received.spans.iter().all(|span| span.events.is_empty()));
-        for secret in [pupil.login.as_str(), "Lina", "Rosa", "nulle-part", &pupil.id.to_string(), &session.access] {
+        for secret in
+            [pupil.login.as_str(), "Lina", "Rosa", "nulle-part", &pupil.id.to_string(), &session.access]
+        {
             let found = received.raw.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "{secret}");
         }

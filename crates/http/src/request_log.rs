@@ -72,7 +72,8 @@ fn count(direction: &'static str, bytes: u64) {
 }
 
 fn count_incoming(request: Request) -> Request {
-    let told = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let told =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if let Some(told) = told {
         count("in", told);
         return request;

@@ -72,7 +72,8 @@ impl Forecast {
             }
             (None, Some(slug)) => {
                 let app = App::build(config, Clock::system())?;
-                let territory = territory_of_slug(&app, slug).await?.context("no territory has this short name")?;
+                let territory =
+                    territory_of_slug(&app, slug).await?.context("no territory has this short name")?;
                 app.forecast.parts(territory).await?
             }
             (None, None) => anyhow::bail!("say --territory or --accounts"),
@@ -85,7 +86,10 @@ impl Forecast {
                 .count();
             ensure!(known > 0, "no accounts in {name}");
         }
-        ensure!((0.0..=1.0).contains(&self.obedience) && (0.0..=1.0).contains(&self.lessons), "shares are 0 to 1");
+        ensure!(
+            (0.0..=1.0).contains(&self.obedience) && (0.0..=1.0).contains(&self.lessons),
+            "shares are 0 to 1"
+        );
         let plan = Plan {
             parts,
             slots: self.slots,
@@ -109,7 +113,10 @@ fn show(told: &Told, week: &Week) {
         true => it.likely.to_string(),
         false => format!("{} (entre {} et {})", it.likely, it.low, it.high),
     };
-    say(&format!("Comptes                    {} dont {} dans des lieux fermés", told.accounts, told.closed_accounts));
+    say(&format!(
+        "Comptes                    {} dont {} dans des lieux fermés",
+        told.accounts, told.closed_accounts
+    ));
     say(&format!("Visites dans la journée    {}, soit ×{:.1}", band(told.visits), told.visits_times));
     say(&format!(
         "Connexions par seconde     {} au plus fort, soit ×{:.1} (d'ordinaire {})",
@@ -122,7 +129,10 @@ fn show(told: &Told, week: &Week) {
         "Pour que personne n'attende {} cœurs de hachage ({} nœuds), {} autres nœuds, {} connexions à PostgreSQL",
         needs.hashing_cores, needs.hashing_nodes, needs.api_nodes, needs.connections
     ));
-    say(&format!("                           {} personnes dedans, {} requêtes par seconde", needs.seats, needs.requests_per_s));
+    say(&format!(
+        "                           {} personnes dedans, {} requêtes par seconde",
+        needs.seats, needs.requests_per_s
+    ));
     say(&format!("Avec {:.1} cœurs de hachage :", told.hashing_cores));
     for lane in &told.lanes {
         say(&format!(
@@ -135,7 +145,9 @@ fn show(told: &Told, week: &Week) {
         ));
     }
     if !told.tried {
-        say("⚠ Jamais essayé à cette hauteur ici (forecast.tested_hashing_cores) : prévenez ce soir qui en répond.");
+        say(
+            "⚠ Jamais essayé à cette hauteur ici (forecast.tested_hashing_cores) : prévenez ce soir qui en répond.",
+        );
     }
     say(&format!("Multiplicateurs : {}", week.source));
 }
@@ -195,7 +207,8 @@ fn against(file: &Path) -> anyhow::Result<()> {
             segment.goodput_per_s,
             off(goodput, segment.goodput_per_s)
         ));
-        let lanes: Vec<_> = LANES.iter().filter_map(|lane| Some((lane, segment.wait_s.get(*lane)?))).collect();
+        let lanes: Vec<_> =
+            LANES.iter().filter_map(|lane| Some((lane, segment.wait_s.get(*lane)?))).collect();
         let people: Vec<_> = lanes.iter().map(|(_, waits)| waits.arrived).collect();
         let told = steady(&people, segment.duration_s, segment.peak_per_s);
         for ((lane, waits), (inside, median)) in lanes.iter().zip(told) {

@@ -26,8 +26,8 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     propagation::TraceContextPropagator,
     trace::{
-        BatchConfigBuilder, BatchSpanProcessor, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample,
-        SpanData, SpanEvents, SpanExporter,
+        BatchConfigBuilder, BatchSpanProcessor, SamplingDecision, SamplingResult, SdkTracerProvider,
+        ShouldSample, SpanData, SpanEvents, SpanExporter,
     },
 };
 use tracing::{Instrument, Subscriber, field::Empty};
@@ -220,7 +220,10 @@ impl Collector {
 
 #[async_trait::async_trait]
 impl HttpClient for Collector {
-    async fn send_bytes(&self, request: axum::http::Request<Bytes>) -> Result<axum::http::Response<Bytes>, HttpError> {
+    async fn send_bytes(
+        &self,
+        request: axum::http::Request<Bytes>,
+    ) -> Result<axum::http::Response<Bytes>, HttpError> {
         let client = self.client.clone();
         let sending = async move {
             let answer = client.request(request.map(Full::new)).await?;
@@ -244,7 +247,8 @@ mod tests {
     fn sampled(drawn: &Drawn, remote: bool, flag: TraceFlags) -> bool {
         let caller = SpanContext::new(TraceId::from(7), SpanId::from(7), flag, remote, TraceState::default());
         let parent = Context::new().with_remote_span_context(caller);
-        let result = drawn.should_sample(Some(&parent), TraceId::from(7), "request", &SpanKind::Server, &[], &[]);
+        let result =
+            drawn.should_sample(Some(&parent), TraceId::from(7), "request", &SpanKind::Server, &[], &[]);
         result.decision == SamplingDecision::RecordAndSample
     }
 
@@ -254,7 +258,9 @@ mod tests {
         assert!(!sampled(&never, true, TraceFlags::SAMPLED), "a stranger's wish");
         assert!(sampled(&never, false, TraceFlags::SAMPLED), "what belongs to a traced request");
         let trusting = Drawn { ratio: 1.0, trust: true };
-        assert!(!sampled(&trusting, true, TraceFlags::default()) && sampled(&trusting, true, TraceFlags::SAMPLED));
+        assert!(
+            !sampled(&trusting, true, TraceFlags::default()) && sampled(&trusting, true, TraceFlags::SAMPLED)
+        );
         assert!(!sampled(&Drawn { ratio: 1.0, trust: false }, false, TraceFlags::default()));
     }
 }
