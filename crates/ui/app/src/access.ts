@@ -27,6 +27,8 @@ async function send(form: HTMLFormElement): Promise<void> {
   }
   typed = answer.status === 202 ? [...body] : null;
   const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
+  // Parsed without scripts, what is for browsers without them is there as well: a reload by itself, of all things.
+  for (const other of next.querySelectorAll('noscript')) other.remove();
   document.head.replaceWith(document.adoptNode(next.head));
   document.body.replaceWith(document.adoptNode(next.body));
   scrollTo(0, 0);
