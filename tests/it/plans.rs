@@ -25,9 +25,13 @@ pub(crate) fn body(operation: &str) -> Option<(&'static str, Bytes)> {
     let value = match operation.replace("territory_", "").as_str() {
         "create_slot_plan" | "preview_slot_plan" | "update_slot_plan" => plan(),
         "set_slot_plan_mode" => json!({ "mode": "hard", "until": "2026-11-24T08:00:00Z", "reason": "Essai" }),
-        "create_slot_exception" => json!({ "levels": ["3e"], "ends_at": "2026-11-25T08:00:00Z", "reason": "Brevet blanc" }),
+        "create_slot_exception" => {
+            json!({ "levels": ["3e"], "ends_at": "2026-11-25T08:00:00Z", "reason": "Brevet blanc" })
+        }
         // The schools of the world are primary: guardians go on there.
-        "create_suspension" => json!({ "profile": "guardian", "ends_at": "2026-11-25T08:00:00Z", "reason": "Essai" }),
+        "create_suspension" => {
+            json!({ "profile": "guardian", "ends_at": "2026-11-25T08:00:00Z", "reason": "Essai" })
+        }
         _ => return None,
     };
     Some(("application/json", value.to_string().into()))
@@ -122,7 +126,12 @@ fn a_plan_is_previewed_made_changed_and_taken_back() {
         // Against what holds now, the same plan moves nobody.
         assert_eq!(admin.post(&format!("{url}/preview"), &later).await.expect(200).json()["moved"], 0);
         let versions = admin.get(&format!("{one}/versions")).await.expect(200).json();
-        let told: Vec<_> = versions["items"].as_array().unwrap().iter().map(|one| one["windows"][1]["from"].clone()).collect();
+        let told: Vec<_> = versions["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["windows"][1]["from"].clone())
+            .collect();
         assert_eq!(told, [json!("14:00"), json!("13:00")]);
 
         let forced = json!({ "mode": "hard", "until": "2026-11-23T12:00:00Z", "reason": "Saturation" });
@@ -132,7 +141,10 @@ fn a_plan_is_previewed_made_changed_and_taken_back() {
         assert_eq!(everybody["items"], json!([]), "a school's own plan is told to whoever asks of it");
         let asked = format!("/api/v1/slots?school_id={}", school.id);
         let shown = node.stranger().get(&asked).await.expect(200).json();
-        assert_eq!((&shown["items"][0]["forced"], &shown["items"][0]["school_name"]), (&json!("hard"), &json!("Collège")));
+        assert_eq!(
+            (&shown["items"][0]["forced"], &shown["items"][0]["school_name"]),
+            (&json!("hard"), &json!("Collège"))
+        );
         stage.set("2026-11-23T12:00:00Z");
         let shown = node.stranger().get(&asked).await.expect(200).json();
         assert_eq!(shown["items"][0]["forced"], Value::Null, "until its end, by itself");
@@ -146,7 +158,8 @@ fn a_plan_is_previewed_made_changed_and_taken_back() {
         admin.clone().with("if-match", &fresh).put(&one, &later).await.refused(409, "plan-ended");
 
         let journal = admin.get(&school.url("administration/journal")).await.expect(200).json();
-        let acts: Vec<_> = journal["items"].as_array().unwrap().iter().map(|one| one["act"].as_str().unwrap()).collect();
+        let acts: Vec<_> =
+            journal["items"].as_array().unwrap().iter().map(|one| one["act"].as_str().unwrap()).collect();
         for act in ["slot-plan.create", "slot-plan.change", "slot-plan.force", "slot-plan.withdraw"] {
             assert_eq!(acts.iter().filter(|one| **one == act).count(), 1, "{act}: {acts:?}");
         }
@@ -164,10 +177,14 @@ fn what_is_odd_is_refused_or_told() {
         odd["windows"][0]["to"] = json!("07:00");
         odd["windows"][1]["days"] = json!([]);
         odd["ends_on"] = json!("2026-11-01");
-        let told = admin.post(&school.url("plans/preview"), &odd).await.refused(422, "against-the-rules").json();
-        let fields: Vec<_> = told["errors"].as_array().unwrap().iter().map(|one| one["field"].as_str().unwrap()).collect();
+        let told =
+            admin.post(&school.url("plans/preview"), &odd).await.refused(422, "against-the-rules").json();
+        let fields: Vec<_> =
+            told["errors"].as_array().unwrap().iter().map(|one| one["field"].as_str().unwrap()).collect();
         assert_eq!(fields, ["ends_on", "windows[0].to", "windows[1].days"]);
-        for (field, value) in [("from", json!("8h")), ("to", json!("24:00")), ("levels", json!(["7e"])), ("day", json!("mon"))] {
+        for (field, value) in
+            [("from", json!("8h")), ("to", json!("24:00")), ("levels", json!(["7e"])), ("day", json!("mon"))]
+        {
             let mut wrong = plan();
             wrong["windows"][0][field] = value;
             admin.post(&school.url("plans/preview"), &wrong).await.expect(400);
@@ -179,7 +196,8 @@ fn what_is_odd_is_refused_or_told() {
             json!({ "profile": "pupil", "levels": ["3e"], "days": ["mon"], "from": "16:00", "to": "18:00" }),
         );
         let seen = admin.post(&school.url("plans/preview"), &holes).await.expect(200).json();
-        let of = |kind: &str| seen["flaws"].as_array().unwrap().iter().filter(|one| one["kind"] == kind).count();
+        let of =
+            |kind: &str| seen["flaws"].as_array().unwrap().iter().filter(|one| one["kind"] == kind).count();
         assert_eq!((of("hole"), of("overlap"), of("unknown-level")), (8, 1, 4));
 
         let suspend = school.url("suspensions");
@@ -221,7 +239,9 @@ fn hours_are_the_schools_own_and_its_plan_replaces_the_territorys() {
         let url = format!("/api/v1/territories/{}/plans", territory.id);
         post(&admin, &url, &plan()).await.expect(201);
         // Monday 9:05 in Paris, 12:05 at La Réunion: there it is noon, which is everybody's.
-        for (who, wanted) in [(&sixth, "inside"), (&third, "outside"), (&far_sixth, "free"), (&far_third, "free")] {
+        for (who, wanted) in
+            [(&sixth, "inside"), (&third, "outside"), (&far_sixth, "free"), (&far_third, "free")]
+        {
             let told = standing(&node.signed_in(who).await).await;
             assert_eq!((&told["standing"], &told["plan"]), (&json!(wanted), &json!("Plages")));
         }
@@ -247,7 +267,11 @@ fn hours_are_the_schools_own_and_its_plan_replaces_the_territorys() {
         post(&head, &reunion.url("plans"), &own).await.expect(201);
         let told = standing(&node.signed_in(&far_sixth).await).await;
         assert_eq!((&told["standing"], &told["plan"]), (&json!("inside"), &json!("À nous")));
-        assert_eq!(standing(&node.signed_in(&third).await).await["standing"], "outside", "in Paris nothing has changed");
+        assert_eq!(
+            standing(&node.signed_in(&third).await).await["standing"],
+            "outside",
+            "in Paris nothing has changed"
+        );
         // A teacher comes when they like, and is told nothing.
         let teacher = paris.class("5e A").await.teacher("Claire Durand").await;
         let none = node.signed_in(&teacher).await.get("/api/v1/account/slot").await.expect(200).json();
@@ -306,7 +330,12 @@ fn brothers_and_sisters_have_common_hours_whatever_their_schools() {
         let made = post(&admin, &url, &plan()).await.expect(201).json();
         let hours = async |who: &Persona| {
             let told = standing(&node.signed_in(who).await).await;
-            told["today"].as_array().unwrap().iter().map(|span| span["from"].as_str().unwrap()[11..16].to_owned()).collect::<Vec<_>>()
+            told["today"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|span| span["from"].as_str().unwrap()[11..16].to_owned())
+                .collect::<Vec<_>>()
         };
         let both = ["07:00", "12:00"];
         assert_eq!(hours(&sixth).await, both);
@@ -332,7 +361,8 @@ fn an_exception_opens_at_once_and_ends_by_itself() {
         let me = node.signed_in(&third).await;
         assert_eq!(standing(&me).await["standing"], "outside");
         let url = school.url("slot-exceptions");
-        let exam = json!({ "class_id": class.id, "ends_at": "2026-11-23T09:00:00Z", "reason": "Brevet blanc" });
+        let exam =
+            json!({ "class_id": class.id, "ends_at": "2026-11-23T09:00:00Z", "reason": "Brevet blanc" });
         let made = post(&admin, &url, &exam).await.expect(201).json();
         assert_eq!(standing(&me).await["standing"], "inside");
         admin.delete(&format!("{url}/{}", made["id"].as_str().unwrap())).await.expect(204);
@@ -343,7 +373,8 @@ fn an_exception_opens_at_once_and_ends_by_itself() {
         stage.set("2026-11-23T09:00:00Z");
         assert_eq!(standing(&node.signed_in(&third).await).await["standing"], "outside");
         let admin = node.proven(&school.admin().await).await;
-        let foreign = json!({ "class_id": Uuid::nil(), "ends_at": "2026-11-24T09:00:00Z", "reason": "Brevet blanc" });
+        let foreign =
+            json!({ "class_id": Uuid::nil(), "ends_at": "2026-11-24T09:00:00Z", "reason": "Brevet blanc" });
         post(&admin, &url, &foreign).await.refused(422, "against-the-rules");
     });
 }
@@ -388,7 +419,10 @@ fn a_suspension_keeps_the_minimum_says_why_and_lifts_itself() {
         node.signed_in(&father).await.get(&theirs).await.expect(200);
         // The head of the school sees who decided it, and why.
         let seen = node.signed_in(&head).await.get(&school.url("suspensions")).await.expect(200).json();
-        assert_eq!((&seen["items"][0]["scope"], &seen["items"][0]["reason"]), (&json!("territory"), &json!(reason)));
+        assert_eq!(
+            (&seen["items"][0]["scope"], &seen["items"][0]["reason"]),
+            (&json!("territory"), &json!(reason))
+        );
         assert!(seen["items"][0]["made_by"].is_string());
         node.signed_in(&mother).await.get(&school.url("suspensions")).await.refused(403, "forbidden");
         // Another node looks, and closes too.
@@ -421,14 +455,26 @@ fn what_can_be_suspended_was_decided() {
     play(async |stage| {
         let node = stage.cold_node(|_| {});
         let never = [
-            "identity", "accounts", "administration", "clients", "federation", "feeds", "jobs", "home", "plans", "queue",
-            "load", "operations",
+            "identity",
+            "accounts",
+            "administration",
+            "clients",
+            "federation",
+            "feeds",
+            "jobs",
+            "home",
+            "plans",
+            "queue",
+            "load",
+            "operations",
         ];
         for row in node.table.iter().filter(|row| row.path.starts_with("/api/")) {
-            let decided = never.contains(&row.service.as_str()) != preau_http::SERVICES.contains(&row.service.as_str());
+            let decided =
+                never.contains(&row.service.as_str()) != preau_http::SERVICES.contains(&row.service.as_str());
             assert!(decided, "{}: may {:?} be suspended?", row.operation_id, row.service);
         }
-        let kept: Vec<_> = node.table.iter().filter(|row| row.kept).map(|row| row.operation_id.as_str()).collect();
+        let kept: Vec<_> =
+            node.table.iter().filter(|row| row.kept).map(|row| row.operation_id.as_str()).collect();
         assert!(kept.contains(&"get_account_slot"), "{kept:?}");
     });
 }
@@ -496,9 +542,18 @@ fn a_shipped_plan_is_brought_in_by_the_operator() {
         let admin = node.proven(&territory.admin().await).await;
         let url = format!("/api/v1/territories/{}/plans", territory.id);
         let listed = admin.get(&url).await.expect(200).json();
-        let paris = listed["items"].as_array().unwrap().iter().find(|one| one["name"].as_str().unwrap().starts_with("Paris")).unwrap();
+        let paris = listed["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["name"].as_str().unwrap().starts_with("Paris"))
+            .unwrap();
         admin.delete(&format!("{url}/{}", paris["id"].as_str().unwrap())).await.expect(204);
         let told = standing(&node.signed_in(&pupil).await).await;
-        assert_eq!((&told["standing"], &told["opens_at"]), (&json!("outside"), &json!("2020-03-19T19:00:00Z")), "free access from 20:00");
+        assert_eq!(
+            (&told["standing"], &told["opens_at"]),
+            (&json!("outside"), &json!("2020-03-19T19:00:00Z")),
+            "free access from 20:00"
+        );
     });
 }

@@ -285,7 +285,9 @@ fn word(expression: Option<String>) -> String {
             "of-a-client-of-ours".to_owned()
         }
         "((territory_id IS NULL) AND ($territory IS NOT NULL))" => "of-all".to_owned(),
-        "((current_setting('app.lookup'::text, true) = 'on'::text) AND (territory_id IS NULL))" => "of-the-operator".to_owned(),
+        "((current_setting('app.lookup'::text, true) = 'on'::text) AND (territory_id IS NULL))" => {
+            "of-the-operator".to_owned()
+        }
         "(EXISTS ( SELECT FROM school s WHERE ((s.school_id = ($school)::uuid) AND ((load_order.territory_id IS NULL) OR (load_order.territory_id = s.territory_id)))))" => {
             "of-a-school-of-theirs".to_owned()
         }

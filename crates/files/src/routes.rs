@@ -50,8 +50,11 @@ impl FilesState {
 
 /// The files' routes, for administrators of the territory.
 pub fn routes(state: FilesState) -> Routes {
-    let policy =
-        Policy::territory_admin().priority(Priority::Background).uploads().scope(Scope::ImportsWrite).paused_by(&UPLOADS);
+    let policy = Policy::territory_admin()
+        .priority(Priority::Background)
+        .uploads()
+        .scope(Scope::ImportsWrite)
+        .paused_by(&UPLOADS);
     Routes::new().add(policy, routes!(create_upload)).with_state(state)
 }
 

@@ -64,7 +64,8 @@ impl Home {
     pub async fn home_of(&self, me: &Principal, degraded: &Degraded) -> Result<Arc<Rendered>, Error> {
         let now = self.clock.now();
         if let Some(kept) = self.rendered.get(&me.person()) {
-            let good_enough = || kept.will_do(me, now) && degraded.sheds_early(&rungs::HOME_STALE, rungs::HALF);
+            let good_enough =
+                || kept.will_do(me, now) && degraded.sheds_early(&rungs::HOME_STALE, rungs::HALF);
             if kept.stands(me, now) || good_enough() {
                 return Ok(kept);
             }

@@ -181,12 +181,7 @@ pub(crate) async fn enforce(
     response
 }
 
-async fn decide(
-    row: Arc<RouteRow>,
-    path: RawPathParams,
-    mut request: Request,
-    next: Next,
-) -> Response {
+async fn decide(row: Arc<RouteRow>, path: RawPathParams, mut request: Request, next: Next) -> Response {
     let Some(gate) = request.extensions().get::<Arc<Gate>>().cloned() else {
         return Problem::not_found().into_response();
     };

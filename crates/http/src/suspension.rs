@@ -86,7 +86,11 @@ impl Suspensions {
             let mut last: Option<&Suspension> = None;
             for role in roles.iter() {
                 // The role that stays open longest is the one that counts.
-                let one = known.iter().filter(of_here).filter(|one| one.profile == role).max_by_key(|one| one.until)?;
+                let one = known
+                    .iter()
+                    .filter(of_here)
+                    .filter(|one| one.profile == role)
+                    .max_by_key(|one| one.until)?;
                 last = match last {
                     Some(other) if other.until <= one.until => Some(other),
                     _ => Some(one),
@@ -129,7 +133,10 @@ mod tests {
             territory_admin: admin,
             memberships: memberships
                 .iter()
-                .map(|(school, roles)| Membership { school: Uuid::from_u128(*school).into(), roles: RoleSet::of(roles) })
+                .map(|(school, roles)| Membership {
+                    school: Uuid::from_u128(*school).into(),
+                    roles: RoleSet::of(roles),
+                })
                 .collect(),
             permission_version: 1,
             issued_at: now(),
@@ -151,7 +158,13 @@ mod tests {
         }
     }
 
-    fn closed(known: Vec<Suspension>, who: &Principal, school: Option<u128>, service: &str, after: i64) -> bool {
+    fn closed(
+        known: Vec<Suspension>,
+        who: &Principal,
+        school: Option<u128>,
+        service: &str,
+        after: i64,
+    ) -> bool {
         let suspensions = Suspensions::default();
         suspensions.learn(known);
         let at = now() + chrono::Duration::hours(after);

@@ -7,9 +7,9 @@ mod doorway;
 pub mod federation;
 mod queries;
 mod queue;
-mod rungs;
 pub mod routes;
 pub mod rules;
+mod rungs;
 pub mod second_factor;
 mod service;
 
@@ -224,7 +224,9 @@ impl From<Error> for Problem {
             Error::Hash(refused @ (HashRefused::Full(_) | HashRefused::Dropped(_))) => {
                 match refused.retry_after() {
                     Some(wait) => Self::overloaded(wait.max(Duration::from_secs(1))),
-                    None => Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", "too many requests at once"),
+                    None => {
+                        Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", "too many requests at once")
+                    }
                 }
             }
             Error::Hash(HashRefused::Closed) | Error::NoKey => Self::unavailable(Duration::from_secs(2)),

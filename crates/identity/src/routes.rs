@@ -7,9 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use preau_http::{
-    Cursors, ListQuery, Me, Policy, Problem, Reply, Routes, ValidJson, ValidPath, ValidQuery,
-};
+use preau_http::{Cursors, ListQuery, Me, Policy, Problem, Reply, Routes, ValidJson, ValidPath, ValidQuery};
 use preau_kernel::{FamilyId, Page, PersonId, Priority, Role, SchoolId};
 use preau_overload::Departure;
 use preau_session::{Device, Grant, Why, cookies};

@@ -459,7 +459,8 @@ impl Identity {
         let identifier = self.backoff.hash(&secrets.login);
         let _turn = self.backoff.turn(&identifier).await?;
         self.backoff.begin(&identifier).await?;
-        let verified = self.hashes.verify(self.doorway.lane(profile), present, secrets.password.as_deref()).await;
+        let verified =
+            self.hashes.verify(self.doorway.lane(profile), present, secrets.password.as_deref()).await;
         if !self.or_take_back(&identifier, verified).await? {
             return Err(Error::BadCredentials);
         }
@@ -525,9 +526,11 @@ impl Identity {
         let terms = self.terms.in_force().await?.version;
         let mut gates = if profile.terms_version == terms { Vec::new() } else { vec![Gate::Terms] };
         let asked = |demand| profile.demands.iter().any(|one| one == demand);
-        gates.extend([(NEW_PASSWORD, Gate::NewPassword), (CONFIRM_EMAIL, Gate::ConfirmEmail)].into_iter().filter_map(
-            |(demand, gate)| asked(demand).then_some(gate),
-        ));
+        gates.extend(
+            [(NEW_PASSWORD, Gate::NewPassword), (CONFIRM_EMAIL, Gate::ConfirmEmail)]
+                .into_iter()
+                .filter_map(|(demand, gate)| asked(demand).then_some(gate)),
+        );
         if !profile.second_factor && self.factors.duty(profile).await? == Duty::Mandatory {
             gates.push(Gate::SecondFactorSetup);
         }

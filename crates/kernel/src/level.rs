@@ -107,7 +107,16 @@ const CODES: [(Level, &[&str]); 24] = [
     ),
     (
         Level::TerminalePro,
-        &["244??????2", "272??????2", "246??????2", "273??????2", "247??????3", "247??????4", "276??????3", "251??????2"],
+        &[
+            "244??????2",
+            "272??????2",
+            "246??????2",
+            "273??????2",
+            "247??????3",
+            "247??????4",
+            "276??????3",
+            "251??????2",
+        ],
     ),
     (Level::Bts, &["310", "311", "312", "313", "315", "316", "318", "320", "370", "371"]),
     (Level::Cpge, &["300", "301"]),
@@ -212,7 +221,10 @@ impl Level {
 
     /// The level of a programme code (MEF). `None` for a code of no known kind, or too short to tell.
     pub fn of_mef(code: &str) -> Option<Self> {
-        CODES.iter().find(|(_, codes)| codes.iter().any(|prefix| is_like(code, prefix))).map(|(level, _)| *level)
+        CODES
+            .iter()
+            .find(|(_, codes)| codes.iter().any(|prefix| is_like(code, prefix)))
+            .map(|(level, _)| *level)
     }
 
     /// The level that the words of a feed or a school mean: `6EME`, `CM2`, `2NDE GENERALE`, `TERMINALE PROFESSIONNELLE`,
@@ -237,7 +249,9 @@ impl Level {
             () if has("cpge") || has("prepaauxgrandes") || has("preparatoire") && !has("cours") => Self::Cpge,
             () if has("bts") || has("technsup") || has("techniciensup") => Self::Bts,
             () if starts("cap") || text.ends_with("cap") || has("aptitudeprof") => Self::Cap,
-            () if starts("petitesection") || starts("moyennesection") || starts("grandesection") => Self::Maternelle,
+            () if starts("petitesection") || starts("moyennesection") || starts("grandesection") => {
+                Self::Maternelle
+            }
             () if has("maternel") || ["ps", "ms", "gs", "tps"].contains(&text) => Self::Maternelle,
             () if starts("cp") || starts("courspreparatoire") => Self::Cp,
             () if starts("ce1") || starts("courselementaire1") => Self::Ce1,
@@ -249,13 +263,25 @@ impl Level {
             () if starts("4") || starts("quatrieme") => Self::Quatrieme,
             () if starts("3") || starts("troisieme") => Self::Troisieme,
             () if starts("2") || starts("seconde") => {
-                if pro { Self::SecondePro } else { Self::Seconde }
+                if pro {
+                    Self::SecondePro
+                } else {
+                    Self::Seconde
+                }
             }
             () if starts("1") || starts("premiere") => {
-                if pro { Self::PremierePro } else { Self::Premiere }
+                if pro {
+                    Self::PremierePro
+                } else {
+                    Self::Premiere
+                }
             }
             () if starts("t") && (has("erm") || starts("tle")) => {
-                if pro { Self::TerminalePro } else { Self::Terminale }
+                if pro {
+                    Self::TerminalePro
+                } else {
+                    Self::Terminale
+                }
             }
             () if has("bacpro") => Self::TerminalePro,
             () => return None,
@@ -300,7 +326,8 @@ impl Level {
 
 /// Whether a programme code begins so; `?` is any one character.
 fn is_like(code: &str, prefix: &str) -> bool {
-    code.len() >= prefix.len() && code.bytes().zip(prefix.bytes()).all(|(is, wanted)| wanted == b'?' || is == wanted)
+    code.len() >= prefix.len()
+        && code.bytes().zip(prefix.bytes()).all(|(is, wanted)| wanted == b'?' || is == wanted)
 }
 
 impl fmt::Display for Level {
@@ -313,7 +340,10 @@ impl FromStr for Level {
     type Err = UnknownLevel;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|level| level.as_str() == text).ok_or_else(|| UnknownLevel(text.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|level| level.as_str() == text)
+            .ok_or_else(|| UnknownLevel(text.to_owned()))
     }
 }
 

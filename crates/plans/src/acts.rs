@@ -169,7 +169,8 @@ impl SlotException {
 
 impl ProfileSuspension {
     fn of(row: SuspensionRow) -> Result<Self, DbError> {
-        let profile = SlotProfile::parse(&row.profile).ok_or(DbError::Corrupt("a profile that nobody knows"))?;
+        let profile =
+            SlotProfile::parse(&row.profile).ok_or(DbError::Corrupt("a profile that nobody knows"))?;
         Ok(Self {
             id: row.suspension_id,
             scope: scope_of(row.of_school),
@@ -362,10 +363,9 @@ impl Plans {
         let live = queries::live_plans(tx, scope).await?;
         // As nodes choose among several: the school's own, then the one that began last, then the newest version.
         let holds = |row: &&PlanRow| state(row, new.starts_on) == SlotPlanState::InForce;
-        let before = live
-            .iter()
-            .filter(holds)
-            .max_by_key(|row| (row.of_school, row.content.starts_on, row.version, std::cmp::Reverse(row.plan_id)));
+        let before = live.iter().filter(holds).max_by_key(|row| {
+            (row.of_school, row.content.starts_on, row.version, std::cmp::Reverse(row.plan_id))
+        });
         Ok(preview::preview(&new.content(), before.map(|row| &row.content.0), roster))
     }
 
@@ -422,7 +422,8 @@ impl Plans {
         };
         queries::insert_exception(tx, &row).await?;
         queries::bump(tx, scope).await?;
-        let detail = json!({ "class": row.class_id.is_some(), "levels": row.levels.join(" "), "until": row.ends_at });
+        let detail =
+            json!({ "class": row.class_id.is_some(), "levels": row.levels.join(" "), "until": row.ends_at });
         written(tx, now, ("slot-exception.create", Some(by)), row.exception_id, detail).await?;
         Ok(SlotException::of(row)?)
     }

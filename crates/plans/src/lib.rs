@@ -21,7 +21,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use preview::{
-    LevelCount, LevelMove, PreviewDay, PreviewFlaw, PreviewMoment, PreviewSegment, Roster, SlotPreview, preview,
+    LevelCount, LevelMove, PreviewDay, PreviewFlaw, PreviewMoment, PreviewSegment, Roster, SlotPreview,
+    preview,
 };
 pub use routes::routes;
 pub use rules::{Day, HourMinute, NewSlotPlan, PlanContent, PlanMode, SlotProfile, SlotWindow};
@@ -330,7 +331,8 @@ impl From<Error> for Problem {
                 Self::new(StatusCode::CONFLICT, "plan-ended", "it was taken back, or its end has come")
             }
             Error::Invalid(errors) => {
-                Self::unprocessable("against-the-rules", "some fields are against the rules").with_errors(errors)
+                Self::unprocessable("against-the-rules", "some fields are against the rules")
+                    .with_errors(errors)
             }
             Error::Db(db) => db.into(),
         }

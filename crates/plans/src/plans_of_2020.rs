@@ -104,9 +104,8 @@ fn own_hour(stat: &str) -> Option<u32> {
     match stat.get(..4)? {
         "2211" | "2311" | "2321" | "2322" | "2331" | "2332" | "2333" | "2391" => Some(9),
         "2212" => Some(12),
-        "2213" | "2341" | "2351" | "2352" | "2361" | "2371" | "2372" | "2381" | "2382" | "2383" | "23B1" | "23C1" | "23C2" => {
-            Some(15)
-        }
+        "2213" | "2341" | "2351" | "2352" | "2361" | "2371" | "2372" | "2381" | "2382" | "2383" | "23B1"
+        | "23C1" | "23C2" => Some(15),
         "3111" | "3112" => Some(18),
         "2132" | "2135" | "2511" | "2512" => Some(18),
         _ if stat.starts_with('3') => Some(18),
@@ -177,7 +176,11 @@ fn brothers_and_sisters_have_common_hours() {
         ..somebody(Profile::Pupil, Some("10310019110"))
     };
     let with = table(&plan, true);
-    assert_eq!((kept_out(&with, &sixth), kept_out(&with, &third)), (vec![], vec![]), "9:30 and 15:30 are common to both");
+    assert_eq!(
+        (kept_out(&with, &sixth), kept_out(&with, &third)),
+        (vec![], vec![]),
+        "9:30 and 15:30 are common to both"
+    );
     let without = table(&plan, false);
     assert_eq!((kept_out(&without, &sixth), kept_out(&without, &third)), (vec![15], vec![9]));
 }

@@ -175,18 +175,21 @@ fn day_of(plan: &PlanContent, roster: &Roster, day: Day) -> PreviewDay {
 
 fn flaws(plan: &PlanContent, roster: &Roster, days: &[Day]) -> Vec<PreviewFlaw> {
     let mut flaws = Vec::new();
-    let mut named: Vec<Level> = plan.windows.iter().flat_map(|window| window.levels.iter().copied()).collect();
+    let mut named: Vec<Level> =
+        plan.windows.iter().flat_map(|window| window.levels.iter().copied()).collect();
     named.sort_unstable();
     named.dedup();
     for level in &named {
         let mine = |window: &&SlotWindow| window.is_for_pupil(Some(*level));
         for day in days {
-            let mut today: Vec<_> = plan.windows.iter().filter(mine).filter(|window| window.is_on(*day)).collect();
+            let mut today: Vec<_> =
+                plan.windows.iter().filter(mine).filter(|window| window.is_on(*day)).collect();
             if today.is_empty() {
                 flaws.push(PreviewFlaw { kind: "hole", day: Some(*day), level: Some(*level) });
             }
             today.sort_by_key(|window| window.from);
-            if today.iter().zip(today.iter().skip(1)).any(|(one, next)| next.from.minutes() < one.to.as_end()) {
+            if today.iter().zip(today.iter().skip(1)).any(|(one, next)| next.from.minutes() < one.to.as_end())
+            {
                 flaws.push(PreviewFlaw { kind: "overlap", day: Some(*day), level: Some(*level) });
             }
         }
@@ -231,11 +234,18 @@ pub fn preview(plan: &PlanContent, before: Option<&PlanContent>, roster: &Roster
     let days: Vec<PreviewDay> = named.iter().map(|day| day_of(plan, roster, *day)).collect();
     let fullest = days
         .iter()
-        .flat_map(|day| day.segments.iter().filter(|segment| !segment.everybody).map(|segment| (day.day, segment)))
+        .flat_map(|day| {
+            day.segments.iter().filter(|segment| !segment.everybody).map(|segment| (day.day, segment))
+        })
         // The first of the fullest.
         .rev()
         .max_by_key(|(_, segment)| segment.pupils)
-        .map(|(day, segment)| PreviewMoment { day, from: segment.from, to: segment.to, pupils: segment.pupils });
+        .map(|(day, segment)| PreviewMoment {
+            day,
+            from: segment.from,
+            to: segment.to,
+            pupils: segment.pupils,
+        });
     let moves = moves(plan, before, roster);
     SlotPreview {
         pupils: roster.pupils.iter().map(|(_, pupils)| pupils).sum(),
@@ -254,7 +264,8 @@ mod tests {
     use crate::rules::tests::{plan, window};
 
     fn roster() -> Roster {
-        let pupils = [(Level::Sixieme, 120), (Level::Cinquieme, 110), (Level::Quatrieme, 100), (Level::Troisieme, 90)];
+        let pupils =
+            [(Level::Sixieme, 120), (Level::Cinquieme, 110), (Level::Quatrieme, 100), (Level::Troisieme, 90)];
         let mut pupils: Vec<_> = pupils.into_iter().map(|(level, pupils)| (Some(level), pupils)).collect();
         pupils.push((None, 5));
         Roster { pupils, guardians: 700 }
@@ -289,7 +300,10 @@ mod tests {
             ]
         );
         let fullest = seen.fullest.unwrap();
-        assert_eq!((fullest.day, fullest.from.to_string(), fullest.pupils), (Day::Mon, "08:00".to_owned(), 235));
+        assert_eq!(
+            (fullest.day, fullest.from.to_string(), fullest.pupils),
+            (Day::Mon, "08:00".to_owned(), 235)
+        );
         assert_eq!(seen.flaws, []);
         // Four hours of five days are closed to each level that is named.
         assert_eq!((seen.moved, seen.moves.len()), (420, 4));
@@ -314,7 +328,9 @@ mod tests {
         odd.windows.push(window(&[Level::Troisieme], "16:00", "18:00"));
         odd.windows.push(window(&[Level::Bts], "18:00", "19:00"));
         let seen = preview(&odd, None, &roster());
-        let of = |kind: &str, level| seen.flaws.iter().filter(|flaw| flaw.kind == kind && flaw.level == Some(level)).count();
+        let of = |kind: &str, level| {
+            seen.flaws.iter().filter(|flaw| flaw.kind == kind && flaw.level == Some(level)).count()
+        };
         assert_eq!(of("hole", Level::Sixieme), 4);
         assert_eq!(of("overlap", Level::Troisieme), 5);
         assert_eq!(of("unknown-level", Level::Bts), 1);

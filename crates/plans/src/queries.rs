@@ -459,11 +459,9 @@ pub(crate) async fn bump(tx: &mut impl Tx, scope: Scope) -> Result<(), DbError> 
 /// A number that moves whenever anything has changed anywhere.
 #[tracing::instrument(level = "debug", name = "db.slot_generation.sum", skip_all)]
 pub(crate) async fn generation(tx: &mut LookupTx) -> Result<i64, DbError> {
-    Ok(sqlx::query_scalar!(
-        r#"SELECT coalesce(sum(number), 0)::bigint AS "number!" FROM slot_generation"#
-    )
-    .fetch_one(tx.conn())
-    .await?)
+    Ok(sqlx::query_scalar!(r#"SELECT coalesce(sum(number), 0)::bigint AS "number!" FROM slot_generation"#)
+        .fetch_one(tx.conn())
+        .await?)
 }
 
 /// Everything that holds or is to come, of every scope; and the territory of each school that has something.

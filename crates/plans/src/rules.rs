@@ -290,7 +290,11 @@ impl NewSlotPlan {
                 faults.add(&field("to"), "range", "after its beginning, on the same day; 00:00 is midnight");
             }
             if window.profile == SlotProfile::Guardian && !window.levels.is_empty() {
-                faults.add(&field("levels"), "of-pupils", "guardians have one set of hours, whatever their children study");
+                faults.add(
+                    &field("levels"),
+                    "of-pupils",
+                    "guardians have one set of hours, whatever their children study",
+                );
             }
         }
         faults.0
@@ -313,7 +317,13 @@ impl Faults {
     }
 
     /// An end that is to come, and not too far.
-    fn ends(&mut self, field: &str, (from, until): (DateTime<Utc>, DateTime<Utc>), now: DateTime<Utc>, days: i64) {
+    fn ends(
+        &mut self,
+        field: &str,
+        (from, until): (DateTime<Utc>, DateTime<Utc>),
+        now: DateTime<Utc>,
+        days: i64,
+    ) {
         if until <= now || until <= from || until - from > TimeDelta::days(days) {
             self.add(field, "range", &format!("to come, after its beginning, within {days} days"));
         }
@@ -432,7 +442,10 @@ pub(crate) mod tests {
         let odd = suspension_faults("", &["identity".to_owned()], (now, day(32)), now);
         assert_eq!(codes(&odd), [("reason", "length"), ("ends_at", "range"), ("services", "unknown")]);
         for (from, until) in [(day(-2), day(-1)), (day(2), day(1))] {
-            assert_eq!(codes(&suspension_faults("Priorité", &[], (from, until), now)), [("ends_at", "range")]);
+            assert_eq!(
+                codes(&suspension_faults("Priorité", &[], (from, until), now)),
+                [("ends_at", "range")]
+            );
         }
     }
 }

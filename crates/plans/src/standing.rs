@@ -65,7 +65,8 @@ pub(crate) struct SlotStandings {
 
 /// The profiles that have hours. Whoever works in the school comes when they like.
 fn profiles(membership: &Membership) -> Vec<SlotProfile> {
-    let works = [Role::Teacher, Role::Staff, Role::SchoolAdmin].iter().any(|role| membership.roles.has(*role));
+    let works =
+        [Role::Teacher, Role::Staff, Role::SchoolAdmin].iter().any(|role| membership.roles.has(*role));
     let held = [SlotProfile::Pupil, SlotProfile::Guardian].into_iter();
     held.filter(|profile| !works && membership.roles.has(profile.role())).collect()
 }
@@ -129,7 +130,10 @@ impl Plans {
                         .into_iter()
                         .map(|(from, to)| SlotSpan { from, to })
                         .collect(),
-                    plan: known.iter().find(|known| Some(known.row.plan_id) == plan).map(|known| known.row.name.clone()),
+                    plan: known
+                        .iter()
+                        .find(|known| Some(known.row.plan_id) == plan)
+                        .map(|known| known.row.name.clone()),
                     reason: table.suspension(&who, now).map(|suspension| suspension.reason.clone()),
                     tz: tz.name().to_owned(),
                 });

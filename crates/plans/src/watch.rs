@@ -263,7 +263,12 @@ fn suspension(row: &SuspensionRow, profile: SlotProfile, scope: slots::Scope) ->
     }
 }
 
-fn closing(row: SuspensionRow, profile: SlotProfile, territory: TerritoryId, school: Option<&SchoolRow>) -> Suspension {
+fn closing(
+    row: SuspensionRow,
+    profile: SlotProfile,
+    territory: TerritoryId,
+    school: Option<&SchoolRow>,
+) -> Suspension {
     Suspension {
         id: row.suspension_id,
         profile: profile.role(),
@@ -288,7 +293,8 @@ impl Known {
 
     /// What somebody has forced, while it lasts.
     pub(crate) fn forced(&self, now: DateTime<Utc>) -> Option<ForcedMode> {
-        let mode = self.row.forced.as_deref().filter(|_| self.row.forced_until.is_some_and(|until| now < until))?;
+        let mode =
+            self.row.forced.as_deref().filter(|_| self.row.forced_until.is_some_and(|until| now < until))?;
         ForcedMode::parse(mode).ok()
     }
 

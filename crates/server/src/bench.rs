@@ -36,7 +36,14 @@ pub async fn stack(config: Config) -> anyhow::Result<()> {
         revoked: app.revoked.clone(),
     };
     let http = &app.config.http;
-    let router = protect(routes, http, session, app.gate().shared(), app.door.clone(), Room::new(app.limiter.clone(), &[]));
+    let router = protect(
+        routes,
+        http,
+        session,
+        app.gate().shared(),
+        app.door.clone(),
+        Room::new(app.limiter.clone(), &[]),
+    );
     let listener = tokio::net::TcpListener::bind(http.listen).await?;
     let stop = CancellationToken::new();
     let until = stop.clone();

@@ -165,7 +165,8 @@ async fn ready(State(probes): State<Probes>, _: Request) -> Response {
 }
 
 async fn scrape(State(probes): State<Probes>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], exposition(&probes.app, &probes.metrics)).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], exposition(&probes.app, &probes.metrics))
+        .into_response()
 }
 
 /// What Prometheus is told: what was counted, and what is measured at this moment.

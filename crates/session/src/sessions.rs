@@ -459,7 +459,15 @@ impl Sessions {
             strong_at: copy.strong_at,
         };
         let access = self.tokens.sign(&token).ok_or(RefreshError::NoKey)?;
-        Ok(Grant { access, refresh, expires_in: ACCESS_SECONDS, trusted: copy.trusted, token, device: None, place: None })
+        Ok(Grant {
+            access,
+            refresh,
+            expires_in: ACCESS_SECONDS,
+            trusted: copy.trusted,
+            token,
+            device: None,
+            place: None,
+        })
     }
 
     async fn recall(&self, person: PersonId, family: FamilyId, now: DateTime<Utc>) -> Option<WorkingCopy> {

@@ -41,7 +41,9 @@ impl Table {
                 Scope::Territory(territory) => table.of_territory.entry(territory).or_default().push(plan),
             }
         }
-        let sorted = |plans: &mut Vec<Plan>| plans.sort_by_key(|plan| (std::cmp::Reverse((plan.from, plan.version)), plan.id));
+        let sorted = |plans: &mut Vec<Plan>| {
+            plans.sort_by_key(|plan| (std::cmp::Reverse((plan.from, plan.version)), plan.id))
+        };
         table.of_school.values_mut().for_each(sorted);
         table.of_territory.values_mut().for_each(sorted);
         table.suspensions.sort_by_key(|it| (std::cmp::Reverse(it.until), it.id));
@@ -213,7 +215,8 @@ impl Table {
             it.from <= now
                 && now < it.until
                 && it.profile.is_none_or(|profile| person.profile == Some(profile))
-                && (it.mef.is_empty() || person.mef.is_some_and(|mef| it.mef.iter().any(|begin| mef.starts_with(begin))))
+                && (it.mef.is_empty()
+                    || person.mef.is_some_and(|mef| it.mef.iter().any(|begin| mef.starts_with(begin))))
         };
         let lists = [
             person.class.and_then(|class| self.of_class.get(&class)),
@@ -253,7 +256,11 @@ fn names_on(plan: &Plan, person: &Person, date: NaiveDate) -> bool {
 }
 
 /// The windows of a plan that begin on a day, whoever they are for.
-fn of_day(plan: &Plan, date: NaiveDate, tz: Tz) -> impl Iterator<Item = (&Rule, (DateTime<Utc>, DateTime<Utc>))> {
+fn of_day(
+    plan: &Plan,
+    date: NaiveDate,
+    tz: Tz,
+) -> impl Iterator<Item = (&Rule, (DateTime<Utc>, DateTime<Utc>))> {
     let day = chrono::Datelike::weekday(&date);
     plan.rules
         .iter()

@@ -79,7 +79,11 @@ fn overlapping_windows_are_united() {
     assert_eq!(inside, Standing::Inside { until: at("2020-03-19T11:00:00Z") });
     assert_eq!(table.windows(&sixth, "2020-03-19".parse().unwrap()).len(), 1);
     let after = table.standing(&sixth, at("2020-03-19T11:00:00Z"));
-    assert_eq!(after, Standing::Outside { opens_at: Some(at("2020-03-19T16:00:00Z")) }, "17:00 is everybody's");
+    assert_eq!(
+        after,
+        Standing::Outside { opens_at: Some(at("2020-03-19T16:00:00Z")) },
+        "17:00 is everybody's"
+    );
 }
 
 #[test]
@@ -97,7 +101,10 @@ fn a_hole_keeps_nobody_out() {
         }
     }
     // A level that no window names, and one that is named on other days only.
-    assert_eq!(table.standing(&pupil("10110001110", Tz::Europe__Paris), at("2020-03-19T09:00:00Z")), Standing::Free);
+    assert_eq!(
+        table.standing(&pupil("10110001110", Tz::Europe__Paris), at("2020-03-19T09:00:00Z")),
+        Standing::Free
+    );
     let forgotten = only(plan(vec![
         rule(&["100"], Days::of([chrono::Weekday::Mon]), "08:00", "12:00"),
         rule(&["103"], Days::WORKDAYS, "08:00", "12:00"),
@@ -118,7 +125,8 @@ fn hours_are_those_of_the_school_overseas_too() {
     let third = table.standing(&pupil(THIRD, Tz::Indian__Reunion), now);
     assert_eq!(third, Standing::Outside { opens_at: Some(at("2020-03-19T08:00:00Z")) }, "noon at La Réunion");
     // A plan begins and ends on the days of the school.
-    let mut short = plan(vec![rule(&[], Days::ALL, "00:00", "00:00"), rule(&["103"], Days::ALL, "00:00", "00:00")]);
+    let mut short =
+        plan(vec![rule(&[], Days::ALL, "00:00", "00:00"), rule(&["103"], Days::ALL, "00:00", "00:00")]);
     short.from = "2020-03-20".parse().unwrap();
     short.until = Some("2020-03-20".parse().unwrap());
     let short = only(short);
@@ -129,7 +137,10 @@ fn hours_are_those_of_the_school_overseas_too() {
 
 #[test]
 fn the_night_with_two_hours_of_two_oclock() {
-    let table = only(plan(vec![rule(&["100"], Days::ALL, "02:00", "03:00"), rule(&["103"], Days::ALL, "01:00", "05:00")]));
+    let table = only(plan(vec![
+        rule(&["100"], Days::ALL, "02:00", "03:00"),
+        rule(&["103"], Days::ALL, "01:00", "05:00"),
+    ]));
     let sixth = pupil(SIXTH, Tz::Europe__Paris);
     // 02:00 to 03:00 on 25 October 2026 lasts from 00:00 to 02:00 UTC: nobody's window is shorter than was promised.
     for (instant, name) in [("2026-10-25T00:00:00Z", "the first"), ("2026-10-25T01:59:00Z", "the second")] {
@@ -154,7 +165,11 @@ fn the_night_without_two_oclock() {
         Standing::Inside { until: at("2027-03-28T02:00:00Z") }
     );
     let sixth = table.standing(&pupil(SIXTH, Tz::Europe__Paris), at("2027-03-28T00:30:00Z"));
-    assert_eq!(sixth, Standing::Outside { opens_at: Some(at("2027-03-28T03:00:00Z")) }, "5:00, when nobody has a window");
+    assert_eq!(
+        sixth,
+        Standing::Outside { opens_at: Some(at("2027-03-28T03:00:00Z")) },
+        "5:00, when nobody has a window"
+    );
 }
 
 #[test]
@@ -204,7 +219,8 @@ fn a_family_has_common_hours() {
 
 #[test]
 fn the_schools_own_plan_comes_first_and_of_several_the_last_begun() {
-    let territory = plan(vec![rule(&["100"], Days::ALL, "08:00", "09:00"), rule(&["103"], Days::ALL, "08:00", "20:00")]);
+    let territory =
+        plan(vec![rule(&["100"], Days::ALL, "08:00", "09:00"), rule(&["103"], Days::ALL, "08:00", "20:00")]);
     let school = Plan {
         scope: Scope::School(Uuid::from_u128(SCHOOL).into()),
         id: Uuid::from_u128(10),
@@ -219,7 +235,11 @@ fn the_schools_own_plan_comes_first_and_of_several_the_last_begun() {
     let hours = |plans: Vec<Plan>, person: &Person| {
         let table = Table::new(plans, [], []);
         let date: NaiveDate = "2020-03-19".parse().unwrap();
-        table.windows(person, date).iter().map(|(from, _)| from.with_timezone(&person.tz).format("%H").to_string()).collect::<Vec<_>>()
+        table
+            .windows(person, date)
+            .iter()
+            .map(|(from, _)| from.with_timezone(&person.tz).format("%H").to_string())
+            .collect::<Vec<_>>()
     };
     let here = pupil(SIXTH, Tz::Europe__Paris);
     let elsewhere = Person { school: Some(Uuid::from_u128(77).into()), ..here.clone() };
@@ -233,7 +253,11 @@ fn what_is_forced_replaces_what_pressure_asks() {
     let who = pupil(SIXTH, Tz::Europe__Paris);
     let now = at("2020-03-19T09:00:00Z");
     let forced = |posture| {
-        only(Plan { ceiling: Posture::Soft, forced: Some((posture, at("2020-03-19T10:00:00Z"))), ..plan(Vec::new()) })
+        only(Plan {
+            ceiling: Posture::Soft,
+            forced: Some((posture, at("2020-03-19T10:00:00Z"))),
+            ..plan(Vec::new())
+        })
     };
     assert_eq!(forced(Posture::Hard).bites(&who, Posture::Open, now), Posture::Hard);
     assert_eq!(forced(Posture::Open).bites(&who, Posture::Hard, now), Posture::Open);
@@ -245,7 +269,9 @@ fn what_is_forced_replaces_what_pressure_asks() {
 #[test]
 fn exceptions_and_suspensions_come_before_plans() {
     let (now, later) = (at("2020-03-19T14:00:00Z"), at("2020-03-19T16:00:00Z"));
-    let plan = || plan(vec![rule(&["100"], Days::ALL, "08:00", "09:00"), rule(&["103"], Days::ALL, "08:00", "20:00")]);
+    let plan = || {
+        plan(vec![rule(&["100"], Days::ALL, "08:00", "09:00"), rule(&["103"], Days::ALL, "08:00", "20:00")])
+    };
     let exception = |scope, mef: &[&str]| Exception {
         scope,
         mef: mef.iter().map(|&code| code.to_owned()).collect(),
@@ -287,7 +313,9 @@ fn exceptions_and_suspensions_come_before_plans() {
 #[test]
 fn codes_may_hold_letters_and_years_are_told_apart() {
     let second: Mef = "24722002320".parse().unwrap();
-    assert!(second.starts_with("247") && second.starts_with("247??????2") && !second.starts_with("247??????1"));
+    assert!(
+        second.starts_with("247") && second.starts_with("247??????2") && !second.starts_with("247??????1")
+    );
     assert!("1001000G11A".parse::<Mef>().unwrap().starts_with("100"));
     for odd in ["", "10", "100100121101", "100é", "100 1"] {
         assert!(odd.parse::<Mef>().is_err(), "{odd}");
@@ -297,10 +325,8 @@ fn codes_may_hold_letters_and_years_are_told_apart() {
 #[test]
 fn a_window_that_passes_midnight_does_not_hide_the_midnight_that_frees() {
     let sunday = Days::of([chrono::Weekday::Sun]);
-    let table = only(plan(vec![
-        rule(&["100"], sunday, "00:00", "00:15"),
-        rule(&["101"], sunday, "01:45", "00:15"),
-    ]));
+    let table =
+        only(plan(vec![rule(&["100"], sunday, "00:00", "00:15"), rule(&["101"], sunday, "01:45", "00:15")]));
     // The Sunday on which the clock goes back: kept out all day by the others' window, named by no rule on Monday.
     let standing = table.standing(&pupil(SIXTH, Tz::Europe__Paris), at("2026-10-25T15:00:00Z"));
     assert_eq!(standing, Standing::Outside { opens_at: Some(at("2026-10-25T23:00:00Z")) });

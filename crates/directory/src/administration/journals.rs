@@ -21,7 +21,10 @@ pub(super) fn routes(state: DirectoryState) -> Routes {
         .add(school, routes!(list_school_journal))
         .add(school.priority(Priority::Background).paused_by(&VERIFICATION), routes!(verify_school_journal))
         .add(territory, routes!(list_territory_journal))
-        .add(territory.priority(Priority::Background).paused_by(&VERIFICATION), routes!(verify_territory_journal))
+        .add(
+            territory.priority(Priority::Background).paused_by(&VERIFICATION),
+            routes!(verify_territory_journal),
+        )
         .with_state(state)
 }
 

@@ -6,7 +6,9 @@ use preau_db::{
     TerritoryTx,
     journal::{self, Act},
 };
-use preau_http::{AdminOf, Cursors, Degraded, ListQuery, Policy, Problem, Reply, Routes, ValidJson, ValidQuery};
+use preau_http::{
+    AdminOf, Cursors, Degraded, ListQuery, Policy, Problem, Reply, Routes, ValidJson, ValidQuery,
+};
 use preau_kernel::{Page, PersonId, Role, SchoolId, TerritoryId, fold};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -240,11 +242,8 @@ async fn list_schools(
     let kind = filter.kind.map(SchoolKind::as_str);
     let rows = queries::schools(&mut tx, kind, filter.q.as_deref(), after, list.limit).await?;
     let ids: Vec<SchoolId> = rows.iter().map(|row| row.id).collect();
-    let counters = if degraded.sheds(&STATISTICS) {
-        Vec::new()
-    } else {
-        queries::counters_of(&mut tx, &ids).await?
-    };
+    let counters =
+        if degraded.sheds(&STATISTICS) { Vec::new() } else { queries::counters_of(&mut tx, &ids).await? };
     tx.commit().await?;
     let page = Page::cut(rows, list.limit, |last| key.seal("list_schools", &(&last.name, last.id)));
     Ok(Reply(page.map(|row| {

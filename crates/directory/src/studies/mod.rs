@@ -85,7 +85,8 @@ fn gathered(children: &[Child], primary_school: bool, family: bool) -> Studies {
     // Nobody's level comes last.
     known.sort_by_key(|(level, code, _)| (level.is_none(), *level, code.clone()));
     let own = known.iter().find(|(_, _, child)| child.own);
-    let (level, mef, class) = own.map_or((None, String::new(), None), |(level, code, child)| (*level, code.clone(), child.class));
+    let (level, mef, class) =
+        own.map_or((None, String::new(), None), |(level, code, child)| (*level, code.clone(), child.class));
     let mut siblings: Vec<(Option<Level>, String)> = Vec::new();
     for (other, code, _) in known.iter().filter(|_| family) {
         let counted = code.is_empty() || *other == level || siblings.iter().any(|(known, _)| known == other);
@@ -119,7 +120,10 @@ mod tests {
             child(false, "10310019119", "3EME"),
         ];
         let with = gathered(&family, false, true);
-        assert_eq!((with.level, with.mef.as_deref(), with.primary), (Some(Level::Troisieme), Some("10310019110"), false));
+        assert_eq!(
+            (with.level, with.mef.as_deref(), with.primary),
+            (Some(Level::Troisieme), Some("10310019110"), false)
+        );
         assert_eq!(with.siblings, ["00310002220", "20010014110"], "one a level, the own one aside");
         assert_eq!(gathered(&family, false, false).siblings, [""; 0]);
     }

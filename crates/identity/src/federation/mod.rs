@@ -16,8 +16,8 @@ use std::{sync::Arc, time::Duration as Life};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::Duration;
-use preau_db::{Db, DbError};
 use preau_admission::Declared;
+use preau_db::{Db, DbError};
 use preau_kernel::{Clock, PersonId, RoleSet, SchoolId};
 use preau_saml::{AuthnRequest, Expected, Identified, KeyFault, Refused, SigningKey, Strict, redirect};
 use preau_session::{Device, Profile};
@@ -275,7 +275,12 @@ impl Federation {
             return Ok(again("used"));
         };
         let device = Device { trusted: choice.trusted, ..device };
-        self.admit(&desk, standings, On { slug, device, to: choice.to, guest: choice.guest, pass: choice.pass }).await
+        self.admit(
+            &desk,
+            standings,
+            On { slug, device, to: choice.to, guest: choice.guest, pass: choice.pass },
+        )
+        .await
     }
 
     /// Our metadata, as that desk is given it.

@@ -113,7 +113,13 @@ mod tests {
     const KEY: [u8; 32] = [7; 32];
 
     fn departure() -> Departure {
-        Departure { slug: "essai".to_owned(), request: "_1".to_owned(), to: "/".to_owned(), trusted: false, pass: String::new() }
+        Departure {
+            slug: "essai".to_owned(),
+            request: "_1".to_owned(),
+            to: "/".to_owned(),
+            trusted: false,
+            pass: String::new(),
+        }
     }
 
     #[test]

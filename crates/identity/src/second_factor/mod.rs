@@ -30,9 +30,9 @@ use webauthn_rs::prelude::{DiscoverableAuthentication, Passkey};
 
 pub use enrol::{FactorsView, MadePasskey, PasskeyEnrolment, PasskeyView, TotpEnrolment};
 pub use events::{Happened, note};
-pub(crate) use queries::sweep_events;
 pub use passkey::{Answer, Passkeys, Question, Refused};
 pub use proof::{Proof, ProofAsked};
+pub(crate) use queries::sweep_events;
 pub use rules::{Duty, ProofKind};
 pub use totp::TotpSecret;
 

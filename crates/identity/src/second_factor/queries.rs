@@ -459,6 +459,8 @@ pub(super) async fn is_member(tx: &mut SchoolTx, person: PersonId) -> Result<boo
 
 /// Forgets events of more than a year ago. (The scope sees no others.)
 pub(crate) async fn sweep_events(tx: &mut LookupTx) -> Result<(), DbError> {
-    sqlx::query!("DELETE FROM security_event WHERE at < now() - interval '1 year'").execute(tx.conn()).await?;
+    sqlx::query!("DELETE FROM security_event WHERE at < now() - interval '1 year'")
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }

@@ -127,6 +127,7 @@ mod tests {
             active: true,
             terms_version: String::new(),
             second_factor: false,
+            demands: Vec::new(),
         }
     }
 

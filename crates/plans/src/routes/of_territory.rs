@@ -251,7 +251,9 @@ pub(super) async fn list_territory_slot_plan_versions(
     let (scope, mut tx) = (scope(&admin), app.db.in_territory(&admin).await?);
     let rows = app.versions(&mut tx, scope, at.plan_id, before, query.limit).await?;
     tx.commit().await?;
-    Ok(Reply(Page::cut(rows, query.limit, |last| key.seal("list_territory_slot_plan_versions", &last.version))))
+    Ok(Reply(Page::cut(rows, query.limit, |last| {
+        key.seal("list_territory_slot_plan_versions", &last.version)
+    })))
 }
 
 /// List the exceptions to hours in the territory, the latest first.

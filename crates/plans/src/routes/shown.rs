@@ -98,7 +98,9 @@ pub(super) async fn list_slots(
     if query.school_id.is_some() && near.iter().any(|known| known.school.is_some()) {
         near.retain(|known| known.school.is_some());
     }
-    near.sort_by_key(|known| (known.school.is_some(), known.territory, known.row.content.starts_on, known.row.plan_id));
+    near.sort_by_key(|known| {
+        (known.school.is_some(), known.territory, known.row.content.starts_on, known.row.plan_id)
+    });
     let shown = |known: &&crate::watch::Known| ShownSlots {
         scope: if known.school.is_some() { SlotScope::School } else { SlotScope::Territory },
         territory_id: known.territory,
@@ -126,6 +128,9 @@ pub(super) async fn list_slots(
     responses((status = OK, body = SlotStandings)),
 )]
 #[tracing::instrument(name = "slots.mine", skip_all)]
-pub(super) async fn get_account_slot(State(app): State<Plans>, Me(me): Me) -> Result<Reply<SlotStandings>, Problem> {
+pub(super) async fn get_account_slot(
+    State(app): State<Plans>,
+    Me(me): Me,
+) -> Result<Reply<SlotStandings>, Problem> {
     Ok(Reply(SlotStandings { items: app.standings(&me).await? }))
 }

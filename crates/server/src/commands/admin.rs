@@ -165,7 +165,8 @@ async fn plan(app: &App, territory: &str, dry_run: bool, file: &std::path::Path)
 fn in_words(err: preau_plans::Error) -> anyhow::Error {
     match err {
         preau_plans::Error::Invalid(faults) => {
-            let lines: Vec<_> = faults.iter().map(|fault| format!("{}: {}", fault.field, fault.detail)).collect();
+            let lines: Vec<_> =
+                faults.iter().map(|fault| format!("{}: {}", fault.field, fault.detail)).collect();
             anyhow::anyhow!("the plan is against the rules:\n  {}", lines.join("\n  "))
         }
         other => other.into(),
@@ -257,6 +258,7 @@ fn act(act: &'static str, subject: uuid::Uuid) -> journal::Act<'static> {
 
 /// An order as the command line says it.
 fn order_of(words: &[String]) -> anyhow::Result<preau_desk::OrderAct> {
-    let value = preau_ui::pages::read_offer(&words.join(":")).context("see --help for what may be ordered")?;
+    let value =
+        preau_ui::pages::read_offer(&words.join(":")).context("see --help for what may be ordered")?;
     serde_json::from_value(value).context("see --help for what may be ordered")
 }

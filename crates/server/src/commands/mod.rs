@@ -116,7 +116,10 @@ impl Cli {
 
 fn mode(word: &str) -> Result<Mode, String> {
     let modes = [Mode::Off, Mode::Bounded, Mode::Codel, Mode::Ticket];
-    modes.into_iter().find(|mode| mode.as_str() == word).ok_or_else(|| "off, bounded, codel or ticket".to_owned())
+    modes
+        .into_iter()
+        .find(|mode| mode.as_str() == word)
+        .ok_or_else(|| "off, bounded, codel or ticket".to_owned())
 }
 
 /// Standard output is the product of a command line.

@@ -352,7 +352,16 @@ fn state_name(w: &Words, account: &AccountState) -> &'static str {
 
 /// The sections of a school and of a territory that the administration's program draws.
 const SCHOOL_SECTIONS: [&str; 11] = [
-    "classes", "fiche", "tableaux", "doublons", "regles", "droits", "plages", "suspensions", "delegations", "clients",
+    "classes",
+    "fiche",
+    "tableaux",
+    "doublons",
+    "regles",
+    "droits",
+    "plages",
+    "suspensions",
+    "delegations",
+    "clients",
     "journal",
 ];
 const TERRITORY_SECTIONS: [&str; 7] =

@@ -136,7 +136,8 @@ mod tests {
     fn drawn(lang: Lang, app: Option<&str>) -> String {
         let home: Home = serde_json::from_str(JSON).unwrap();
         let now = "2026-11-23T12:00:00Z".parse().unwrap();
-        let site = Site { lang, now, app, access: None, level: preau_admission::Level::default(), waiting: false };
+        let site =
+            Site { lang, now, app, access: None, level: preau_admission::Level::default(), waiting: false };
         day(&site, &home, Carried { json: JSON, etag: Some("\"tag\"") }).html().to_owned()
     }
 

@@ -35,13 +35,13 @@ pub use admin::{
 };
 pub use day::day;
 pub use devices::{Device, devices};
+pub use form::{Field, FormPage, Kind, form};
 pub use load::{
     Event as LoadEvent, Load, Order as LoadOrder, OrdersExtra, load, load_events, load_measures, load_orders,
     read_offer,
 };
-pub use priority::priority;
-pub use form::{Field, FormPage, Kind, form};
 pub use paper::{Profile, Sheet, SheetChoice, SheetSchool, Sheets, profiles, sheet_choice, sheets};
+pub use priority::priority;
 pub use queue::{Place as QueuePlace, Queue, queue};
 pub use slots::{Plan as SlotsPlan, slots};
 pub use status::{Health, error, status, suspended, wait};

@@ -182,7 +182,14 @@ mod tests {
 
     #[test]
     fn a_class_makes_as_few_pages_as_it_can() {
-        let site = Site { lang: Lang::French, now: DateTime::<Utc>::UNIX_EPOCH, app: None, access: None, level: preau_admission::Level::default(), waiting: false };
+        let site = Site {
+            lang: Lang::French,
+            now: DateTime::<Utc>::UNIX_EPOCH,
+            app: None,
+            access: None,
+            level: preau_admission::Level::default(),
+            waiting: false,
+        };
         for (size, active, pages) in [(25, 0, 4), (25, 1, 3), (8, 0, 1), (3, 3, 0)] {
             let html = sheets(&site, &class(size, active), "e").html().to_owned();
             assert_eq!(html.matches("class=\"paper\"").count(), pages, "{size} of whom {active} active");

@@ -63,7 +63,12 @@ fn row(w: &'static Words, window: &Window) -> Row {
     } else {
         window.levels.iter().map(|level| level.in_french()).collect::<Vec<_>>().join(", ")
     };
-    let on: Vec<usize> = WEEK.iter().enumerate().filter(|(_, day)| window.days.iter().any(|one| one == *day)).map(|(at, _)| at).collect();
+    let on: Vec<usize> = WEEK
+        .iter()
+        .enumerate()
+        .filter(|(_, day)| window.days.iter().any(|one| one == *day))
+        .map(|(at, _)| at)
+        .collect();
     let days = match on.as_slice() {
         [0, 1, 2, 3, 4] => w.page_slots_school_days.to_owned(),
         [0, 1, 2, 3, 4, 5, 6] => w.page_slots_every_day.to_owned(),

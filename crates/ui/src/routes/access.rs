@@ -11,16 +11,17 @@ use preau_session::{Why, cookies};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::waiting::{At, Typed};
 use super::{
     Sent,
     account::Listed,
     api::{Call, Refused, Said},
     browser::Browser,
-    desks, onward, see_other, waiting,
+    desks, onward, see_other,
     visitor::{clear, device_cookie},
+    waiting,
     words::{Mended, mend, required},
 };
-use super::waiting::{At, Typed};
 use crate::{
     pages::{self, ActivationForm, Desk, Field, FormPage, Kind, QueuePlace, SignInForm as Shown, Terms},
     words::Words,
@@ -94,7 +95,8 @@ pub(super) async fn show_sign_in(browser: Browser) -> Response {
         SignInQuery { nouveau: Some(_), .. } => Some(w.page_password_changed),
         _ => None,
     };
-    let form = Shown { to: onward(query.vers.as_deref()), school: query.ecole.as_deref(), ..Shown::default() };
+    let form =
+        Shown { to: onward(query.vers.as_deref()), school: query.ecole.as_deref(), ..Shown::default() };
     pages::sign_in(&site, form, &desks(&browser).await, notice, None).into_response()
 }
 
@@ -158,14 +160,17 @@ async fn sign_in(browser: &Browser, form: SignInForm) -> Response {
         return again(StatusCode::UNPROCESSABLE_ENTITY, error, None).await;
     }
     let held = waiting::ticket(browser.headers());
-    let body = json!({ "login": form.login, "password": form.password, "trusted_device": !shared, "ticket": held });
+    let body =
+        json!({ "login": form.login, "password": form.password, "trusted_device": !shared, "ticket": held });
     let asked = browser.ask(Call::post("/api/v1/sessions").json(body)).await;
     let entered = match asked {
         Ok(said) if waiting::is_place(&said) => {
             let school = form.ecole.unwrap_or_default();
             let typed = Typed { login: form.login, shared, to: to.to_owned(), school };
             return match said.read() {
-                Ok(place) => waiting::wait(browser, &place, At::Password(typed), notice_of(w, held, &place)).await,
+                Ok(place) => {
+                    waiting::wait(browser, &place, At::Password(typed), notice_of(w, held, &place)).await
+                }
                 Err(refused) => browser.explain(refused),
             };
         }

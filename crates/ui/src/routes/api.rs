@@ -12,8 +12,8 @@ use axum::{
 use bytes::Bytes;
 use preau_db::DbError;
 use preau_http::{Cause, Gate, Problem};
-use preau_overload::Departure;
 use preau_kernel::{Carrier, Identity, Principal};
+use preau_overload::Departure;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tower::ServiceExt;

@@ -170,7 +170,8 @@ pub(super) fn explain(site: &Site<'_>, refused: Refused) -> Response {
             pages::wait(site, status, refused.retry_after_s.unwrap_or(5))
         }
         _ if refused.code == "suspended" => {
-            let word = |name: &str| refused.extra.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+            let word =
+                |name: &str| refused.extra.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
             pages::suspended(site, word("until").parse().ok(), word("reason"))
         }
         status => pages::error(site, status, &refused.code),

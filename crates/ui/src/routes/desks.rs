@@ -10,8 +10,8 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use preau_http::{Problem, ValidPath};
 use preau_admission::Declared;
+use preau_http::{Problem, ValidPath};
 use preau_identity::{
     Coming, device_label,
     federation::{AccountState, Arrival, Candidate, Carried, Error, Farewell, Kind as Desk, SignOut},

@@ -32,7 +32,8 @@ pub(super) async fn show_slots(browser: Browser) -> Response {
 }
 
 async fn listed(browser: &Browser) -> Result<Listed, Refused> {
-    let asked: Asked = serde_urlencoded::from_str(browser.uri.query().unwrap_or_default()).unwrap_or_default();
+    let asked: Asked =
+        serde_urlencoded::from_str(browser.uri.query().unwrap_or_default()).unwrap_or_default();
     let path = if asked.ecole.is_empty() {
         "/api/v1/slots".to_owned()
     } else {

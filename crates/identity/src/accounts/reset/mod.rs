@@ -376,7 +376,11 @@ impl Accounts {
         tx.commit().await?;
         // A code for somebody who holds a power would hand the power on.
         let hands_on = by == rules::By::Power && reach.empowered;
-        if !hands_on && rules::may_touch(member.school(), by, &profile) { Ok(()) } else { Err(Error::NotFound) }
+        if !hands_on && rules::may_touch(member.school(), by, &profile) {
+            Ok(())
+        } else {
+            Err(Error::NotFound)
+        }
     }
 
     /// Chooses a new password. Every device is signed out, ways back in are void, and a second factor stays what it was:

@@ -1,0 +1,186 @@
+// The line before the door, lived through: a place that falls, a turn that waits, nothing that moves by itself.
+import assert from 'node:assert/strict';
+import { inspect, person, ready, stored } from './browser-tmp.mjs';
+
+/** People who come before: each draws a place and waits. */
+async function crowd(url, people) {
+  const draw = () =>
+    fetch(`${url}/api/v1/queue/tickets`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ declared: { profile: 'pupil' } }),
+    });
+  await Promise.all(Array.from({ length: people }, draw));
+}
+
+const pupil = (accounts, at = 0) => accounts.filter((account) => account.role === 'pupil')[at];
+
+async function fill(page, account) {
+  await page.getByLabel('Identifiant').fill(account.login);
+  await page.getByLabel('Mot de passe', { exact: true }).fill(account.password);
+}
+
+const shown = async (page) => Number(await page.locator('#place b').innerText());
+
+async function declare(page) {
+  await page.getByLabel('Je suis').selectOption('pupil');
+  await page.getByRole('button', { name: 'Changer de file' }).click();
+  await page.getByText('Vous attendez avec les élèves').waitFor();
+}
+
+/** Until the number on the page is smaller. */
+async function falls(page, from) {
+  await page.waitForFunction((before) => Number(document.querySelector('#place b')?.textContent) < before, from, { timeout: 40_000 });
+}
+
+export const queueScenarios = [
+  ['the line: a place falls, the password stays in memory, and one enters oneself', async ({ browser, accounts, slow }) => {
+    if (!slow) return 'not against a running server';
+    const node = await slow(1);
+    try {
+      await crowd(node.url, 30);
+      const { page, leave } = await person(browser, node.url);
+      const loaded = [];
+      page.on('framenavigated', (frame) => loaded.push(frame.url()));
+      await page.goto('/connexion');
+      await fill(page, pupil(accounts));
+      loaded.length = 0;
+      await page.getByRole('button', { name: 'Se connecter' }).click();
+      await page.getByRole('heading', { name: 'Beaucoup de monde' }).waitFor();
+      assert.deepEqual(loaded, [], 'the page came in place of the form');
+      await inspect(page, 'file-inconnu');
+      await crowd(node.url, 60);
+      await declare(page);
+      const first = await shown(page);
+      assert.ok(first >= 2, `place ${first}`);
+      loaded.length = 0;
+      await inspect(page, 'file-eleve');
+      await falls(page, first);
+      assert.match(await page.title(), /^\d+ · File/);
+      await page.getByRole('heading', { name: 'C’est à vous' }).waitFor({ timeout: 90_000 });
+      assert.match(await page.title(), /^● C’est à vous/);
+      assert.deepEqual(loaded, [], 'nothing moves by itself');
+      await inspect(page, 'file-a-vous');
+      // The place was taken by another form: what was typed for the first went with it.
+      if (await page.getByLabel('Mot de passe').isVisible()) await fill(page, pupil(accounts));
+      await page.getByRole('button', { name: 'Entrer' }).click();
+      await page.waitForURL('/');
+      await page.getByRole('heading', { name: 'Bonjour' }).waitFor();
+      assert.ok(!(await page.context().cookies()).some(({ name }) => name === '__Host-preau-ticket'));
+      await leave();
+      return `from place ${first}`;
+    } finally {
+      await node.stop();
+    }
+  }],
+
+  ['the line: what was typed is sent by « Entrer » alone', async ({ browser, accounts, slow }) => {
+    if (!slow) return 'not against a running server';
+    const node = await slow(1);
+    try {
+      const { page, leave } = await person(browser, node.url);
+      await crowd(node.url, 6);
+      await page.goto('/connexion');
+      await fill(page, pupil(accounts, 1));
+      await page.getByRole('button', { name: 'Se connecter' }).click();
+      await page.getByRole('heading', { name: 'Beaucoup de monde' }).waitFor();
+      const [first, cookies] = [await shown(page), await page.context().cookies()];
+      assert.ok(!JSON.stringify(cookies).includes(encodeURIComponent(pupil(accounts, 1).password)));
+      const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]));
+      assert.ok(!kept.includes(pupil(accounts, 1).password), 'the password is nowhere but in memory');
+      await page.getByRole('heading', { name: 'C’est à vous' }).waitFor({ timeout: 90_000 });
+      assert.equal(await page.getByLabel('Mot de passe').count(), 0, 'nothing to type again');
+      await page.keyboard.press('Tab');
+      await page.getByRole('button', { name: 'Entrer' }).focus();
+      await page.keyboard.press('Enter');
+      await page.waitForURL('/');
+      await leave();
+      return `from place ${first}`;
+    } finally {
+      await node.stop();
+    }
+  }],
+
+  ['the line without JavaScript: reload, close, come back, type again, enter', async ({ browser, accounts, slow }) => {
+    if (!slow) return 'not against a running server';
+    const node = await slow(1);
+    try {
+      await crowd(node.url, 15);
+      const { page, context, leave } = await person(browser, node.url, { javaScriptEnabled: false });
+      const asked = [];
+      await page.goto('/connexion');
+      await fill(page, pupil(accounts, 2));
+      page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+      await page.getByRole('button', { name: 'Se connecter' }).click();
+      await page.getByRole('heading', { name: 'Beaucoup de monde' }).waitFor();
+      const other = asked.filter((path) => path !== '/connexion');
+      assert.ok(other.every((path) => path.startsWith('/assets/access-')), `one request: ${asked.join(' ')}`);
+      await declare(page);
+      const first = await shown(page);
+      await page.screenshot({ path: new URL('../../.local/screenshots/file-sans-javascript.png', import.meta.url).pathname });
+      await page.getByRole('link', { name: 'Actualiser ma place' }).click();
+      const second = await shown(page);
+      assert.ok(second <= first, `${second} after ${first}`);
+      await page.close();
+      const again = await context.newPage();
+      await again.goto('/connexion');
+      assert.ok((await shown(again)) <= second, 'the place is kept while the tab is closed');
+      assert.equal(await again.getByRole('button', { name: 'Entrer' }).count(), 0);
+      for (;;) {
+        if (await again.getByRole('heading', { name: 'C’est à vous' }).count()) break;
+        await again.getByRole('link', { name: 'Actualiser ma place' }).click();
+      }
+      assert.equal(await again.getByLabel('Identifiant').inputValue(), pupil(accounts, 2).login);
+      await again.getByLabel('Mot de passe').fill(pupil(accounts, 2).password);
+      await again.getByRole('button', { name: 'Entrer' }).click();
+      await again.waitForURL('/');
+      await leave();
+      return `from place ${first}`;
+    } finally {
+      await node.stop();
+    }
+  }],
+
+  ['the line: the saved day is read meanwhile, and a lost network loses no place', async ({ browser, accounts, slow }) => {
+    if (!slow) return 'not against a running server';
+    const node = await slow(0.5);
+    try {
+      const { page, context, leave } = await person(browser, node.url, { allow: [/ERR_INTERNET_DISCONNECTED/, /status of 401/] });
+      await page.goto('/connexion');
+      await fill(page, pupil(accounts, 3));
+      await page.getByRole('button', { name: 'Se connecter' }).click();
+      const enter = page.getByRole('button', { name: 'Entrer' });
+      await Promise.race([page.waitForURL('/', { timeout: 60_000 }), enter.waitFor({ timeout: 60_000 })]);
+      if (await enter.isVisible()) await enter.click();
+      await page.waitForURL('/');
+      await ready(page);
+      await stored(page, 1);
+      for (const name of ['__Host-preau', '__Host-preau-refresh']) await context.clearCookies({ name });
+      await crowd(node.url, 20);
+      await page.goto('/connexion');
+      await fill(page, pupil(accounts, 3));
+      await page.getByRole('button', { name: 'Se connecter' }).click();
+      await page.getByRole('heading', { name: 'Beaucoup de monde' }).waitFor();
+      // The device is trusted: it knows the lane, and nobody is asked.
+      console.log((await page.locator('main').innerText()).slice(0, 300)); await page.getByText(/Vous attendez avec les élèves|Votre classe a cours/).waitFor();
+      assert.equal(await page.getByLabel('Je suis').count(), 0);
+      const place = await shown(page);
+      await page.getByRole('link', { name: 'Lire la journée enregistrée' }).click();
+      await page.getByRole('heading', { name: 'Bonjour' }).waitFor();
+      await page.getByText('pendant que vous attendez').waitFor();
+      await inspect(page, 'journee-en-attendant');
+      await page.getByRole('link', { name: 'Revenir à ma place' }).click();
+      await page.getByRole('heading', { name: 'Beaucoup de monde' }).waitFor();
+      assert.ok((await shown(page)) <= place);
+      await context.setOffline(true);
+      await page.getByText('Impossible d’actualiser').waitFor({ timeout: 45_000 });
+      const kept = await shown(page);
+      await context.setOffline(false);
+      await page.getByText('Impossible d’actualiser').waitFor({ state: 'hidden', timeout: 45_000 });
+      assert.ok(kept <= place);
+      await leave();
+    } finally {
+      await node.stop();
+    }
+  }],
+];
