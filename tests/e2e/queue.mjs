@@ -162,7 +162,7 @@ export const queueScenarios = [
       await page.getByRole('button', { name: 'Se connecter' }).click();
       await page.getByRole('heading', { name: 'Beaucoup de monde' }).waitFor();
       // The device is trusted: it knows the lane, and nobody is asked.
-      await page.getByText(/Vous attendez avec les élèves|Votre classe a cours/).waitFor();
+      await page.getByText(/Vous attendez|Votre classe a cours/).waitFor();
       assert.equal(await page.getByLabel('Je suis').count(), 0);
       const place = await shown(page);
       await page.getByRole('link', { name: 'Lire la journée enregistrée' }).click();
