@@ -5,7 +5,6 @@ CREATE POLICY security_event_aged ON security_event FOR SELECT
     USING (current_setting('app.lookup', true) = 'on' AND at < now() - interval '1 year');
 CREATE POLICY security_event_sweep ON security_event FOR DELETE
     USING (current_setting('app.lookup', true) = 'on' AND at < now() - interval '1 year');
-CREATE INDEX security_event_by_age ON security_event (at);
 GRANT DELETE ON api_client, api_client_secret, api_client_minute, read_approval, read_approval_use TO preau_app;
 CREATE POLICY read_approval_use_sweep ON read_approval_use FOR DELETE
     USING (school_id = nullif(current_setting('app.school_id', true), '')::uuid);

@@ -12,7 +12,7 @@ use preau_admission::{
 };
 use preau_desk::{OrderAct, SlotMode, Wish};
 use preau_kernel::{Scope, TerritoryId};
-use preau_tests::{Answer, Client, Node, Persona, Stage, Territory, play};
+use preau_tests::{Answer, Client, Node, Persona, Program, Stage, Territory, play};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ impl crate::world::World {
         let mut id: Uuid = target.group.parse().unwrap_or_default();
         if target.territory == self.here.id.uuid() {
             id = self.stage.clock().mint();
-            self.stage.sql(&an_order(target.territory, id, "d'essai")).await;
+            self.stage.sql(&an_order(target.territory, id, "de test")).await;
         }
         path.replace("{order_id}", &id.to_string())
     }
@@ -318,11 +318,11 @@ fn the_desk_is_read_without_a_program() {
         let here = stage.territory("ici").await;
         let school = here.school("Collège Rosa-Parks").await;
         let (admin, head) = (here.admin().await, school.admin().await);
-        let mine = node.proven(&admin).await;
+        let (mine, seen) = (node.proven(&admin).await, node.browsing(&admin).await);
         post(&mine, &orders_url(here.id), &wish(json!({ "kind": "close", "class": "guardian" })))
             .await
             .expect(201);
-        let live = page(&mine, "/administration/territoire/charge").await;
+        let live = page(&seen, "/administration/territoire/charge").await;
         assert!(
             live.contains("<noscript><meta http-equiv=\"refresh\""),
             "it comes anew by itself, without scripts only"
@@ -333,19 +333,19 @@ fn the_desk_is_read_without_a_program() {
             let there = live.contains(said) || said == "Secours";
             assert!(there, "{said}: {live}");
         }
-        let orders = page(&mine, "/administration/territoire/charge/ordres").await;
+        let orders = page(&seen, "/administration/territoire/charge/ordres").await;
         assert!(!orders.contains("http-equiv"), "what somebody writes is not wiped");
         assert!(orders.contains("name=\"reason\"") && orders.contains("Vider") | orders.contains("Niveau"));
-        page(&mine, "/administration/territoire/charge/evenements").await;
+        page(&seen, "/administration/territoire/charge/evenements").await;
         let measures =
-            page(&node.signed_in(&head).await, &format!("/administration/ecoles/{}/charge", school.id)).await;
+            page(&node.browsing(&head).await, &format!("/administration/ecoles/{}/charge", school.id)).await;
         assert!(
             measures.contains("Fermer\u{a0}: Parents") && measures.contains("Panne du réseau"),
             "{measures}"
         );
         assert!(!measures.contains("/fin\""), "a head reads, and does not lift");
         let body = Bytes::from("what=level%3A1&reason=Essai+du+soir&minutes=20&key=une-cle-de-formulaire");
-        let sent = mine.clone().with("accept", "text/html").with("sec-fetch-site", "same-origin");
+        let sent = seen.clone().with("accept", "text/html").with("sec-fetch-site", "same-origin");
         let form = Some(("application/x-www-form-urlencoded", body));
         let answer =
             sent.send(Method::POST, "/administration/territoire/charge/ordres", form).await.expect(303);
@@ -387,7 +387,7 @@ struct Yard {
     pupil: Persona,
     admin: Persona,
     territory_admin: Persona,
-    program: String,
+    program: Program,
 }
 
 impl Yard {
@@ -424,7 +424,10 @@ impl Yard {
                 stage.advance(Duration::seconds(45));
                 self.node.signed_in(&self.pupil).await.get("/api/v1/home").await
             }
-            "programs" => self.node.bearer(&self.program).get(&self.school.url("classes")).await,
+            "programs" => {
+                let token = self.node.app.client_tokens.sign(&self.program.token(stage)).unwrap();
+                self.node.bearer(token).get(&self.school.url("classes")).await
+            }
             "account-changes" => {
                 let pupil = self.node.proven(&self.pupil).await;
                 pupil.put("/api/v1/account/mobile", &json!({ "mobile": "06 12 34 56 78" })).await
@@ -446,7 +449,7 @@ fn every_rung_is_obeyed_by_its_feature() {
         class.lesson(&teacher, "Histoire", "2026-11-23T09:00:00Z", 55).await;
         let program = school.program(&[Scope::DirectoryRead]).await;
         let yard = Yard {
-            program: node.app.client_tokens.sign(&program.token(&stage)).unwrap(),
+            program,
             territory_admin: here.admin().await,
             admin: school.admin().await,
             node: node.clone(),

@@ -66,7 +66,7 @@ impl World {
             id = self.stage.clock().mint();
             let of_school = path.contains("/schools/");
             let scope = if of_school { target.school } else { target.territory };
-            self.stage.sql(&marked(scope, of_school, id, "d'essai")).await;
+            self.stage.sql(&marked(scope, of_school, id, "de test")).await;
         }
         holes.iter().fold(path, |path, hole| path.replace(hole, &id.to_string()))
     }
@@ -401,7 +401,7 @@ fn a_suspension_keeps_the_minimum_says_why_and_lifts_itself() {
         let reason = "Priorité aux usages pédagogiques des élèves";
         let asked = json!({ "profile": "guardian", "ends_at": "2026-11-23T18:00:00Z", "reason": reason });
         let made = post(&admin, &url, &asked).await.expect(201).json();
-        assert_eq!(made["kept"], json!(["absence-notices", "things-to-sign", "childs-day"]));
+        assert_eq!(made["kept"], json!(["absence-notices", "things-to-sign", "child-day"]));
 
         let week = school.url(&format!("timetable?days=1&person_id={}", pupil.id));
         let me = node.signed_in(&mother).await;

@@ -350,7 +350,7 @@ fn a_hash_that_finds_no_room_gives_the_same_place_back() {
         let busy: Vec<_> = (0..8)
             .map(|_| {
                 let hashes = node.app.hashes.clone();
-                tokio::spawn(async move { hashes.hash(Lane::Safety, "un autre mot").await })
+                node.app.tasks.spawn(async move { hashes.hash(Lane::Safety, "un autre mot").await })
             })
             .collect();
         while node.app.hashes.load().running == 0 {
@@ -366,7 +366,7 @@ fn a_hash_that_finds_no_room_gives_the_same_place_back() {
         let busy: Vec<_> = (0..8)
             .map(|_| {
                 let hashes = node.app.hashes.clone();
-                tokio::spawn(async move { hashes.hash(Lane::Safety, "encore un").await })
+                node.app.tasks.spawn(async move { hashes.hash(Lane::Safety, "encore un").await })
             })
             .collect();
         while node.app.hashes.load().running == 0 {

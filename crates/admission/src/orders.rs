@@ -89,9 +89,9 @@ pub struct Orders(pub Vec<Order>);
 
 /// What the orders come to at an instant.
 ///
-/// Of two orders on the same thing: the one for the whole installation before a territory's (whoever answers for all has
-/// the last word), then the later, then the safer (more closed, higher level, harder slots, smaller share), then the greater id. So every node that knows the same
-/// orders does the same, whatever the order in which it read them.
+/// Of two orders on the same thing: on lanes and slots a territory's before the installation's, on the rest the other way;
+/// then the later, then the safer (more closed, higher level, harder slots, smaller share), then the greater id. So every
+/// node that knows the same orders does the same, whatever the order in which it read them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effective {
     /// Sorted so that the winner of any comparison comes first.
@@ -110,7 +110,8 @@ impl Orders {
             .cloned()
             .collect();
         orders.sort_by_key(|order| {
-            std::cmp::Reverse((order.territory.is_none(), order.made_at, severity(&order.act), order.id))
+            let closest = order.territory.is_some() == excepts(&order.act);
+            std::cmp::Reverse((closest, order.made_at, severity(&order.act), order.id))
         });
         orders.dedup_by_key(|order| order.id);
         Effective { orders }
@@ -132,6 +133,12 @@ impl Orders {
         }
         standing
     }
+}
+
+/// Whether a territory may take exception to what the installation orders: who waits, and when one comes, is its own
+/// affair; how full the machines are is not.
+fn excepts(act: &Act) -> bool {
+    matches!(act, Act::Floor { .. } | Act::Close { .. } | Act::Slots { .. })
 }
 
 /// What an order is about: two about the same thing contradict one another.
@@ -274,27 +281,31 @@ mod tests {
     }
 
     #[test]
-    fn the_later_wins_and_the_installation_has_the_last_word() {
-        let territory = Uuid::from_u128(7).into();
+    fn the_later_wins_and_a_territory_takes_exception_to_lanes_alone() {
+        let (territory, other) = (Uuid::from_u128(7).into(), Uuid::from_u128(8).into());
         let mut orders = Orders(vec![
             order(1, Act::Close { lane: Lane::Guardian }, Some(7), 1),
             order(2, Act::Floor { lane: Lane::Guardian, percent: 90 }, Some(7), 2),
+            order(3, Act::Close { lane: Lane::Guardian }, None, 3),
+            order(4, Act::Level { level: Level::L1 }, Some(7), 5),
+            order(5, Act::Level { level: Level::L3 }, None, 4),
         ]);
-        let lane = orders.effective(now()).lane(territory, Lane::Guardian);
+        let effective = orders.effective(now());
+        let lane = effective.lane(territory, Lane::Guardian);
         assert_eq!(lane, LaneOrder { closed: false, floor: Some(20) }, "later, and no floor above 20 %");
-        orders.0.push(order(3, Act::Close { lane: Lane::Guardian }, None, 0));
-        assert!(orders.effective(now()).lane(territory, Lane::Guardian).closed);
+        assert!(effective.lane(other, Lane::Guardian).closed);
+        assert_eq!(effective.level(Some(territory)).unwrap().0, Level::L3, "the machines are everybody's");
+        let over = |id: u128| {
+            let standing = orders.standing(now());
+            standing.iter().find(|(order, _)| *order == Uuid::from_u128(id)).unwrap().1
+        };
         assert_eq!(
-            orders.standing(now()),
-            [
-                (Uuid::from_u128(3), None),
-                (Uuid::from_u128(2), Some(Uuid::from_u128(3))),
-                (Uuid::from_u128(1), Some(Uuid::from_u128(3))),
-            ]
+            [1, 2, 3, 4, 5].map(over),
+            [Some(Uuid::from_u128(2)), None, None, Some(Uuid::from_u128(5)), None]
         );
         orders.0[2].until = Some(now());
         assert!(
-            !orders.effective(now()).lane(territory, Lane::Guardian).closed,
+            !orders.effective(now()).lane(other, Lane::Guardian).closed,
             "an order that has ended is none"
         );
     }

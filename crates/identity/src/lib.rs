@@ -31,7 +31,7 @@ pub use queue::QueuePlace;
 pub use rules::{Refusal, device_label};
 pub use rungs::RUNGS;
 pub use second_factor::{FactorConfig, Factors, TotpSecret};
-pub use service::{Activation, Identity, MadeCode, Namesake, SignIn};
+pub use service::{Activation, Identity, MadeCode, Namesake, Parts, SignIn};
 
 /// The version of the terms of use in force. Changing it holds everybody at the gate once.
 pub const TERMS_VERSION: &str = "2026-09";

@@ -37,6 +37,26 @@ pub struct Identity {
     doorway: Doorway,
 }
 
+/// The parts that [`Identity`] is made of.
+pub struct Parts {
+    /// PostgreSQL.
+    pub db: Db,
+    /// The clock.
+    pub clock: Clock,
+    /// Hashing threads.
+    pub hashes: HashPool,
+    /// Sessions.
+    pub sessions: Sessions,
+    /// Counts failures.
+    pub backoff: Backoff,
+    /// Second factors.
+    pub factors: Factors,
+    /// Versions of the terms.
+    pub terms: Terms,
+    /// The line before the door.
+    pub doorway: Doorway,
+}
+
 /// What a person shows at the door.
 #[derive(Clone, Debug)]
 pub struct SignIn {
@@ -89,16 +109,8 @@ pub struct MadeCode {
 
 impl Identity {
     /// The service over these parts.
-    pub fn new(
-        db: Db,
-        clock: Clock,
-        hashes: HashPool,
-        sessions: Sessions,
-        backoff: Backoff,
-        factors: Factors,
-        terms: Terms,
-        doorway: Doorway,
-    ) -> Self {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { db, clock, hashes, sessions, backoff, factors, terms, doorway } = parts;
         Self { db, clock, hashes, sessions, backoff, factors, terms, doorway }
     }
 

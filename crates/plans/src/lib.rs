@@ -294,12 +294,12 @@ pub enum KeptMinimum {
     /// Reading and signing what waits for a signature.
     ThingsToSign,
     /// The day of the child, read only.
-    ChildsDay,
+    ChildDay,
 }
 
 impl KeptMinimum {
     /// All of it: nobody can suspend it.
-    pub const ALL: [Self; 3] = [Self::AbsenceNotices, Self::ThingsToSign, Self::ChildsDay];
+    pub const ALL: [Self; 3] = [Self::AbsenceNotices, Self::ThingsToSign, Self::ChildDay];
 }
 
 /// Why something is not done.

@@ -154,22 +154,22 @@ impl App {
             post.clone(),
         )
         .map_err(|why| anyhow::anyhow!("http.public_url or second_factor.passkey_origins: {why}"))?;
-        let identity = Identity::new(
-            db.clone(),
-            clock.clone(),
-            hashes.clone(),
-            sessions.clone(),
-            backoff.clone(),
+        let identity = Identity::new(preau_identity::Parts {
+            db: db.clone(),
+            clock: clock.clone(),
+            hashes: hashes.clone(),
+            sessions: sessions.clone(),
+            backoff: backoff.clone(),
             factors,
-            terms.clone(),
-            Doorway::new(
+            terms: terms.clone(),
+            doorway: Doorway::new(
                 door.clone(),
                 db.clone(),
                 clock.clone(),
                 master.derive("device claim"),
                 master.derive("line"),
             ),
-        );
+        });
         let federation = Federation::new(
             db.clone(),
             clock.clone(),

@@ -231,7 +231,7 @@ impl HttpClient for Collector {
             let body = Limited::new(body, 64 * 1024).collect().await?.to_bytes();
             Ok::<_, HttpError>(axum::http::Response::from_parts(head, body))
         };
-        self.runtime.spawn(tokio::time::timeout(PATIENCE, sending)).await??
+        self.runtime.spawn(async { tokio::time::timeout(PATIENCE, sending).await }).await??
     }
 }
 

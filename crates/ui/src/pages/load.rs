@@ -411,6 +411,10 @@ fn offers(w: &Words, load: &Load) -> Vec<Offer> {
 /// What a choice of the form means for the API; nothing for what the form does not offer.
 pub fn read_offer(value: &str) -> Option<serde_json::Value> {
     use serde_json::json;
+    // A node's name holds a colon where it is an address.
+    if let Some(node) = value.strip_prefix("drain:") {
+        return Some(json!({ "kind": "drain", "node": node }));
+    }
     let mut parts = value.splitn(3, ':');
     let (kind, what, how) = (parts.next()?, parts.next(), parts.next());
     Some(match (kind, what, how) {
@@ -422,7 +426,6 @@ pub fn read_offer(value: &str) -> Option<serde_json::Value> {
         }
         ("pause", Some(code), None) => json!({ "kind": "rung", "code": code, "on": true }),
         ("keep", Some(code), None) => json!({ "kind": "rung", "code": code, "on": false }),
-        ("drain", Some(node), None) => json!({ "kind": "drain", "node": node }),
         ("epoch", None, None) => json!({ "kind": "epoch" }),
         _ => return None,
     })
