@@ -22,6 +22,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/queue/tickets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take a place before a secret is typed, or ask how the one held stands. A place costs the server nothing. */
+        post: operations["create_queue_ticket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue/now": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the line stands now. */
+        get: operations["get_queue_now"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/refresh": {
         parameters: {
             query?: never;
@@ -49,7 +83,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Sign out of this device. */
+        /** Sign out of this device, and leave the seat to somebody who waits. */
         delete: operations["delete_current_session"];
         options?: never;
         head?: never;
@@ -84,23 +118,6 @@ export interface paths {
         put?: never;
         /** Activate an account with the code on paper, and come in. */
         post: operations["create_activation"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/schools/{school_id}/people/{person_id}/activation-code": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Make an activation code for a person of the school. The one before it is void. */
-        post: operations["create_activation_code"];
         delete?: never;
         options?: never;
         head?: never;
@@ -623,6 +640,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/schools/{school_id}/people/{person_id}/activation-code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make an activation code for a person of the school. The one before it is void. */
+        post: operations["create_activation_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/schools/{school_id}/people/{person_id}/reset-code": {
         parameters: {
             query?: never;
@@ -758,6 +792,24 @@ export interface paths {
         post?: never;
         /** Let a profile in again. */
         delete: operations["delete_profile_block"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schools/{school_id}/account-demands/{demand}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Ask people of the school for another password, or for a confirmed address, at their next sign-in. */
+        put: operations["update_account_demand"];
+        post?: never;
+        /** Ask it of nobody of the school any more. */
+        delete: operations["delete_account_demand"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1078,6 +1130,57 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schools/{school_id}/classes/{class_id}/pupils": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Add pupils whom no directory names to a class that I teach. They get a login name; their sheets are printed next. */
+        post: operations["create_class_pupils"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schools/{school_id}/classes/{class_id}/pupils/{person_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Take a pupil out of a class that I teach. They stay a pupil of the school. */
+        delete: operations["delete_class_pupil"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schools/{school_id}/classes/{class_id}/pupils/{person_id}/membership": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a pupil of a class that I teach, whom a hand added: they leave the school. Whom a directory names is its to remove. */
+        delete: operations["delete_taught_pupil"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1498,7 +1601,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** List the year's ends of the territory, the newest first. */
+        get: operations["list_year_transitions"];
         put?: never;
         /** Prepare the year's end: count what it would put aside. Nothing is done. */
         post: operations["create_year_transition"];
@@ -1651,7 +1755,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** List the merges of the territory, the newest first. */
+        get: operations["list_merges"];
         put?: never;
         /**
          * Make one of two records of the territory: memberships, links, keys and login names lead to the one that stays, and the
@@ -2100,6 +2205,484 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/slots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the hours that hold now or within a fortnight. Territories' alone, unless a school or a territory is named. */
+        get: operations["list_slots"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/account/slot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show where I stand among the hours of my schools, and whether my profile is suspended there. */
+        get: operations["get_account_slot"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schools/{school_id}/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the plans of hours of the school and of its territory, the latest first. */
+        get: operations["list_slot_plans"];
+        put?: never;
+        /** Make a plan of hours for the school. */
+        post: operations["create_slot_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schools/{school_id}/plans/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Show who would be in at what hour under a plan, and what it would move; nothing is written. */
+        post: operations["preview_slot_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schools/{school_id}/plans/{plan_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a plan of hours. */
+        get: operations["get_slot_plan"];
+        /** Write the next version of a plan of hours. */
+        put: operations["update_slot_plan"];
+        post?: never;
+        /** Take a plan of hours back. */
+        delete: operations["delete_slot_plan"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schools/{school_id}/plans/{plan_id}/mode": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Force the mode of a plan of hours until an instant, or let the load decide again. */
+        put: operations["set_slot_plan_mode"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schools/{school_id}/plans/{plan_id}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the versions of a plan of hours, the latest first. */
+        get: operations["list_slot_plan_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schools/{school_id}/slot-exceptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the exceptions to hours in the school and of its territory, the latest first. */
+        get: operations["list_slot_exceptions"];
+        put?: never;
+        /** Let a class, some levels or everybody come when they like, until an instant. */
+        post: operations["create_slot_exception"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schools/{school_id}/slot-exceptions/{exception_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End an exception to hours. */
+        delete: operations["delete_slot_exception"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schools/{school_id}/suspensions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the suspensions of profiles in the school and of its territory, the latest first: who decided, why and until when. */
+        get: operations["list_suspensions"];
+        put?: never;
+        /** Suspend the use of a profile until an instant; the minimum stays open. */
+        post: operations["create_suspension"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schools/{school_id}/suspensions/{suspension_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Lift a suspension before its time. */
+        delete: operations["delete_suspension"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/territories/{territory_id}/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the plans of hours of the territory, the latest first. */
+        get: operations["list_territory_slot_plans"];
+        put?: never;
+        /** Make a plan of hours for the territory. */
+        post: operations["create_territory_slot_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/territories/{territory_id}/plans/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Show who would be in at what hour under a plan, and what it would move; nothing is written. */
+        post: operations["preview_territory_slot_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/territories/{territory_id}/plans/{plan_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a plan of hours. */
+        get: operations["get_territory_slot_plan"];
+        /** Write the next version of a plan of hours. */
+        put: operations["update_territory_slot_plan"];
+        post?: never;
+        /** Take a plan of hours back. */
+        delete: operations["delete_territory_slot_plan"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/territories/{territory_id}/plans/{plan_id}/mode": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Force the mode of a plan of hours until an instant, or let the load decide again. */
+        put: operations["set_territory_slot_plan_mode"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/territories/{territory_id}/plans/{plan_id}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the versions of a plan of hours, the latest first. */
+        get: operations["list_territory_slot_plan_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/territories/{territory_id}/slot-exceptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the exceptions to hours in the territory, the latest first. */
+        get: operations["list_territory_slot_exceptions"];
+        put?: never;
+        /** Let a class, some levels or everybody come when they like, until an instant. */
+        post: operations["create_territory_slot_exception"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/territories/{territory_id}/slot-exceptions/{exception_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End an exception to hours. */
+        delete: operations["delete_territory_slot_exception"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/territories/{territory_id}/suspensions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the suspensions of profiles in the territory, the latest first: who decided, why and until when. */
+        get: operations["list_territory_suspensions"];
+        put?: never;
+        /** Suspend the use of a profile until an instant; the minimum stays open. */
+        post: operations["create_territory_suspension"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/territories/{territory_id}/suspensions/{suspension_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Lift a suspension before its time. */
+        delete: operations["delete_territory_suspension"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/territories/{territory_id}/load": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show how busy the service is, who waits, what is given up, what is ordered, and whether it is an attack or a crowd. */
+        get: operations["get_load"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/territories/{territory_id}/load-orders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the orders that the territory is under or was, the latest first. */
+        get: operations["list_load_orders"];
+        put?: never;
+        /**
+         * Order something: a level, a floor, a closed class, a slot mode, a rung, a node drained, new tickets for all. It has an
+         *     author, a reason and an end, it is journaled, and the heads of the schools concerned see it.
+         */
+        post: operations["create_load_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/territories/{territory_id}/load-orders/{order_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End an order of the territory before its time. */
+        delete: operations["end_load_order"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/territories/{territory_id}/load-events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what the service decided by itself or by order, the latest first, with the figures that made it decide. */
+        get: operations["list_load_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/territories/{territory_id}/load-events/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Export the events as a table. */
+        get: operations["export_load_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schools/{school_id}/load-orders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the orders that a school is under or was: what, by whom, why, until when. */
+        get: operations["list_school_load_orders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/territories/{territory_id}/forecast": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What to expect of a day
+         * @description How many will come at once, what must be there for nobody to wait, and what each lane waits with what there is, if
+         *     these départements close. Concluded from the accounts, the costs measured, and the one week in which a
+         *     département closed before the others; figures of closed places are told with the range of what other places saw.
+         */
+        get: operations["get_forecast"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/territories/{territory_id}/jobs": {
         parameters: {
             query?: never;
@@ -2152,6 +2735,17 @@ export interface components {
             until?: string | null;
             /** @description Why, for those who administer the school. */
             reason: string;
+        };
+        /** @description Of how many people something is asked now that was not, or no longer is. */
+        AccountDemandDone: {
+            /** Format: int64 */
+            people: number;
+        };
+        /** @description Of whom it is asked: of everybody of the school who has a profile, or of some people. */
+        AccountDemandScope: {
+            role?: components["schemas"]["Role"] | null;
+            /** @description Only these, 200 at most; absent: everybody. */
+            person_ids?: components["schemas"]["PersonId"][] | null;
         };
         /** @description Two records that are made one. */
         AccountMerge: {
@@ -2633,6 +3227,10 @@ export interface components {
             /** @description `3e B`. */
             name: string;
         };
+        /** @description The pupils that were made, in the order of the list. */
+        ClassPupilsMade: {
+            person_ids: components["schemas"]["PersonId"][];
+        };
         /** @description A class in a list. */
         ClassSummary: {
             /** @description The class. */
@@ -2811,6 +3409,12 @@ export interface components {
             /** @description For a client without cookies: its refresh token, which moves on. */
             refresh_token?: string | null;
         };
+        /** @description Who asks for a place. */
+        CreateQueueTicket: {
+            /** @description The ticket held, to ask how it stands; without it a new place is taken. */
+            ticket?: string | null;
+            declared?: components["schemas"]["DeclaredProfile"] | null;
+        };
         /** @description How long a code is good. */
         CreateResetCode: {
             /** Format: int64 */
@@ -2825,6 +3429,9 @@ export interface components {
             /** @description As `second-factor-required` or `POST /api/v1/sessions/passkey-challenge` gave it. */
             challenge?: string | null;
             second_factor?: components["schemas"]["SecondFactor"] | null;
+            /** @description The ticket of an earlier 202, now that its turn has come. */
+            ticket?: string | null;
+            declared?: components["schemas"]["DeclaredProfile"] | null;
             /** @description Whether the device is the person's own. */
             trusted_device?: boolean;
             /** @description Whether the tokens are wanted in the body, for a client that is no browser. No cookie is set then. */
@@ -2836,6 +3443,21 @@ export interface components {
             class_id?: components["schemas"]["ClassId"] | null;
             /** @description 200 at most. */
             person_ids?: components["schemas"]["PersonId"][];
+        };
+        /**
+         * @description A day of the week.
+         * @enum {string}
+         */
+        Day: "mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun";
+        /**
+         * @description What one may say to be.
+         * @enum {string}
+         */
+        DeclaredKind: "pupil" | "guardian" | "teacher" | "staff";
+        /** @description What somebody is, in their own words. It is verified when the secret is right: a lie costs the place. */
+        DeclaredProfile: {
+            profile: components["schemas"]["DeclaredKind"];
+            school_id?: components["schemas"]["SchoolId"] | null;
         };
         /** @description A power handed to somebody. */
         Delegation: {
@@ -2980,6 +3602,25 @@ export interface components {
          * @enum {string}
          */
         Duty: "welcome" | "offered" | "mandatory";
+        /** @description A figure, and what it says. */
+        Evidence: {
+            /** @description Its name. */
+            code: string;
+            /**
+             * Format: double
+             * @description Its value.
+             */
+            value: number;
+            /**
+             * Format: double
+             * @description From where on it speaks of an attack.
+             */
+            suspicious_from: number;
+            /** @description Whether it does. */
+            suspicious: boolean;
+            /** @description The same in French. */
+            sentence: string;
+        };
         /** @description A factor was added. */
         FactorAdded: {
             /** @description Ten codes for the day everything else is lost, when there were none left. Shown once. */
@@ -3083,6 +3724,175 @@ export interface components {
             /** @description For a human. */
             detail: string;
         };
+        /**
+         * @description What a plan can be forced to.
+         * @enum {string}
+         */
+        ForcedMode: "off" | "soft" | "hard";
+        /** @description The answer. */
+        Forecast: {
+            /**
+             * Format: int64
+             * @description Accounts, of open and closed places.
+             */
+            accounts: number;
+            /**
+             * Format: int64
+             * @description Of those, in places that are closed.
+             */
+            closed_accounts: number;
+            /** @description Visits in the day. */
+            visits: components["schemas"]["ForecastBand"];
+            /** @description Sign-ins a second at the height. */
+            peak_per_s: components["schemas"]["ForecastBand"];
+            /**
+             * Format: int64
+             * @description The same on an ordinary day.
+             */
+            usual_peak_per_s: number;
+            /**
+             * Format: double
+             * @description Visits, as a multiple of an ordinary day's.
+             */
+            visits_times: number;
+            /**
+             * Format: double
+             * @description The height, as a multiple of an ordinary day's.
+             */
+            peak_times: number;
+            /** @description What must be there for nobody to wait, at the likely height. */
+            needs: components["schemas"]["ForecastNeeds"];
+            /** @description Whether a storm of this height was ever tried here. Where it is false, somebody should know the evening before. */
+            tried: boolean;
+            /**
+             * Format: double
+             * @description Cores that will hash, for what follows.
+             */
+            hashing_cores: number;
+            /** @description What each lane waits with those. */
+            lanes: components["schemas"]["ForecastLane"][];
+        };
+        /** @description A figure and how far it may be off. */
+        ForecastBand: {
+            /**
+             * Format: int64
+             * @description The most likely.
+             */
+            likely: number;
+            /**
+             * Format: int64
+             * @description Lowest that other places' experience allows.
+             */
+            low: number;
+            /**
+             * Format: int64
+             * @description Highest.
+             */
+            high: number;
+        };
+        /**
+         * @description Where one waits, best first. The wire names are those of the queue.
+         * @enum {string}
+         */
+        ForecastClass: "lesson" | "in-slot" | "out-of-slot" | "guardian";
+        /** @description What closing does to a school's visits. */
+        ForecastEffect: {
+            /**
+             * Format: double
+             * @description Visits a day, as a multiple.
+             */
+            visits: number;
+            /**
+             * Format: double
+             * @description How much more closely they come: a peak grows by `visits × gathering`.
+             */
+            gathering: number;
+            /**
+             * Format: double
+             * @description Length of a visit, as a multiple.
+             */
+            session: number;
+            /**
+             * Format: double
+             * @description Other places lie within this factor either way.
+             */
+            spread: number;
+        };
+        /** @description What a lane goes through. */
+        ForecastLane: {
+            /** @description Which. */
+            class: components["schemas"]["ForecastClass"];
+            /**
+             * Format: int64
+             * @description People who come.
+             */
+            people: number;
+            /**
+             * Format: int64
+             * @description Waiting at once, at most.
+             */
+            waiting_max: number;
+            /**
+             * Format: int64
+             * @description The longest wait, in seconds.
+             */
+            wait_max_s: number;
+            /**
+             * Format: int64
+             * @description The wait of the average person, in seconds.
+             */
+            wait_mean_s: number;
+            /**
+             * Format: int64
+             * @description How long after the busiest hour nobody waits any more, in seconds.
+             */
+            empty_after_s: number;
+        };
+        /** @description What must be there. */
+        ForecastNeeds: {
+            /**
+             * Format: int64
+             * @description Cores that hash, with which nobody waits.
+             */
+            hashing_cores: number;
+            /**
+             * Format: int64
+             * @description Nodes that hash.
+             */
+            hashing_nodes: number;
+            /**
+             * Format: int64
+             * @description Other nodes.
+             */
+            api_nodes: number;
+            /**
+             * Format: int64
+             * @description People inside at once.
+             */
+            seats: number;
+            /**
+             * Format: int64
+             * @description Requests a second.
+             */
+            requests_per_s: number;
+            /**
+             * Format: int64
+             * @description Connections to PostgreSQL at work.
+             */
+            connections: number;
+        };
+        /** @description A département's accounts. */
+        ForecastPart: {
+            /** @description Its number. */
+            department: string;
+            /**
+             * Format: int64
+             * @description Accounts of pupils, teachers, staff and guardians.
+             */
+            accounts: number;
+            /** @description Whether the question closes it. */
+            closed: boolean;
+        };
         /** @description Somebody who forgot a password. */
         ForgetPassword: {
             /** @description Login name, or e-mail address. */
@@ -3120,7 +3930,7 @@ export interface components {
          * @description What holds a person at the door.
          * @enum {string}
          */
-        Gate: "terms" | "second_factor_setup";
+        Gate: "terms" | "new_password" | "confirm_email" | "second_factor_setup";
         /** @description What changes about a teaching group. Absent: unchanged. */
         GroupChange: {
             /** @description Name. */
@@ -3284,6 +4094,11 @@ export interface components {
              */
             generated_at: string;
         };
+        /**
+         * @description An hour and minute of the school's own clock: `08:30`. As the end of a window, `00:00` is midnight.
+         * @example 08:30
+         */
+        HourMinute: string;
         /** @description A job, as administrators watch it. */
         Job: {
             /** @description The job. */
@@ -3382,6 +4197,27 @@ export interface components {
              */
             broken_at: number | null;
         };
+        /**
+         * @description What every suspension leaves.
+         * @enum {string}
+         */
+        KeptMinimum: "absence-notices" | "things-to-sign" | "child-day";
+        /** @description A rung of the ladder. */
+        LadderRung: {
+            /** @description Its name, as `X-Degraded` says it. */
+            code: string;
+            /**
+             * Format: int32
+             * @description From this level on.
+             */
+            level: number;
+            /** @description The feature that gives it up. */
+            feature: string;
+            /** @description What that saves, as measured. */
+            saving: string;
+            /** @description Whether it holds here now. */
+            on: boolean;
+        };
         /** @description A lesson (cours), as everybody whom it concerns sees it. Its words are shared by the lessons of a school. */
         Lesson: {
             /** @description The lesson. */
@@ -3420,6 +4256,311 @@ export interface components {
             code: string;
             /** @description Label. */
             label: string;
+        };
+        /**
+         * @description A level. The words are those that schools write; apprentices and holders of a baccalauréat are levels of their own,
+         *     because their hours are.
+         * @enum {string}
+         */
+        Level: "maternelle" | "cp" | "ce1" | "ce2" | "cm1" | "cm2" | "ecole" | "6e" | "5e" | "4e" | "3e" | "college" | "seconde" | "premiere" | "terminale" | "cap" | "seconde-pro" | "premiere-pro" | "terminale-pro" | "bts" | "cpge" | "postbac" | "cfa" | "other";
+        /** @description Pupils of a level. */
+        LevelCount: {
+            level?: components["schemas"]["Level"] | null;
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            pupils: number;
+        };
+        /** @description What a plan would change for a level. */
+        LevelMove: {
+            level?: components["schemas"]["Level"] | null;
+            /**
+             * Format: int64
+             * @description Pupils of it.
+             */
+            pupils: number;
+            /**
+             * Format: int64
+             * @description Minutes a week in which they may come, as things are.
+             */
+            minutes_before: number;
+            /**
+             * Format: int64
+             * @description Minutes a week in which they could.
+             */
+            minutes_after: number;
+            /**
+             * Format: int64
+             * @description Minutes a week that would open or close to them.
+             */
+            minutes_moved: number;
+        };
+        /** @description How busy the service is, for those who run it. */
+        Load: {
+            /**
+             * Format: date-time
+             * @description When it was measured, by the node that answers.
+             */
+            at: string;
+            /** @description How sign-in is guarded: `ticket`, or one of the plainer ways. */
+            mode: string;
+            /**
+             * Format: int32
+             * @description What is given up for this territory, 0 to 4.
+             */
+            level: number;
+            /**
+             * Format: int32
+             * @description What is given up for the whole installation.
+             */
+            installation_level: number;
+            /**
+             * Format: double
+             * @description How full it is: 1 is full.
+             */
+            pressure: number;
+            /** @description What makes it so. */
+            parts: components["schemas"]["LoadParts"];
+            /** @description Redis answers: places are shared between nodes. Without it each node goes on by itself. */
+            shared: boolean;
+            /** @description Turns have stopped: a store is away. Places are kept. */
+            frozen: boolean;
+            /** @description The node that decides whose turn it is. */
+            leader: string | null;
+            /**
+             * Format: int64
+             * @description People inside.
+             */
+            seats: number;
+            /**
+             * Format: int64
+             * @description People that there is room for.
+             */
+            seats_max: number;
+            /** @description How strictly time slots are held to here. */
+            slots: components["schemas"]["SlotMode"];
+            /** @description Who waits, by class of people, first to go first. */
+            classes: components["schemas"]["LoadClass"][];
+            /** @description Schools where most wait, fifty at most. */
+            schools: components["schemas"]["LoadSchool"][];
+            /** @description Nodes. */
+            nodes: components["schemas"]["LoadNode"][];
+            /**
+             * Format: int32
+             * @description Nodes that this load wants.
+             */
+            nodes_wanted: number;
+            /** @description Attack or crowd, and why. */
+            crowd: components["schemas"]["Verdict"];
+            /** @description Orders in force here. */
+            orders: components["schemas"]["LoadOrder"][];
+            /** @description What may be given up, and what is. */
+            ladder: components["schemas"]["LadderRung"][];
+        };
+        /** @description A class of people who come in. */
+        LoadClass: {
+            /** @description The class: `lesson`, `in-slot`, `guardian`… */
+            class: string;
+            /**
+             * Format: double
+             * @description People arriving, a second.
+             */
+            arrivals_per_s: number;
+            /**
+             * Format: double
+             * @description People let in, a second.
+             */
+            admitted_per_s: number;
+            /**
+             * Format: int64
+             * @description People waiting.
+             */
+            waiting: number;
+            /**
+             * Format: int64
+             * @description What the last of them is told, in seconds: at best.
+             */
+            eta_low_s: number;
+            /**
+             * Format: int64
+             * @description At worst.
+             */
+            eta_high_s: number;
+            /** @description Nobody comes in, by order. */
+            closed: boolean;
+            /**
+             * Format: int32
+             * @description The share that is never refused, in per cent, where one is forced.
+             */
+            floor_percent: number | null;
+        };
+        /** @description A change of state, and why. */
+        LoadEvent: {
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @description Whether it concerns the whole installation. */
+            installation: boolean;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description What changed: `level`, `slots`, `lane`, `leader`… */
+            what: string;
+            /** @description From. */
+            from: string;
+            /** @description To. */
+            to: string;
+            /**
+             * Format: uuid
+             * @description The order that did it; null when it was decided by measure.
+             */
+            order_id: string | null;
+            /** @description What was measured then. */
+            inputs: Record<string, never>;
+        };
+        /** @description A node. */
+        LoadNode: {
+            /** @description Its name. */
+            node: string;
+            /**
+             * Format: date-time
+             * @description When it last spoke.
+             */
+            at: string;
+            /**
+             * Format: double
+             * @description Passwords that it can check, a second.
+             */
+            hash_per_s: number;
+            /**
+             * Format: double
+             * @description Passwords that it checks.
+             */
+            hashed_per_s: number;
+            /**
+             * Format: int64
+             * @description Checks that wait.
+             */
+            hash_queue: number;
+            /**
+             * Format: int64
+             * @description Requests at the database.
+             */
+            database_in_flight: number;
+            /**
+             * Format: int64
+             * @description How many it lets there.
+             */
+            database_limit: number;
+            /** @description Takes nobody new, by order. */
+            drained: boolean;
+            /** @description Version of the program. */
+            version: string;
+        };
+        /** @description An order, with its author and its reason. */
+        LoadOrder: {
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @description Whether it is the whole installation's. */
+            installation: boolean;
+            /** @description What. */
+            act: components["schemas"]["OrderAct"];
+            /**
+             * Format: uuid
+             * @description The person; null is the operator of the installation.
+             */
+            author_id: string | null;
+            /** @description By whom. */
+            author: string;
+            /** @description Why. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            made_at: string;
+            /**
+             * Format: date-time
+             * @description Until when.
+             */
+            until: string;
+            /**
+             * Format: date-time
+             * @description When it was ended before that.
+             */
+            ended_at: string | null;
+            /** @description Where it stands. */
+            state: components["schemas"]["OrderState"];
+            /**
+             * Format: uuid
+             * @description The order that counts in its place.
+             */
+            overridden_by: string | null;
+        };
+        /** @description What pressure is made of: 1 is full. */
+        LoadParts: {
+            /**
+             * Format: double
+             * @description Passwords to check, over what can be checked.
+             */
+            hash: number;
+            /**
+             * Format: double
+             * @description How long nine checks in ten wait, over a second.
+             */
+            hash_wait: number;
+            /**
+             * Format: double
+             * @description Requests at the database, over its limit.
+             */
+            database: number;
+            /**
+             * Format: double
+             * @description People inside, over room.
+             */
+            seats: number;
+            /**
+             * Format: double
+             * @description Bytes sent, over what the line carries.
+             */
+            bytes_out: number;
+        };
+        /** @description A school whose people come in. */
+        LoadSchool: {
+            /** @description The school. */
+            school_id: components["schemas"]["SchoolId"];
+            /** @description Its name. */
+            name: string;
+            /** @description Its national code. */
+            uai: string;
+            /**
+             * Format: int32
+             * @description People.
+             */
+            people: number;
+            /**
+             * Format: int64
+             * @description Of whom took a place within ten minutes.
+             */
+            drawn: number;
+            /**
+             * Format: int64
+             * @description Of whom came in.
+             */
+            admitted: number;
+            /**
+             * Format: int64
+             * @description Of whom still wait.
+             */
+            waiting: number;
         };
         /** @description What a membership says beside its role. */
         MembershipChange: {
@@ -3477,6 +4618,23 @@ export interface components {
             /** @description Level of its pupils' programme: `3EME`. */
             level?: string;
         };
+        /** @description A pupil whom no directory names. */
+        NewClassPupil: {
+            /** @description Family name. */
+            last_name: string;
+            /** @description Given name. */
+            first_name: string;
+            /**
+             * Format: date
+             * @description Day of birth.
+             */
+            birth_on?: string | null;
+        };
+        /** @description Pupils to be added to a class, one by one or as a table lists them. */
+        NewClassPupils: {
+            /** @description 60 at most. More than one is a table, which has a right of its own. */
+            pupils: components["schemas"]["NewClassPupil"][];
+        };
         /** @description For how long the secret of before goes on. */
         NewClientSecret: {
             /**
@@ -3522,10 +4680,33 @@ export interface components {
             /** @description The hold's `delivery`: a decision is about the files that were shown. */
             delivery: string;
         };
+        /** @description A mode to force, or none to let the load decide again. */
+        NewForcedMode: {
+            mode: components["schemas"]["ForcedMode"] | null;
+            /**
+             * Format: date-time
+             * @description Until when, within 31 days: with a mode.
+             */
+            until?: string | null;
+            /** @description Why: with a mode. */
+            reason?: string;
+        };
         /** @description A teaching group to be made. */
         NewGroup: {
             /** @description Name; unique in the school. */
             name: string;
+        };
+        /** @description An order to be given. */
+        NewLoadOrder: {
+            /** @description What. */
+            act: components["schemas"]["OrderAct"];
+            /** @description Why: 5 to 500 characters, which the heads of the schools concerned read. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Until when: within 24 hours. Nothing is forced without an end.
+             */
+            until: string;
         };
         /** @description Two records to be made one. */
         NewMerge: {
@@ -3558,6 +4739,25 @@ export interface components {
             /** @description Code of the national directory, for staff: `DIR`, `EDU`. */
             function?: string;
             class_id?: components["schemas"]["ClassId"] | null;
+        };
+        /** @description A suspension to decide. */
+        NewProfileSuspension: {
+            /** @description Whose use is suspended. */
+            profile: components["schemas"]["SlotProfile"];
+            /** @description What is closed: `communication`, `directory`, `files`, `timetable`; all of it when empty. */
+            services?: string[];
+            /**
+             * Format: date-time
+             * @description From when; now unless said.
+             */
+            starts_at?: string | null;
+            /**
+             * Format: date-time
+             * @description Until when, within 31 days. There is no suspension without an end.
+             */
+            ends_at: string;
+            /** @description Why, in words that those concerned read. */
+            reason: string;
         };
         /** @description A wish to read more people of a school. */
         NewReadApproval: {
@@ -3604,6 +4804,45 @@ export interface components {
             at: string;
             /** @description IANA name of the zone. */
             time_zone: string;
+        };
+        /** @description An exception to make. */
+        NewSlotException: {
+            class_id?: components["schemas"]["ClassId"] | null;
+            /** @description Levels; all of them when empty. */
+            levels?: components["schemas"]["Level"][];
+            /**
+             * Format: date-time
+             * @description From when; now unless said.
+             */
+            starts_at?: string | null;
+            /**
+             * Format: date-time
+             * @description Until when, within 92 days.
+             */
+            ends_at: string;
+            /** @description Why. */
+            reason: string;
+        };
+        /** @description A plan to be, or what becomes of one; files of `config/plans` hold the same. */
+        NewSlotPlan: {
+            /** @description Its name. */
+            name: string;
+            /** @description How far the load may make it go; `soft` unless said. */
+            mode?: components["schemas"]["PlanMode"];
+            /**
+             * Format: date
+             * @description The first day.
+             */
+            starts_on: string;
+            /**
+             * Format: date
+             * @description The last day, if it has one.
+             */
+            ends_on?: string | null;
+            /** @description Whether a family's children share the hours of each; they do unless said. */
+            siblings?: boolean;
+            /** @description The hours. */
+            windows: components["schemas"]["SlotWindow"][];
         };
         /** @description A school's timetable to import. */
         NewTimetableImport: {
@@ -3671,6 +4910,95 @@ export interface components {
             client_id?: string | null;
             /** @description Its secret. */
             client_secret?: string | null;
+        };
+        /** @description What is ordered. */
+        OrderAct: {
+            /**
+             * Format: int32
+             * @description 0 to 4.
+             */
+            level: number;
+            /** @enum {string} */
+            kind: "level";
+        } | {
+            /** @description The class of people: `in-slot`, `out-of-slot`, `guardian`… */
+            class: string;
+            /**
+             * Format: int32
+             * @description 0 to 20.
+             */
+            percent: number;
+            /** @enum {string} */
+            kind: "floor";
+        } | {
+            /** @description The class of people. */
+            class: string;
+            /** @enum {string} */
+            kind: "close";
+        } | {
+            /** @description Open, soft or hard. */
+            mode: components["schemas"]["SlotMode"];
+            /** @enum {string} */
+            kind: "slots";
+        } | {
+            /** @description Its code. */
+            code: string;
+            /** @description Whether it holds. */
+            on: boolean;
+            /** @enum {string} */
+            kind: "rung";
+        } | {
+            /** @description Its name. */
+            node: string;
+            /** @enum {string} */
+            kind: "drain";
+        } | {
+            /** @enum {string} */
+            kind: "epoch";
+        };
+        /**
+         * @description Where an order stands.
+         * @enum {string}
+         */
+        OrderState: "in-force" | "overridden" | "ended";
+        /** @description A page of a list: `{items, next_cursor}` (DESIGN §8). */
+        Page_AccountMerge: {
+            /** @description At most `limit` items, in the list's order. */
+            items: {
+                /**
+                 * Format: uuid
+                 * @description The merge.
+                 */
+                id: string;
+                /**
+                 * Format: uuid
+                 * @description The pair it settles, if it was found as one.
+                 */
+                pair_id: string | null;
+                /** @description The person who stays. */
+                kept_id: components["schemas"]["PersonId"];
+                /** @description The person who becomes part of them. */
+                merged_id: components["schemas"]["PersonId"];
+                /** @description Schools where the second was something. */
+                school_ids: components["schemas"]["SchoolId"][];
+                /** @description Where it stands. */
+                state: components["schemas"]["AccountMergeState"];
+                job_id: components["schemas"]["JobId"] | null;
+                /** @description Who asked. */
+                made_by: components["schemas"]["PersonId"];
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                made_at: string;
+                /**
+                 * Format: date-time
+                 * @description When it last moved.
+                 */
+                updated_at: string;
+            }[];
+            /** @description Where to go on; absent on the last page. */
+            next_cursor?: string | null;
         };
         /** @description A page of a list: `{items, next_cursor}` (DESIGN §8). */
         Page_AdministeredPersonSummary: {
@@ -4037,6 +5365,87 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a list: `{items, next_cursor}` (DESIGN §8). */
+        Page_LoadEvent: {
+            /** @description At most `limit` items, in the list's order. */
+            items: {
+                /**
+                 * Format: uuid
+                 * @description Its id.
+                 */
+                id: string;
+                /** @description Whether it concerns the whole installation. */
+                installation: boolean;
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                at: string;
+                /** @description What changed: `level`, `slots`, `lane`, `leader`… */
+                what: string;
+                /** @description From. */
+                from: string;
+                /** @description To. */
+                to: string;
+                /**
+                 * Format: uuid
+                 * @description The order that did it; null when it was decided by measure.
+                 */
+                order_id: string | null;
+                /** @description What was measured then. */
+                inputs: Record<string, never>;
+            }[];
+            /** @description Where to go on; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list: `{items, next_cursor}` (DESIGN §8). */
+        Page_LoadOrder: {
+            /** @description At most `limit` items, in the list's order. */
+            items: {
+                /**
+                 * Format: uuid
+                 * @description Its id.
+                 */
+                id: string;
+                /** @description Whether it is the whole installation's. */
+                installation: boolean;
+                /** @description What. */
+                act: components["schemas"]["OrderAct"];
+                /**
+                 * Format: uuid
+                 * @description The person; null is the operator of the installation.
+                 */
+                author_id: string | null;
+                /** @description By whom. */
+                author: string;
+                /** @description Why. */
+                reason: string;
+                /**
+                 * Format: date-time
+                 * @description Since when.
+                 */
+                made_at: string;
+                /**
+                 * Format: date-time
+                 * @description Until when.
+                 */
+                until: string;
+                /**
+                 * Format: date-time
+                 * @description When it was ended before that.
+                 */
+                ended_at: string | null;
+                /** @description Where it stands. */
+                state: components["schemas"]["OrderState"];
+                /**
+                 * Format: uuid
+                 * @description The order that counts in its place.
+                 */
+                overridden_by: string | null;
+            }[];
+            /** @description Where to go on; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list: `{items, next_cursor}` (DESIGN §8). */
         Page_PersonSummary: {
             /** @description At most `limit` items, in the list's order. */
             items: {
@@ -4074,6 +5483,51 @@ export interface components {
                  * @description When it ends by itself.
                  */
                 blocked_until: string | null;
+            }[];
+            /** @description Where to go on; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list: `{items, next_cursor}` (DESIGN §8). */
+        Page_ProfileSuspension: {
+            /** @description At most `limit` items, in the list's order. */
+            items: {
+                /**
+                 * Format: uuid
+                 * @description Its id.
+                 */
+                id: string;
+                /** @description Who decided it: the school, or its territory. */
+                scope: components["schemas"]["SlotScope"];
+                /** @description Whose use is suspended. */
+                profile: components["schemas"]["SlotProfile"];
+                /** @description What is closed; all that can be when empty. */
+                services: string[];
+                /**
+                 * Format: date-time
+                 * @description From when.
+                 */
+                starts_at: string;
+                /**
+                 * Format: date-time
+                 * @description Until when: it lifts itself.
+                 */
+                ends_at: string;
+                /** @description Why, as those concerned read it. */
+                reason: string;
+                /** @description What stays open all the same. */
+                kept: components["schemas"]["KeptMinimum"][];
+                /** @description Who decided it. */
+                made_by: components["schemas"]["PersonId"];
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                made_at: string;
+                /**
+                 * Format: date-time
+                 * @description When it was lifted before its time, if it was.
+                 */
+                lifted_at?: string | null;
             }[];
             /** @description Where to go on; absent on the last page. */
             next_cursor?: string | null;
@@ -4180,6 +5634,138 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a list: `{items, next_cursor}` (DESIGN §8). */
+        Page_SlotException: {
+            /** @description At most `limit` items, in the list's order. */
+            items: {
+                /**
+                 * Format: uuid
+                 * @description Its id.
+                 */
+                id: string;
+                /** @description Whose it is. */
+                scope: components["schemas"]["SlotScope"];
+                class_id?: components["schemas"]["ClassId"] | null;
+                /** @description The levels; all of them when empty. */
+                levels: components["schemas"]["Level"][];
+                /**
+                 * Format: date-time
+                 * @description From when.
+                 */
+                starts_at: string;
+                /**
+                 * Format: date-time
+                 * @description Until when.
+                 */
+                ends_at: string;
+                /** @description Why. */
+                reason: string;
+                /** @description Who made it. */
+                made_by: components["schemas"]["PersonId"];
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                made_at: string;
+                /**
+                 * Format: date-time
+                 * @description When it was ended before its time, if it was.
+                 */
+                ended_at?: string | null;
+            }[];
+            /** @description Where to go on; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list: `{items, next_cursor}` (DESIGN §8). */
+        Page_SlotPlan: {
+            /** @description At most `limit` items, in the list's order. */
+            items: {
+                /**
+                 * Format: uuid
+                 * @description Its id.
+                 */
+                id: string;
+                /** @description Whose it is. */
+                scope: components["schemas"]["SlotScope"];
+                /** @description Its name. */
+                name: string;
+                /**
+                 * Format: int32
+                 * @description Its version, from 1.
+                 */
+                version: number;
+                /** @description Where it stands today. */
+                state: components["schemas"]["SlotPlanState"];
+                /** @description How far the load may make it go. */
+                mode: components["schemas"]["PlanMode"];
+                /**
+                 * Format: date
+                 * @description The first day.
+                 */
+                starts_on: string;
+                /**
+                 * Format: date
+                 * @description The last day, if it has one.
+                 */
+                ends_on?: string | null;
+                /** @description Whether a family's children share the hours of each. */
+                siblings: boolean;
+                /** @description The hours. */
+                windows: components["schemas"]["SlotWindow"][];
+                forced?: components["schemas"]["SlotForced"] | null;
+                created_by?: components["schemas"]["PersonId"] | null;
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                created_at: string;
+                updated_by?: components["schemas"]["PersonId"] | null;
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                updated_at: string;
+            }[];
+            /** @description Where to go on; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list: `{items, next_cursor}` (DESIGN §8). */
+        Page_SlotPlanVersion: {
+            /** @description At most `limit` items, in the list's order. */
+            items: {
+                /**
+                 * Format: int32
+                 * @description The version.
+                 */
+                version: number;
+                /** @description Its name. */
+                name: string;
+                /** @description How far the load might make it go. */
+                mode: components["schemas"]["PlanMode"];
+                /**
+                 * Format: date
+                 * @description The first day.
+                 */
+                starts_on: string;
+                /**
+                 * Format: date
+                 * @description The last day.
+                 */
+                ends_on?: string | null;
+                /** @description Whether a family's children shared the hours of each. */
+                siblings: boolean;
+                /** @description The hours. */
+                windows: components["schemas"]["SlotWindow"][];
+                changed_by?: components["schemas"]["PersonId"] | null;
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                changed_at: string;
+            }[];
+            /** @description Where to go on; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list: `{items, next_cursor}` (DESIGN §8). */
         Page_SubjectSummary: {
             /** @description At most `limit` items, in the list's order. */
             items: {
@@ -4217,6 +5803,40 @@ export interface components {
                  * @description When a feed was last merged.
                  */
                 last_feed_at: string | null;
+            }[];
+            /** @description Where to go on; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list: `{items, next_cursor}` (DESIGN §8). */
+        Page_YearTransition: {
+            /** @description At most `limit` items, in the list's order. */
+            items: {
+                /**
+                 * Format: uuid
+                 * @description The transition.
+                 */
+                id: string;
+                /** @description The year that ends: `2025-2026`. */
+                year: string;
+                /** @description The schools. */
+                school_ids: components["schemas"]["SchoolId"][];
+                /** @description Where it stands. */
+                state: components["schemas"]["YearTransitionState"];
+                /** @description What it takes, as counted when it was asked for. */
+                preview: components["schemas"]["YearTransitionCounts"];
+                job_id: components["schemas"]["JobId"] | null;
+                /** @description Who asked. */
+                made_by: components["schemas"]["PersonId"];
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                made_at: string;
+                /**
+                 * Format: date-time
+                 * @description When it last moved.
+                 */
+                updated_at: string;
             }[];
             /** @description Where to go on; absent on the last page. */
             next_cursor?: string | null;
@@ -4346,10 +5966,67 @@ export interface components {
             roles: components["schemas"]["Role"][];
         };
         /**
+         * @description How far the load may make a plan go.
+         * @enum {string}
+         */
+        PlanMode: "advice" | "soft" | "hard";
+        /**
          * @description A power of a school's administrator that can be delegated, one at a time and until a date.
          * @enum {string}
          */
         Power: "reset-passwords" | "manage-people" | "manage-groups" | "read-export" | "read-journal";
+        /** @description A day of the plan. */
+        PreviewDay: {
+            /** @description The day. */
+            day: components["schemas"]["Day"];
+            /** @description Its hours, in order, the whole day. */
+            segments: components["schemas"]["PreviewSegment"][];
+        };
+        /** @description Something that whoever wrote the plan may not have meant. */
+        PreviewFlaw: {
+            /**
+             * @description `hole`: the level has hours on other days and none on this one, so it comes when it likes; `overlap`: two of its
+             *     windows meet; `unknown-level`: nobody here studies at this level.
+             */
+            kind: string;
+            day?: components["schemas"]["Day"] | null;
+            level?: components["schemas"]["Level"] | null;
+        };
+        /** @description An hour of a day. */
+        PreviewMoment: {
+            /** @description The day. */
+            day: components["schemas"]["Day"];
+            /** @description From. */
+            from: components["schemas"]["HourMinute"];
+            /** @description To. */
+            to: components["schemas"]["HourMinute"];
+            /**
+             * Format: int64
+             * @description Pupils who may come.
+             */
+            pupils: number;
+        };
+        /** @description From one hour to another, the same people may come. */
+        PreviewSegment: {
+            /** @description From. */
+            from: components["schemas"]["HourMinute"];
+            /** @description To; `00:00` is the end of the day. */
+            to: components["schemas"]["HourMinute"];
+            /** @description No window is open: everybody may come. */
+            everybody: boolean;
+            /**
+             * Format: int64
+             * @description Pupils who may.
+             */
+            pupils: number;
+            /** @description Of which levels. */
+            levels: components["schemas"]["LevelCount"][];
+            /**
+             * Format: int64
+             * @description Guardians who may.
+             */
+            guardians: number;
+        };
         /** @description The document on the wire. */
         Problem: Record<string, never> & {
             /** @description `urn:preau:problem:` and the code. */
@@ -4396,6 +6073,46 @@ export interface components {
         ProfilePin: {
             pin: string;
         };
+        /** @description A suspension of a profile. */
+        ProfileSuspension: {
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @description Who decided it: the school, or its territory. */
+            scope: components["schemas"]["SlotScope"];
+            /** @description Whose use is suspended. */
+            profile: components["schemas"]["SlotProfile"];
+            /** @description What is closed; all that can be when empty. */
+            services: string[];
+            /**
+             * Format: date-time
+             * @description From when.
+             */
+            starts_at: string;
+            /**
+             * Format: date-time
+             * @description Until when: it lifts itself.
+             */
+            ends_at: string;
+            /** @description Why, as those concerned read it. */
+            reason: string;
+            /** @description What stays open all the same. */
+            kept: components["schemas"]["KeptMinimum"][];
+            /** @description Who decided it. */
+            made_by: components["schemas"]["PersonId"];
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            made_at: string;
+            /**
+             * Format: date-time
+             * @description When it was lifted before its time, if it was.
+             */
+            lifted_at?: string | null;
+        };
         /** @description What must be shown to prove again who one is. */
         ProofChallenge: {
             /** @description What may be shown. Empty for somebody whom another desk lets in, and who has no second factor. */
@@ -4435,6 +6152,126 @@ export interface components {
             login: string;
             /** @description Three French words and hyphens: 30 bits. */
             passphrase: string;
+        };
+        /**
+         * @description How the line stands, the same for everybody: kept for a second by whatever stands between. A client finds its place with
+         *     the `tag` and `class` of its ticket.
+         */
+        QueueNow: {
+            /**
+             * Format: date-time
+             * @description When it was taken.
+             */
+            at: string;
+            /** @description How the door is kept: `ticket`, `codel`, `bounded` or `off`. */
+            mode: string;
+            /**
+             * Format: int32
+             * @description Tickets of another are worth nothing.
+             */
+            epoch: number;
+            /**
+             * Format: double
+             * @description How near the service is to its limit: 1 is there.
+             */
+            pressure: number;
+            /** @description Nobody passes for now, because the database is away: places are kept. */
+            frozen: boolean;
+            /** @description Where people wait. */
+            territories: components["schemas"]["QueueNowTerritory"][];
+        };
+        /** @description A lane in which people wait. */
+        QueueNowLane: {
+            /** @description The lane. */
+            class: string;
+            /**
+             * Format: int64
+             * @description Tags up to it have their turn.
+             */
+            threshold: number;
+            /**
+             * Format: double
+             * @description People a second, as measured.
+             */
+            rate_per_s: number;
+            /**
+             * Format: int64
+             * @description The longest between two looks, in seconds: look again after 25 to 40 % of what remains, and no later than this.
+             */
+            look_max_s: number;
+            /**
+             * Format: int64
+             * @description For how long it goes at that speed, in seconds…
+             */
+            clear_s: number;
+            /**
+             * Format: double
+             * @description …and people a second after that: a lane may have its floor only while better ones are full.
+             */
+            after_per_s: number;
+            /**
+             * Format: int64
+             * @description People in it.
+             */
+            waiting: number;
+            /** @description `[tag, people before or at it]`, ascending, straight lines between; one's place is that of `tag - 1`, and one more. */
+            sketch: number[][];
+        };
+        /** @description The lanes of a territory in which people wait. */
+        QueueNowTerritory: {
+            territory_id: components["schemas"]["TerritoryId"];
+            lanes: components["schemas"]["QueueNowLane"][];
+        };
+        /** @description A place in the line, to come back with. */
+        QueuePlace: {
+            /** @description What holds the place: shown again with the sign-in when the turn has come. Good for four hours. */
+            ticket: string;
+            /**
+             * Format: int64
+             * @description People before, and oneself. Within one's school it never gets worse.
+             */
+            position: number;
+            /**
+             * Format: int64
+             * @description How long it may take, in seconds.
+             */
+            eta_s: number;
+            /**
+             * Format: int64
+             * @description At best.
+             */
+            eta_low_s: number;
+            /**
+             * Format: int64
+             * @description At worst.
+             */
+            eta_high_s: number;
+            /**
+             * Format: int64
+             * @description When to read `GET /api/v1/queue/now` again, in milliseconds.
+             */
+            poll_after_ms: number;
+            /** @description The lane. */
+            class: string;
+            /** @description Why that lane. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Where in the lane: what `GET /api/v1/queue/now` is read with.
+             */
+            tag: number;
+            /** @description The territory whose lane it is. */
+            territory_id: components["schemas"]["TerritoryId"];
+            /**
+             * Format: date-time
+             * @description When the slot opens, for a place that waits for one.
+             */
+            opens_at?: string | null;
+        };
+        /** @description Nobody need wait, or the turn has come. */
+        QueueTurn: {
+            /** @description Always true: sign in now. */
+            enter: boolean;
         };
         /**
          * @description How far people of one profile reach people of another.
@@ -4760,6 +6597,327 @@ export interface components {
          * @enum {string}
          */
         SheetAudience: "pupils" | "guardians" | "adults" | "people";
+        /** @description Hours, as everybody may know them. */
+        ShownSlots: {
+            /** @description Whose hours: a territory's, or a school's own. */
+            scope: components["schemas"]["SlotScope"];
+            /** @description The territory. */
+            territory_id: components["schemas"]["TerritoryId"];
+            school_id?: components["schemas"]["SchoolId"] | null;
+            /** @description Its name. */
+            school_name?: string | null;
+            /** @description The name of the plan. */
+            name: string;
+            /** @description How far the load may make it go. */
+            mode: components["schemas"]["PlanMode"];
+            forced?: components["schemas"]["ForcedMode"] | null;
+            /**
+             * Format: date
+             * @description The first day.
+             */
+            starts_on: string;
+            /**
+             * Format: date
+             * @description The last day, if it has one.
+             */
+            ends_on?: string | null;
+            /** @description Whether a family's children share the hours of each. */
+            siblings: boolean;
+            /** @description The hours, of each school's own clock. */
+            windows: components["schemas"]["SlotWindow"][];
+        };
+        /** @description The plans that hold now or within a fortnight. */
+        ShownSlotsList: {
+            /** @description Territories' first, then schools'; 100 at most. */
+            items: components["schemas"]["ShownSlots"][];
+        };
+        /** @description What was counted over some minutes, on all nodes. */
+        Signs: {
+            /**
+             * Format: double
+             * @description Seconds that were counted.
+             */
+            seconds: number;
+            /**
+             * Format: int64
+             * @description Secrets that were checked.
+             */
+            tried: number;
+            /**
+             * Format: int64
+             * @description Wrong ones.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Wrong ones from devices that never came in before.
+             */
+            failed_unknown_device: number;
+            /**
+             * Format: int64
+             * @description Different identifiers among the wrong ones.
+             */
+            failing_identifiers: number;
+            /**
+             * Format: int64
+             * @description Tickets that were forged, foreign or stale.
+             */
+            bad_tickets: number;
+            /**
+             * Format: int64
+             * @description Bytes received.
+             */
+            bytes_in: number;
+            /**
+             * Format: int64
+             * @description Bytes sent.
+             */
+            bytes_out: number;
+            /**
+             * Format: int64
+             * @description People waiting for their turn.
+             */
+            waiting: number;
+        };
+        /** @description An exception: a class, some levels or everybody come when they like, until an instant. */
+        SlotException: {
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @description Whose it is. */
+            scope: components["schemas"]["SlotScope"];
+            class_id?: components["schemas"]["ClassId"] | null;
+            /** @description The levels; all of them when empty. */
+            levels: components["schemas"]["Level"][];
+            /**
+             * Format: date-time
+             * @description From when.
+             */
+            starts_at: string;
+            /**
+             * Format: date-time
+             * @description Until when.
+             */
+            ends_at: string;
+            /** @description Why. */
+            reason: string;
+            /** @description Who made it. */
+            made_by: components["schemas"]["PersonId"];
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            made_at: string;
+            /**
+             * Format: date-time
+             * @description When it was ended before its time, if it was.
+             */
+            ended_at?: string | null;
+        };
+        /** @description A mode that somebody has forced, in place of the one that the load asks for. */
+        SlotForced: {
+            /** @description The mode: `off` makes the plan advice. */
+            mode: components["schemas"]["ForcedMode"];
+            /**
+             * Format: date-time
+             * @description Until when.
+             */
+            until: string;
+            /** @description Why. */
+            reason: string;
+            /** @description By whom. */
+            by: components["schemas"]["PersonId"];
+        };
+        /**
+         * @description How strictly time slots are held to.
+         * @enum {string}
+         */
+        SlotMode: "open" | "soft" | "hard";
+        /** @description A plan of hours. */
+        SlotPlan: {
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @description Whose it is. */
+            scope: components["schemas"]["SlotScope"];
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: int32
+             * @description Its version, from 1.
+             */
+            version: number;
+            /** @description Where it stands today. */
+            state: components["schemas"]["SlotPlanState"];
+            /** @description How far the load may make it go. */
+            mode: components["schemas"]["PlanMode"];
+            /**
+             * Format: date
+             * @description The first day.
+             */
+            starts_on: string;
+            /**
+             * Format: date
+             * @description The last day, if it has one.
+             */
+            ends_on?: string | null;
+            /** @description Whether a family's children share the hours of each. */
+            siblings: boolean;
+            /** @description The hours. */
+            windows: components["schemas"]["SlotWindow"][];
+            forced?: components["schemas"]["SlotForced"] | null;
+            created_by?: components["schemas"]["PersonId"] | null;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            created_at: string;
+            updated_by?: components["schemas"]["PersonId"] | null;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            updated_at: string;
+        };
+        /**
+         * @description Where a plan stands.
+         * @enum {string}
+         */
+        SlotPlanState: "coming" | "in_force" | "over" | "withdrawn";
+        /** @description A plan as it was. */
+        SlotPlanVersion: {
+            /**
+             * Format: int32
+             * @description The version.
+             */
+            version: number;
+            /** @description Its name. */
+            name: string;
+            /** @description How far the load might make it go. */
+            mode: components["schemas"]["PlanMode"];
+            /**
+             * Format: date
+             * @description The first day.
+             */
+            starts_on: string;
+            /**
+             * Format: date
+             * @description The last day.
+             */
+            ends_on?: string | null;
+            /** @description Whether a family's children shared the hours of each. */
+            siblings: boolean;
+            /** @description The hours. */
+            windows: components["schemas"]["SlotWindow"][];
+            changed_by?: components["schemas"]["PersonId"] | null;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            changed_at: string;
+        };
+        /** @description Who would be in, at what hour. */
+        SlotPreview: {
+            /**
+             * Format: int64
+             * @description All pupils.
+             */
+            pupils: number;
+            /**
+             * Format: int64
+             * @description All guardians.
+             */
+            guardians: number;
+            /** @description The days on which the plan has windows. */
+            days: components["schemas"]["PreviewDay"][];
+            fullest?: components["schemas"]["PreviewMoment"] | null;
+            /** @description What may not have been meant. */
+            flaws: components["schemas"]["PreviewFlaw"][];
+            /**
+             * Format: int64
+             * @description Pupils whose hours would change.
+             */
+            moved: number;
+            /** @description By level, what would change, where something does. */
+            moves: components["schemas"]["LevelMove"][];
+        };
+        /**
+         * @description Whose hours.
+         * @enum {string}
+         */
+        SlotProfile: "pupil" | "guardian";
+        /**
+         * @description Whose it is.
+         * @enum {string}
+         */
+        SlotScope: "territory" | "school";
+        /** @description From one instant to another. */
+        SlotSpan: {
+            /**
+             * Format: date-time
+             * @description From.
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description To.
+             */
+            to: string;
+        };
+        /** @description My hours in one of my schools. */
+        SlotStanding: {
+            /** @description The school. */
+            school_id: components["schemas"]["SchoolId"];
+            /** @description As a pupil, or as a guardian. */
+            profile: components["schemas"]["SlotProfile"];
+            /** @description Where I stand now. */
+            standing: components["schemas"]["SlotStandingKind"];
+            /**
+             * Format: date-time
+             * @description Until when these are my hours, or the suspension lasts.
+             */
+            until?: string | null;
+            /**
+             * Format: date-time
+             * @description When my next hours begin.
+             */
+            opens_at?: string | null;
+            /** @description My hours of today. */
+            today: components["schemas"]["SlotSpan"][];
+            /** @description The name of the plan that holds. */
+            plan?: string | null;
+            /** @description Why I am suspended. */
+            reason?: string | null;
+            /** @description The zone in which hours are told. */
+            tz: string;
+        };
+        /**
+         * @description Where I stand in one of my schools.
+         * @enum {string}
+         */
+        SlotStandingKind: "free" | "inside" | "outside" | "suspended";
+        /** @description My hours, in each of my schools where I study or my children do. */
+        SlotStandings: {
+            /** @description One a school and profile. */
+            items: components["schemas"]["SlotStanding"][];
+        };
+        /** @description Hours of some days, for some people. Several windows for the same people add up. */
+        SlotWindow: {
+            /** @description Whose hours. */
+            profile: components["schemas"]["SlotProfile"];
+            /** @description Of which levels; of all when empty. Guardians have one set of hours. */
+            levels?: components["schemas"]["Level"][];
+            /** @description On which days; Monday to Friday unless said. */
+            days?: components["schemas"]["Day"][];
+            /** @description From. */
+            from: components["schemas"]["HourMinute"];
+            /** @description To, that minute not included. */
+            to: components["schemas"]["HourMinute"];
+        };
         /** @description A subject taught in the school. */
         SubjectSummary: {
             /** @description National code. */
@@ -4857,6 +7015,15 @@ export interface components {
              * @description When a feed was last merged anywhere.
              */
             last_feed_at: string | null;
+        };
+        /** @description What to expect of a day, and of what it is concluded. */
+        TerritoryForecast: components["schemas"]["Forecast"] & {
+            /** @description Who has accounts. */
+            parts: components["schemas"]["ForecastPart"][];
+            /** @description What closing does. */
+            effect: components["schemas"]["ForecastEffect"];
+            /** @description Where that is known from. */
+            source: string;
         };
         /**
          * Format: uuid
@@ -4991,6 +7158,24 @@ export interface components {
          * @description A file received for a feed.
          */
         UploadId: string;
+        /** @description What it looks like, in French, and why. */
+        Verdict: {
+            /** @description What it looks like. */
+            code: components["schemas"]["VerdictCode"];
+            /** @description In a sentence. */
+            sentence: string;
+            /** @description What to do about it. */
+            advice: string;
+            /** @description The figures it rests on. */
+            evidence: components["schemas"]["Evidence"][];
+            /** @description What was counted. */
+            signs: components["schemas"]["Signs"];
+        };
+        /**
+         * @description What it looks like.
+         * @enum {string}
+         */
+        VerdictCode: "calm" | "crowd" | "stuffing" | "guessing" | "flood" | "both";
         /**
          * @description Which way messages go through a group.
          * @enum {string}
@@ -5194,6 +7379,15 @@ export interface operations {
                     "application/json": components["schemas"]["SessionCreated"];
                 };
             };
+            /** @description Not yet: a place. Come back with `ticket` when `GET /api/v1/queue/now` says so. Shown again too early, or when no hash could be made after all, the same place comes back */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueuePlace"];
+                };
+            };
             /** @description The request cannot be understood */
             400: {
                 headers: {
@@ -5241,6 +7435,191 @@ export interface operations {
             };
             /** @description The body is not JSON */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_queue_ticket: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateQueueTicket"];
+            };
+        };
+        responses: {
+            /** @description Come in now: nobody need wait, or the turn of the ticket has come */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueTurn"];
+                };
+            };
+            /** @description A place; `Retry-After` says when to ask again */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueuePlace"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_queue_now: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueNow"];
+                };
+            };
+            /** @description As it was */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be understood */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5682,127 +8061,6 @@ export interface operations {
                 };
             };
             /** @description Another change of the same thing is under way */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is too large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is not JSON */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Understood, and against a rule; or the key was used for something else */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A bug on our side */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A dependency is down; `Retry-After` says when to come back */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    create_activation_code: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                school_id: components["schemas"]["SchoolId"];
-                person_id: components["schemas"]["PersonId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ActivationCodeMade"];
-                };
-            };
-            /** @description The request cannot be understood */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description No valid session */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Absent, foreign, or forbidden to know */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `already-active` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -9996,6 +12254,127 @@ export interface operations {
             };
         };
     };
+    create_activation_code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                school_id: components["schemas"]["SchoolId"];
+                person_id: components["schemas"]["PersonId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActivationCodeMade"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `right-withheld` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `already-active` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     create_reset_code: {
         parameters: {
             query?: never;
@@ -11330,6 +13709,270 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_account_demand: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                school_id: components["schemas"]["SchoolId"];
+                demand: "new_password" | "confirm_email";
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountDemandScope"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountDemandDone"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Changed by somebody else since it was read */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This change needs `If-Match`, with the `ETag` of what was read */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_account_demand: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                school_id: components["schemas"]["SchoolId"];
+                demand: "new_password" | "confirm_email";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountDemandDone"];
+                };
             };
             /** @description The request cannot be understood */
             400: {
@@ -13953,6 +16596,381 @@ export interface operations {
             };
             /** @description Absent, foreign, or forbidden to know */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_class_pupils: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+                /** @description The class. */
+                class_id: components["schemas"]["ClassId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewClassPupils"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClassPupilsMade"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `right-withheld` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_class_pupil: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+                /** @description The class. */
+                class_id: components["schemas"]["ClassId"];
+                /** @description The pupil. */
+                person_id: components["schemas"]["PersonId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Not in it any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `right-withheld` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_taught_pupil: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+                /** @description The class. */
+                class_id: components["schemas"]["ClassId"];
+                /** @description The pupil. */
+                person_id: components["schemas"]["PersonId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Not of the school any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `right-withheld`, or named by a directory */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -18120,6 +21138,105 @@ export interface operations {
             };
         };
     };
+    list_year_transitions: {
+        parameters: {
+            query?: {
+                /** @description Items at most: 1 to 200, 50 when nothing is said. */
+                limit?: number;
+                /** @description Where the last page ended. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_YearTransition"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     create_year_transition: {
         parameters: {
             query?: never;
@@ -19178,6 +22295,105 @@ export interface operations {
             };
             /** @description This change needs `If-Match`, with the `ETag` of what was read */
             428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_merges: {
+        parameters: {
+            query?: {
+                /** @description Items at most: 1 to 200, 50 when nothing is said. */
+                limit?: number;
+                /** @description Where the last page ended. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AccountMerge"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -23133,6 +26349,4346 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_ReadApproval"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_slots: {
+        parameters: {
+            query?: {
+                /** @description Those that concern this school: its own, or its territory's. */
+                school_id?: components["schemas"]["SchoolId"];
+                /** @description Those of this territory. */
+                territory_id?: components["schemas"]["TerritoryId"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShownSlotsList"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_account_slot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlotStandings"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_slot_plans: {
+        parameters: {
+            query?: {
+                /** @description Items at most: 1 to 200, 50 when nothing is said. */
+                limit?: number;
+                /** @description Where the last page ended. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_SlotPlan"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_slot_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSlotPlan"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlotPlan"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_slot_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSlotPlan"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlotPreview"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_slot_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+                /** @description The plan. */
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Names this state of it */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlotPlan"];
+                };
+            };
+            /** @description The caller holds this state */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_slot_plan: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The `ETag` of what was read */
+                "If-Match": string;
+            };
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+                /** @description The plan. */
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSlotPlan"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description Names this state of it */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlotPlan"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Changed by somebody else since it was read */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This change needs `If-Match`, with the `ETag` of what was read */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_slot_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+                /** @description The plan. */
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It holds no more; its versions stay to be read */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_slot_plan_mode: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+                /** @description The plan. */
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewForcedMode"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlotPlan"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Changed by somebody else since it was read */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This change needs `If-Match`, with the `ETag` of what was read */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_slot_plan_versions: {
+        parameters: {
+            query?: {
+                /** @description Items at most: 1 to 200, 50 when nothing is said. */
+                limit?: number;
+                /** @description Where the last page ended. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+                /** @description The plan. */
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_SlotPlanVersion"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_slot_exceptions: {
+        parameters: {
+            query?: {
+                /** @description Items at most: 1 to 200, 50 when nothing is said. */
+                limit?: number;
+                /** @description Where the last page ended. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_SlotException"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_slot_exception: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSlotException"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlotException"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_slot_exception: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+                /** @description The exception. */
+                exception_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It holds no more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_suspensions: {
+        parameters: {
+            query?: {
+                /** @description Items at most: 1 to 200, 50 when nothing is said. */
+                limit?: number;
+                /** @description Where the last page ended. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ProfileSuspension"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_suspension: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewProfileSuspension"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProfileSuspension"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_suspension: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+                /** @description The suspension. */
+                suspension_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It holds no more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_territory_slot_plans: {
+        parameters: {
+            query?: {
+                /** @description Items at most: 1 to 200, 50 when nothing is said. */
+                limit?: number;
+                /** @description Where the last page ended. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_SlotPlan"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_territory_slot_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSlotPlan"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlotPlan"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_territory_slot_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSlotPlan"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlotPreview"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_territory_slot_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+                /** @description The plan. */
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    /** @description Names this state of it */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlotPlan"];
+                };
+            };
+            /** @description The caller holds this state */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_territory_slot_plan: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The `ETag` of what was read */
+                "If-Match": string;
+            };
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+                /** @description The plan. */
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSlotPlan"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    /** @description Names this state of it */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlotPlan"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Changed by somebody else since it was read */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This change needs `If-Match`, with the `ETag` of what was read */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_territory_slot_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+                /** @description The plan. */
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It holds no more; its versions stay to be read */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_territory_slot_plan_mode: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+                /** @description The plan. */
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewForcedMode"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlotPlan"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Changed by somebody else since it was read */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This change needs `If-Match`, with the `ETag` of what was read */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_territory_slot_plan_versions: {
+        parameters: {
+            query?: {
+                /** @description Items at most: 1 to 200, 50 when nothing is said. */
+                limit?: number;
+                /** @description Where the last page ended. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+                /** @description The plan. */
+                plan_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_SlotPlanVersion"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_territory_slot_exceptions: {
+        parameters: {
+            query?: {
+                /** @description Items at most: 1 to 200, 50 when nothing is said. */
+                limit?: number;
+                /** @description Where the last page ended. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_SlotException"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_territory_slot_exception: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSlotException"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlotException"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_territory_slot_exception: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+                /** @description The exception. */
+                exception_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It holds no more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_territory_suspensions: {
+        parameters: {
+            query?: {
+                /** @description Items at most: 1 to 200, 50 when nothing is said. */
+                limit?: number;
+                /** @description Where the last page ended. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ProfileSuspension"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_territory_suspension: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewProfileSuspension"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProfileSuspension"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_territory_suspension: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+                /** @description The suspension. */
+                suspension_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It holds no more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_load: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Load"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_load_orders: {
+        parameters: {
+            query?: {
+                /** @description Items at most: 1 to 200, 50 when nothing is said. */
+                limit?: number;
+                /** @description Where the last page ended. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_LoadOrder"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_load_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLoadOrder"];
+            };
+        };
+        responses: {
+            /** @description Every node obeys within a second or so */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoadOrder"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    end_load_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+                /** @description The order. */
+                order_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Every node lets go within a second or so */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another change of the same thing is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_load_events: {
+        parameters: {
+            query?: {
+                /** @description Items at most: 1 to 200, 50 when nothing is said. */
+                limit?: number;
+                /** @description Where the last page ended. */
+                cursor?: string;
+                /** @description Only changes of this: `level`, `slots`, `lane`, `leader`, `frozen`, `mode`, `epoch`, `replicas`, `node`. */
+                what?: string;
+                /** @description Only from this instant on. */
+                from?: string;
+                /** @description Only before this instant. */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_LoadEvent"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_load_events: {
+        parameters: {
+            query?: {
+                /** @description Only changes of this: `level`, `slots`, `lane`, `leader`, `frozen`, `mode`, `epoch`, `replicas`, `node`. */
+                what?: string;
+                /** @description Only from this instant on. */
+                from?: string;
+                /** @description Only before this instant. */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description UTF-8, semicolons, one line an event */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_school_load_orders: {
+        parameters: {
+            query?: {
+                /** @description Items at most: 1 to 200, 50 when nothing is said. */
+                limit?: number;
+                /** @description Where the last page ended. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The school. */
+                school_id: components["schemas"]["SchoolId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_LoadOrder"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_forecast: {
+        parameters: {
+            query?: {
+                /** @description Départements whose schools are closed, separated by commas: `77,93`. `all` closes every one. */
+                closed?: string;
+                /** @description Windows: the hour that each opens and the share of pupils that it is for: `8=0.5,13=0.5`. */
+                slots?: string;
+                /** @description Share of pupils who keep to their window, 0 to 1. */
+                obedience?: number;
+                /** @description Share of pupils whose class has a lesson at nine, 0 to 1. */
+                lessons?: number;
+                /** @description Cores that will hash. Without it: as many as nobody waits with. */
+                hashing_cores?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The territory. */
+                territory_id: components["schemas"]["TerritoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TerritoryForecast"];
                 };
             };
             /** @description The request cannot be understood */
