@@ -330,14 +330,6 @@ impl Node {
         self.bearer(self.token_proven(persona, family, chrono::Duration::zero(), Some(now)).await)
     }
 
-    /// The persona at a browser: the same, in a cookie.
-    pub async fn browsing(&self, persona: &Persona) -> Client {
-        let family = insert_family(&self.stage, persona).await;
-        let now = self.stage.clock().now();
-        let access = self.token_proven(persona, family, chrono::Duration::zero(), Some(now)).await;
-        self.stranger().with("cookie", &format!("__Host-preau={access}"))
-    }
-
     /// An access token of a family that is written down for it.
     pub async fn token(&self, persona: &Persona) -> String {
         self.token_of(persona, insert_family(&self.stage, persona).await, chrono::Duration::zero()).await
