@@ -210,9 +210,10 @@ export const scenarios = [
     await page.waitForURL(/\/connexion/);
     await page.getByText('Vous êtes déconnecté.').waitFor();
     assert.deepEqual(await kept(page), { databases: [], caches: [], keys: [], workers: 0 });
-    // What tells a known device from a new one stays, sealed and out of reach of scripts; it opens nothing.
-    const left = (await context.cookies()).map((cookie) => [cookie.name, cookie.httpOnly]);
-    assert.deepEqual(left, [['__Host-preau-device', true]]);
+    // What tells a known device from a new one, and in which line its owner waits, stays: sealed, out of reach of scripts;
+    // it opens nothing.
+    const left = (await context.cookies()).map((cookie) => [cookie.name, cookie.httpOnly]).sort();
+    assert.deepEqual(left, [['__Host-preau-device', true], ['__Host-preau-place', true]]);
     await page.goto('/');
     assert.match(page.url(), /\/connexion/);
     await leave();
