@@ -155,6 +155,8 @@ export const queueScenarios = [
       await page.waitForURL('/');
       await ready(page);
       await stored(page, 1);
+      // The page would find out by itself that its session is gone, and lead away in the middle of what follows.
+      await page.goto('about:blank');
       for (const name of ['__Host-preau', '__Host-preau-refresh']) await context.clearCookies({ name });
       await crowd(node.url, 20);
       await page.goto('/connexion');
