@@ -313,12 +313,12 @@ mod tests {
         let limiter = limiter(20);
         let mut held = Vec::new();
         for _ in 0..20 {
-            held.push(limiter.hold(whose(Rank::Third)).await.ok().expect("borrowed"));
+            held.push(limiter.hold(whose(Rank::Third)).await.expect("borrowed"));
         }
         assert!(limiter.hold(whose(Rank::Third)).await.is_err(), "full");
         assert!(limiter.hold(whose(Rank::Background)).await.is_ok(), "one is its own");
         for _ in 0..10 {
-            held.push(limiter.hold(whose(Rank::First)).await.ok().expect("half is theirs"));
+            held.push(limiter.hold(whose(Rank::First)).await.expect("half is theirs"));
         }
         assert!(limiter.hold(whose(Rank::First)).await.is_err());
         assert_eq!(limiter.load().0, 30, "never more than what is promised above what is lent");
