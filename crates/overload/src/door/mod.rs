@@ -162,8 +162,11 @@ struct Alone {
 
 /// What a queue bounded in number holds: a second and a half of one thread.
 const BOUNDED_ITEMS: usize = 64;
-/// Those who draw within this go together.
+/// Those who draw within this go together while nobody waits.
 const BATCH: Duration = Duration::from_millis(3);
+/// And while people wait: whoever will wait for minutes does not notice, and at a hundred draws a second a shorter batch
+/// holds one, which then pays a round trip and its wake-ups alone.
+const BATCH_CROWDED: Duration = Duration::from_millis(50);
 /// How long a lane is taken to wait after a place was drawn in it here.
 const FRESH: Duration = Duration::from_millis(600);
 /// When to show a ticket again whose turn has come while hashing has no room.
@@ -820,7 +823,8 @@ impl Inner {
         // Dropped with the request of whoever began (a client that left, on a route that reads), the next one begins.
         let mut baton = Baton { pending: &self.pending, done: false };
         loop {
-            tokio::time::sleep(BATCH).await;
+            let batch = if self.view.load().crowded { BATCH_CROWDED } else { BATCH };
+            tokio::time::sleep(batch).await;
             let batch = {
                 let mut pending = self.pending.lock();
                 if pending.drawings.is_empty() {

@@ -2,8 +2,8 @@
 //!
 //! A territory is a bulkhead, so the threads are shared between the territories that wait first, start-time fair: whoever
 //! comes from a quiet territory is next, however long the line of a stormy one. Inside a territory lanes are strict
-//! priority with a small floor each. Inside a lane the oldest goes first, until a queue stands: then the newest does, and
-//! what is too old is dropped, for its owner has little patience left and keeps his place elsewhere.
+//! priority with a small floor each, and inside a lane the oldest goes first: whoever was told that the turn has come waits
+//! for it. Without tickets (the baseline `codel`) a queue that stands serves the newest and drops what is too old.
 
 use std::{
     collections::VecDeque,
@@ -24,7 +24,8 @@ pub enum Discipline {
     Items(usize),
     /// Adaptive LIFO and a cap on the wait, for everybody alike.
     Codel,
-    /// The same inside fair territories and prioritised lanes.
+    /// Fair territories, prioritised lanes, the oldest first: what comes here has its turn, from an inlet that holds the queue
+    /// short (admission's README has what turning to the newest would cost).
     Lanes,
 }
 
@@ -38,9 +39,7 @@ pub(crate) struct Rules {
 }
 
 /// A standing queue under the cap of CoDel: it has not been shorter than this for a second.
-const STANDING_CODEL: Duration = Duration::from_millis(100);
-/// In lanes the inlet holds the queue at 200 ms on purpose; only what stands well above that is standing.
-const STANDING_LANES: Duration = Duration::from_millis(400);
+const STANDING_ABOVE: Duration = Duration::from_millis(100);
 const STANDS_AFTER: Duration = Duration::from_secs(1);
 /// The longest wait in a standing queue.
 const STANDING_CAP: Duration = Duration::from_millis(300);
@@ -238,19 +237,15 @@ impl<T> Queue<T> {
 
     fn note_length(&mut self, now: Instant, running: usize, service_s: f64) {
         let wait = wait_behind(self.len + running, self.rules.threads, service_s);
-        let standing_above = match self.rules.discipline {
-            Discipline::Lanes => STANDING_LANES,
-            _ => STANDING_CODEL,
-        };
-        if wait < standing_above {
+        if wait < STANDING_ABOVE {
             self.short_at = Some(now);
         }
     }
 
     fn is_standing(&mut self, now: Instant, service_s: f64) -> bool {
         self.note_length(now, 0, service_s);
-        let adaptive = matches!(self.rules.discipline, Discipline::Codel | Discipline::Lanes);
-        adaptive && self.short_at.is_some_and(|at| now.saturating_duration_since(at) > STANDS_AFTER)
+        self.rules.discipline == Discipline::Codel
+            && self.short_at.is_some_and(|at| now.saturating_duration_since(at) > STANDS_AFTER)
     }
 
     /// The oldest are in front, whichever end is served.
@@ -414,6 +409,17 @@ mod tests {
         let Picked::Job(first) = queue.pick(later, SERVICE, &mut dropped) else { panic!("there are jobs") };
         assert_eq!(first.item, 59, "the newest");
         assert_eq!(dropped.len(), 49, "those who have waited for more than 300 ms");
+    }
+
+    #[test]
+    fn those_whose_turn_has_come_are_served_in_order_however_long_the_queue_stands() {
+        let (mut queue, start) = (queue(Discipline::Lanes), Instant::now());
+        for item in 0..70 {
+            assert!(add(&mut queue, item, Lane::InSlot, None, start));
+        }
+        let later = start + Duration::from_millis(1_400);
+        let order: Vec<u32> = std::iter::from_fn(|| take(&mut queue, later)).collect();
+        assert_eq!(order, (0..70).collect::<Vec<_>>(), "oldest first, and nobody dropped before a second and a half");
     }
 
     #[test]
