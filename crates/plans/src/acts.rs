@@ -1,7 +1,7 @@
 //! What administrators do, in the transaction of their scope. The caller commits, and spreads the news.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use preau_db::{DbError, SchoolTx, TerritoryTx, Tx, journal};
+use preau_db::{DbError, Tx, journal};
 use preau_http::{Problem, Tagged};
 use preau_kernel::{ClassId, Level, Limit, PersonId};
 use serde::{Deserialize, Serialize};
@@ -330,29 +330,8 @@ impl Plans {
         Ok(rows.into_iter().map(SlotPlanVersion::of).collect())
     }
 
-    /// What a plan would do in a school.
-    pub(crate) async fn preview_school(
-        &self,
-        tx: &mut SchoolTx,
-        scope: Scope,
-        new: &NewSlotPlan,
-    ) -> Result<SlotPreview, Error> {
-        let roster = queries::count_levels(tx).await?;
-        self.previewed(tx, scope, new, &roster).await
-    }
-
-    /// What a plan would do in a territory, by its schools' counters.
-    pub(crate) async fn preview_territory(
-        &self,
-        tx: &mut TerritoryTx,
-        scope: Scope,
-        new: &NewSlotPlan,
-    ) -> Result<SlotPreview, Error> {
-        let roster = queries::sum_levels(tx).await?;
-        self.previewed(tx, scope, new, &roster).await
-    }
-
-    async fn previewed(
+    /// What a plan would do among these people, in place of the one that holds.
+    pub(crate) async fn preview(
         &self,
         tx: &mut impl Tx,
         scope: Scope,

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod acts;
+mod families;
 #[cfg(test)]
 mod plans_of_2020;
 mod preview;
@@ -21,8 +22,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use preview::{
-    LevelCount, LevelMove, PreviewDay, PreviewFlaw, PreviewMoment, PreviewSegment, Roster, SlotPreview,
-    preview,
+    Alike, LevelCount, LevelMove, PreviewDay, PreviewFlaw, PreviewMoment, PreviewSegment, Roster,
+    SlotPreview, preview,
 };
 pub use routes::routes;
 pub use rules::{Day, HourMinute, NewSlotPlan, PlanContent, PlanMode, SlotProfile, SlotWindow};
@@ -90,18 +91,19 @@ impl Plans {
     /// As [`Self::import`].
     pub async fn try_out(&self, territory: TerritoryId, plan: &NewSlotPlan) -> Result<SlotPreview, Error> {
         let mut tx = self.db.in_territory_for_work(territory).await?;
-        let seen = self.preview_territory(&mut tx, Scope { territory, school: None }, plan).await?;
+        let roster = queries::sum_levels(&mut tx).await?;
+        let seen = self.preview(&mut tx, Scope { territory, school: None }, plan, &roster).await?;
         tx.commit().await?;
         Ok(seen)
     }
 
-    /// Counts a school's pupils by level anew, for the previews of its territory's plans.
+    /// Counts a school's pupils by what their family studies anew, for the previews of its territory's plans.
     ///
     /// # Errors
     /// Any [`DbError`].
     pub async fn recount(&self, territory: TerritoryId, school: SchoolId) -> Result<(), DbError> {
+        let counted = self.count(territory, self.db.in_school_for_work(school).await?).await?;
         let mut tx = self.db.in_school_for_work(school).await?;
-        let counted = queries::count_levels(&mut tx).await?;
         queries::replace_counter(&mut tx, territory, &counted, self.clock.now()).await?;
         tx.commit().await
     }

@@ -1,18 +1,31 @@
 //! Who would be in, at what hour, and what a plan would move. Pure; hours are those of the wall clock.
 
+use std::collections::BTreeMap;
+
 use preau_kernel::Level;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::rules::{Day, HourMinute, PlanContent, SlotProfile, SlotWindow};
 
-/// Who there is: pupils by level, and guardians.
+/// Who there is: pupils by what they and their brothers and sisters study, and guardians.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roster {
-    /// Pupils of each level; `None`: of a level that nobody knows.
-    pub pupils: Vec<(Option<Level>, i64)>,
+    /// Pupils, those of a level together.
+    pub pupils: Vec<Alike>,
     /// Guardians.
     pub guardians: i64,
+}
+
+/// Pupils to whom a plan gives the same hours, whatever it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alike {
+    /// Their level; none for those of whom it is not known.
+    pub level: Option<Level>,
+    /// The other levels of their families, the youngest first.
+    pub siblings: Vec<Level>,
+    /// How many they are.
+    pub pupils: i64,
 }
 
 /// Pupils of a level.
@@ -112,17 +125,31 @@ pub struct SlotPreview {
 
 const DAY: u16 = 24 * 60;
 
-/// Whether windows let somebody in at a minute of a day: whose windows these are is told by `mine`. Nobody is kept out
-/// while no window of the plan is open, nor on a day on which the plan does not name them.
-fn is_in(windows: &[SlotWindow], day: Day, minute: u16, mine: impl Fn(&SlotWindow) -> bool) -> bool {
-    let today = || windows.iter().filter(|window| window.is_on(day));
-    let named = today().any(&mine);
-    let open = today().any(|window| window.holds(minute));
-    !named || !open || today().any(|window| mine(window) && window.holds(minute))
+fn on(plan: &PlanContent, day: Day) -> impl Iterator<Item = &SlotWindow> {
+    plan.windows.iter().filter(move |window| window.is_on(day))
 }
 
-fn pupil_in(plan: &PlanContent, day: Day, minute: u16, level: Option<Level>) -> bool {
-    is_in(&plan.windows, day, minute, |window| window.is_for_pupil(level))
+/// Whether the minute is shared out among pupils. While it is not, no pupil is kept out.
+fn is_shared((day, minute): (Day, u16), plan: &PlanContent) -> bool {
+    on(plan, day).any(|window| window.profile == SlotProfile::Pupil && window.holds(minute))
+}
+
+/// A pupil whom no window of the day names is never kept out, whatever a brother's windows say.
+fn pupil_in(plan: &PlanContent, at @ (day, minute): (Day, u16), who: &Alike) -> bool {
+    let own = |window: &SlotWindow| window.is_for_pupil(who.level);
+    let lent = |window: &SlotWindow| {
+        plan.siblings && who.siblings.iter().any(|level| window.is_for_pupil(Some(*level)))
+    };
+    !is_shared(at, plan)
+        || !on(plan, day).any(own)
+        || on(plan, day).any(|window| window.holds(minute) && (own(window) || lent(window)))
+}
+
+/// Guardians are kept out by a day that is theirs alone, too.
+fn guardian_in(plan: &PlanContent, at @ (day, minute): (Day, u16)) -> bool {
+    let own = |window: &SlotWindow| window.profile == SlotProfile::Guardian;
+    let free = !is_shared(at, plan) && on(plan, day).any(|window| !own(window));
+    free || !on(plan, day).any(own) || on(plan, day).any(|window| own(window) && window.holds(minute))
 }
 
 /// The minutes of a day at which something may change.
@@ -143,18 +170,17 @@ fn spans(edges: &[u16]) -> impl Iterator<Item = (u16, u16)> {
 fn day_of(plan: &PlanContent, roster: &Roster, day: Day) -> PreviewDay {
     let mut segments: Vec<PreviewSegment> = Vec::new();
     for (from, to) in spans(&edges([plan], day)) {
-        let open = plan.windows.iter().any(|window| window.is_on(day) && window.holds(from));
-        let levels: Vec<LevelCount> = roster
-            .pupils
-            .iter()
-            .filter(|(level, _)| pupil_in(plan, day, from, *level))
-            .map(|(level, pupils)| LevelCount { level: *level, pupils: *pupils })
-            .collect();
-        let guardian = is_in(&plan.windows, day, from, |window| window.profile == SlotProfile::Guardian);
+        let guardian = guardian_in(plan, (day, from));
+        let mut by_level: BTreeMap<Option<Level>, i64> = BTreeMap::new();
+        for who in roster.pupils.iter().filter(|who| pupil_in(plan, (day, from), who)) {
+            *by_level.entry(who.level).or_default() += who.pupils;
+        }
+        let levels: Vec<LevelCount> =
+            by_level.into_iter().map(|(level, pupils)| LevelCount { level, pupils }).collect();
         let segment = PreviewSegment {
             from: HourMinute::of_minutes(from),
             to: HourMinute::of_minutes(to),
-            everybody: !open,
+            everybody: guardian && !is_shared((day, from), plan),
             pupils: levels.iter().map(|one| one.pupils).sum(),
             levels,
             guardians: if guardian { roster.guardians } else { 0 },
@@ -193,41 +219,45 @@ fn flaws(plan: &PlanContent, roster: &Roster, days: &[Day]) -> Vec<PreviewFlaw> 
                 flaws.push(PreviewFlaw { kind: "overlap", day: Some(*day), level: Some(*level) });
             }
         }
-        if !roster.pupils.iter().any(|(known, pupils)| *known == Some(*level) && *pupils > 0) {
+        if !roster.pupils.iter().any(|who| who.level == Some(*level) && who.pupils > 0) {
             flaws.push(PreviewFlaw { kind: "unknown-level", day: None, level: Some(*level) });
         }
     }
     flaws
 }
 
+/// A row for all pupils of a level to whom the same happens; a family's common hours may make several of one level.
 fn moves(plan: &PlanContent, before: Option<&PlanContent>, roster: &Roster) -> Vec<LevelMove> {
     let nothing = PlanContent { windows: Vec::new(), ..plan.clone() };
     let before = before.unwrap_or(&nothing);
-    let of_level = |(level, pupils): &(Option<Level>, i64)| {
-        let mut moved = LevelMove {
-            level: *level,
-            pupils: *pupils,
-            minutes_before: 0,
-            minutes_after: 0,
-            minutes_moved: 0,
-        };
+    let mut rows: BTreeMap<(Option<Level>, [i64; 3]), i64> = BTreeMap::new();
+    for who in &roster.pupils {
+        let (mut was_in, mut is_in, mut moved) = (0, 0, 0);
         for day in Day::ALL {
             for (from, to) in spans(&edges([plan, before], day)) {
                 let length = i64::from(to - from);
-                let (was, is) = (pupil_in(before, day, from, *level), pupil_in(plan, day, from, *level));
-                moved.minutes_before += if was { length } else { 0 };
-                moved.minutes_after += if is { length } else { 0 };
-                moved.minutes_moved += if was != is { length } else { 0 };
+                let (was, is) = (pupil_in(before, (day, from), who), pupil_in(plan, (day, from), who));
+                was_in += if was { length } else { 0 };
+                is_in += if is { length } else { 0 };
+                moved += if was != is { length } else { 0 };
             }
         }
-        moved
-    };
-    roster.pupils.iter().map(of_level).filter(|moved| moved.minutes_moved > 0).collect()
+        if moved > 0 {
+            *rows.entry((who.level, [was_in, is_in, moved])).or_default() += who.pupils;
+        }
+    }
+    rows.into_iter()
+        .map(|((level, [minutes_before, minutes_after, minutes_moved]), pupils)| LevelMove {
+            level,
+            pupils,
+            minutes_before,
+            minutes_after,
+            minutes_moved,
+        })
+        .collect()
 }
 
 /// What `plan` would do among the people of `roster`, against the plan that holds `before` it.
-///
-/// The rule for brothers and sisters is left out of the counts: it lets some families in twice.
 pub fn preview(plan: &PlanContent, before: Option<&PlanContent>, roster: &Roster) -> SlotPreview {
     let named: Vec<Day> =
         Day::ALL.into_iter().filter(|day| plan.windows.iter().any(|window| window.is_on(*day))).collect();
@@ -248,7 +278,7 @@ pub fn preview(plan: &PlanContent, before: Option<&PlanContent>, roster: &Roster
         });
     let moves = moves(plan, before, roster);
     SlotPreview {
-        pupils: roster.pupils.iter().map(|(_, pupils)| pupils).sum(),
+        pupils: roster.pupils.iter().map(|who| who.pupils).sum(),
         guardians: roster.guardians,
         fullest,
         flaws: flaws(plan, roster, &named),
@@ -260,15 +290,31 @@ pub fn preview(plan: &PlanContent, before: Option<&PlanContent>, roster: &Roster
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeZone;
+    use chrono_tz::Tz;
+    use preau_admission::{
+        Person, Profile,
+        slots::{self, Standing, Table},
+    };
+    use proptest::{collection::vec, option, prelude::*, sample};
+    use uuid::Uuid;
+
     use super::*;
-    use crate::rules::tests::{plan, window};
+    use crate::{
+        rules::tests::{plan, window},
+        watch::rules_of,
+    };
 
     fn roster() -> Roster {
         let pupils =
             [(Level::Sixieme, 120), (Level::Cinquieme, 110), (Level::Quatrieme, 100), (Level::Troisieme, 90)];
-        let mut pupils: Vec<_> = pupils.into_iter().map(|(level, pupils)| (Some(level), pupils)).collect();
-        pupils.push((None, 5));
+        let mut pupils: Vec<_> = pupils.into_iter().map(|(level, n)| alike(Some(level), &[], n)).collect();
+        pupils.push(alike(None, &[], 5));
         Roster { pupils, guardians: 700 }
+    }
+
+    fn alike(level: Option<Level>, siblings: &[Level], pupils: i64) -> Alike {
+        Alike { level, siblings: siblings.to_vec(), pupils }
     }
 
     fn paris() -> PlanContent {
@@ -322,6 +368,39 @@ mod tests {
     }
 
     #[test]
+    fn brothers_and_sisters_are_counted_in_each_others_hours() {
+        let mut roster = roster();
+        roster.pupils.extend([
+            alike(Some(Level::Sixieme), &[Level::Troisieme], 7),
+            alike(Some(Level::Troisieme), &[Level::Sixieme], 6),
+            // No window is a lycée's: it is kept out of none, and a younger brother changes nothing.
+            alike(Some(Level::Seconde), &[Level::Sixieme], 3),
+        ]);
+        let at = |seen: &SlotPreview, from: &str| {
+            let found = seen.days[0].segments.iter().find(|one| one.from.to_string() == from).unwrap();
+            let of =
+                |level| found.levels.iter().find(|one| one.level == Some(level)).map_or(0, |one| one.pupils);
+            (found.pupils, of(Level::Sixieme), of(Level::Troisieme), of(Level::Seconde))
+        };
+        let seen = preview(&paris(), None, &roster);
+        assert_eq!(at(&seen, "08:00"), (235 + 7 + 6 + 3, 127, 6, 3));
+        assert_eq!(at(&seen, "13:00"), (195 + 6 + 7 + 3, 7, 96, 3));
+        assert_eq!(
+            (seen.pupils, seen.moved),
+            (425 + 16, 420),
+            "families come at both hours: nothing moves for them"
+        );
+        let alone = preview(&PlanContent { siblings: false, ..paris() }, None, &roster);
+        assert_eq!(at(&alone, "08:00"), (235 + 7 + 3, 127, 0, 3));
+        assert_eq!(alone.moved, 420 + 13);
+        // Against each other the two plans differ for the families alone.
+        let both = preview(&paris(), Some(&PlanContent { siblings: false, ..paris() }), &roster);
+        let moved: Vec<_> =
+            both.moves.iter().map(|one| (one.level.unwrap(), one.pupils, one.minutes_moved)).collect();
+        assert_eq!(moved, [(Level::Sixieme, 7, 1200), (Level::Troisieme, 6, 1200)]);
+    }
+
+    #[test]
     fn holes_and_overlaps_are_told_and_keep_nobody_out() {
         let mut odd = paris();
         odd.windows[0].days = vec![Day::Mon];
@@ -351,6 +430,80 @@ mod tests {
         };
         assert_eq!(at("08:00"), (false, 235, 0));
         assert_eq!(at("12:00"), (true, 425, 700));
-        assert_eq!(at("17:00"), (false, 5, 700), "only those whom the plan does not name come with them");
+        assert_eq!(at("17:00"), (true, 425, 700), "hours of guardians keep no pupil out");
+        plan.windows.retain(|window| window.profile == SlotProfile::Guardian);
+        let alone = preview(&plan, None, &roster());
+        let told: Vec<_> =
+            alone.days[0].segments.iter().map(|one| (one.everybody, one.pupils, one.guardians)).collect();
+        assert_eq!(told, [(false, 425, 0), (true, 425, 700)], "a plan for them alone has their hours");
+    }
+
+    const LEVELS: [Level; 4] = [Level::Sixieme, Level::Cinquieme, Level::Troisieme, Level::Seconde];
+
+    fn some_window() -> impl Strategy<Value = SlotWindow> {
+        let days = sample::subsequence(Day::ALL.to_vec(), 1..=7);
+        let levels = sample::subsequence(LEVELS.to_vec(), 0..=2);
+        (any::<bool>(), levels, days, 0_u16..23, 1_u16..6).prop_map(|(pupils, levels, days, from, hours)| {
+            let (profile, levels) =
+                if pupils { (SlotProfile::Pupil, levels) } else { (SlotProfile::Guardian, Vec::new()) };
+            let to = (from + hours).min(24);
+            let hour = |hour: u16| HourMinute::of_minutes(hour * 60);
+            SlotWindow { profile, levels, days, from: hour(from), to: hour(to) }
+        })
+    }
+
+    fn at_the_door(plan: &PlanContent) -> Table {
+        let plan = slots::Plan {
+            id: Uuid::from_u128(1),
+            version: 1,
+            scope: slots::Scope::Territory(Uuid::from_u128(2).into()),
+            ceiling: slots::Posture::Hard,
+            forced: None,
+            from: plan.starts_on,
+            until: None,
+            siblings: plan.siblings,
+            rules: rules_of(plan),
+        };
+        Table::new([plan], [], [])
+    }
+
+    proptest! {
+        /// Whatever the plan, at every hour of a week: whom the preview counts, the door does not keep out, and no other.
+        #[test]
+        fn a_preview_says_what_the_door_does(
+            windows in vec(some_window(), 1..7),
+            siblings in any::<bool>(),
+            level in option::of(sample::select(LEVELS.to_vec())),
+            family in sample::subsequence(LEVELS.to_vec(), 0..=2),
+        ) {
+            let plan = PlanContent { siblings, windows, ..paris() };
+            let table = at_the_door(&plan);
+            let code = |level: Level| level.plain_code().parse().unwrap();
+            let pupil = Person {
+                profile: Some(Profile::Pupil),
+                territory: Uuid::from_u128(2).into(),
+                school: Some(Uuid::from_u128(3).into()),
+                mef: level.map(code),
+                siblings: family.iter().copied().map(code).collect(),
+                class: None,
+                primary: false,
+                tz: Tz::Europe__Paris,
+            };
+            let guardian = Person {
+                profile: Some(Profile::Guardian), mef: None, siblings: Vec::new(), ..pupil.clone()
+            };
+            let who = alike(level, &family, 1);
+            for (day, date) in Day::ALL.into_iter().zip(plan.starts_on.iter_days().skip(11)) {
+                prop_assert_eq!(chrono::Datelike::weekday(&date), day.weekday());
+                for hour in 0..24_u16 {
+                    let minute = hour * 60 + 30;
+                    let local = date.and_time(HourMinute::of_minutes(minute).time());
+                    let now = Tz::Europe__Paris.from_local_datetime(&local).unwrap().to_utc();
+                    let is_in = |who| !matches!(table.standing(who, now), Standing::Outside { .. });
+                    prop_assert_eq!(pupil_in(&plan, (day, minute), &who), is_in(&pupil), "{} {}", day.weekday(), hour);
+                    prop_assert_eq!(guardian_in(&plan, (day, minute)), is_in(&guardian), "{} {}", day.weekday(), hour);
+                }
+            }
+        }
     }
 }

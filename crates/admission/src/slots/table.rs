@@ -249,10 +249,11 @@ fn shares_out(plan: &Plan, person: &Person, today: NaiveDate, now: DateTime<Utc>
     open || guardians_alone
 }
 
-/// Whether a rule of that day is about this person.
+/// Whether a rule of that day is about this person, for themselves: a brother's hours open more, and never keep out whom
+/// no rule names.
 fn names_on(plan: &Plan, person: &Person, date: NaiveDate) -> bool {
     let day = chrono::Datelike::weekday(&date);
-    mine(plan, person).any(|rule| rule.days.has(day))
+    plan.rules.iter().any(|rule| rule.days.has(day) && concerns(rule, person) && names(rule, person.mef))
 }
 
 /// The windows of a plan that begin on a day, whoever they are for.
@@ -271,13 +272,19 @@ fn of_day(
 /// The rules about a person: by profile, kind of school and course; by the courses of brothers and sisters too where the
 /// plan says so, which is how a household gets a common slot.
 fn mine<'a>(plan: &'a Plan, person: &'a Person) -> impl Iterator<Item = &'a Rule> {
-    plan.rules.iter().filter(move |rule| {
-        person.profile.is_some_and(|profile| rule.profiles.contains(&profile))
-            && rule.primary.is_none_or(|primary| primary == person.primary)
-            && (rule.mef.is_empty()
-                || person.mef.is_some_and(|mef| matches(rule, mef))
-                || (plan.siblings && person.siblings.iter().any(|mef| matches(rule, *mef))))
-    })
+    let of_family = move |rule: &Rule| plan.siblings && person.siblings.iter().any(|mef| matches(rule, *mef));
+    plan.rules
+        .iter()
+        .filter(move |rule| concerns(rule, person) && (names(rule, person.mef) || of_family(rule)))
+}
+
+fn concerns(rule: &Rule, person: &Person) -> bool {
+    person.profile.is_some_and(|profile| rule.profiles.contains(&profile))
+        && rule.primary.is_none_or(|primary| primary == person.primary)
+}
+
+fn names(rule: &Rule, mef: Option<Mef>) -> bool {
+    rule.mef.is_empty() || mef.is_some_and(|mef| matches(rule, mef))
 }
 
 fn matches(rule: &Rule, mef: Mef) -> bool {

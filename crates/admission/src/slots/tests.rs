@@ -218,6 +218,16 @@ fn a_family_has_common_hours() {
 }
 
 #[test]
+fn a_brother_takes_nothing_away() {
+    let table = morning_and_afternoon(Days::WORKDAYS);
+    // No rule names a lycée: it comes when it likes, at the hours of a younger brother and at others.
+    let lycee = Person { siblings: vec![SIXTH.parse().unwrap()], ..pupil("20010014110", Tz::Europe__Paris) };
+    for now in ["2020-03-19T08:00:00Z", "2020-03-19T13:00:00Z"] {
+        assert!(!matches!(table.standing(&lycee, at(now)), Standing::Outside { .. }), "{now}");
+    }
+}
+
+#[test]
 fn the_schools_own_plan_comes_first_and_of_several_the_last_begun() {
     let territory =
         plan(vec![rule(&["100"], Days::ALL, "08:00", "09:00"), rule(&["103"], Days::ALL, "08:00", "20:00")]);

@@ -1,6 +1,7 @@
 //! Plans, exceptions and suspensions over HTTP.
 
 mod of_school;
+mod of_scope;
 mod of_territory;
 mod shown;
 

@@ -1,21 +1,18 @@
 //! Plans, exceptions and suspensions of a school; it sees its territory's, and changes its own.
 
-use axum::{
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use preau_http::{
     Cursors, IfMatch, IfNoneMatch, InSchool, Keyed, ListQuery, Problem, Reply, ValidJson, ValidPath,
-    ValidQuery, once,
+    ValidQuery,
 };
-use preau_kernel::{Member, Page, SchoolId};
+use preau_kernel::{Page, SchoolId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
+use super::of_scope::{self, Wanted};
 use crate::{
-    Plans, ProfileSuspension, Scope, SlotException, SlotPlan, SlotPlanVersion, SlotPreview,
+    Plans, ProfileSuspension, SlotException, SlotPlan, SlotPlanVersion, SlotPreview,
     acts::{NewForcedMode, NewProfileSuspension, NewSlotException},
     rules::NewSlotPlan,
 };
@@ -58,11 +55,6 @@ pub(super) struct SchoolSuspensionPath {
     suspension_id: Uuid,
 }
 
-async fn scope(app: &Plans, member: &Member) -> Result<Scope, Problem> {
-    let facts = app.db.school_facts(member.asked()).await?.ok_or_else(Problem::not_found)?;
-    Ok(Scope { territory: facts.territory, school: Some(member.asked()) })
-}
-
 /// List the plans of hours of the school and of its territory, the latest first.
 #[utoipa::path(
     get,
@@ -79,11 +71,8 @@ pub(super) async fn list_slot_plans(
     Cursors(key): Cursors,
     ValidQuery(query): ValidQuery<ListQuery>,
 ) -> Result<Reply<Page<SlotPlan>>, Problem> {
-    let before = query.after("list_slot_plans", &key)?;
-    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
-    let rows = app.list(&mut tx, scope, before, query.limit).await?;
-    tx.commit().await?;
-    Ok(Reply(Page::cut(rows, query.limit, |last| key.seal("list_slot_plans", &last.id))))
+    let wanted = Wanted { list: "list_slot_plans", key: &key, query: &query };
+    of_scope::list_plans(&app, &member, wanted).await
 }
 
 /// Make a plan of hours for the school.
@@ -102,14 +91,7 @@ pub(super) async fn create_slot_plan(
     InSchool(member): InSchool,
     write: Keyed<NewSlotPlan>,
 ) -> Result<Response, Problem> {
-    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
-    let answer = once(&mut tx, "create_slot_plan", &write, app.now(), async |tx| {
-        Ok((StatusCode::CREATED, app.create(tx, scope, Some(write.person), &write.body).await?))
-    })
-    .await?;
-    tx.commit().await?;
-    app.spread().await;
-    Ok(answer)
+    of_scope::create_plan(&app, &member, "create_slot_plan", &write).await
 }
 
 /// Show who would be in at what hour under a plan, and what it would move; nothing is written.
@@ -128,10 +110,7 @@ pub(super) async fn preview_slot_plan(
     InSchool(member): InSchool,
     ValidJson(plan): ValidJson<NewSlotPlan>,
 ) -> Result<Reply<SlotPreview>, Problem> {
-    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
-    let seen = app.preview_school(&mut tx, scope, &plan).await?;
-    tx.commit().await?;
-    Ok(Reply(seen))
+    of_scope::preview_plan(&app, &member, &plan).await
 }
 
 /// Show a plan of hours.
@@ -153,10 +132,7 @@ pub(super) async fn get_slot_plan(
     ValidPath(at): ValidPath<SchoolPlanPath>,
     held: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
-    let plan = app.find(&mut tx, scope, at.plan_id).await?;
-    tx.commit().await?;
-    Ok(plan.tagged()?.answer(&held))
+    of_scope::get_plan(&app, &member, at.plan_id, &held).await
 }
 
 /// Write the next version of a plan of hours.
@@ -177,12 +153,7 @@ pub(super) async fn update_slot_plan(
     read: IfMatch,
     ValidJson(plan): ValidJson<NewSlotPlan>,
 ) -> Result<Response, Problem> {
-    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
-    let held = |before: &SlotPlan| read.must_hold(&before.tagged()?);
-    let plan = app.change(&mut tx, scope, member.person(), at.plan_id, &plan, held).await?;
-    tx.commit().await?;
-    app.spread().await;
-    Ok(plan.tagged()?.answer_changed())
+    of_scope::update_plan(&app, &member, (at.plan_id, &read), &plan).await
 }
 
 /// Take a plan of hours back.
@@ -200,11 +171,7 @@ pub(super) async fn delete_slot_plan(
     InSchool(member): InSchool,
     ValidPath(at): ValidPath<SchoolPlanPath>,
 ) -> Result<Response, Problem> {
-    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
-    app.withdraw(&mut tx, scope, member.person(), at.plan_id).await?;
-    tx.commit().await?;
-    app.spread().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    of_scope::withdraw_plan(&app, &member, at.plan_id).await
 }
 
 /// Force the mode of a plan of hours until an instant, or let the load decide again.
@@ -224,11 +191,7 @@ pub(super) async fn set_slot_plan_mode(
     ValidPath(at): ValidPath<SchoolPlanPath>,
     ValidJson(wanted): ValidJson<NewForcedMode>,
 ) -> Result<Reply<SlotPlan>, Problem> {
-    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
-    let plan = app.force(&mut tx, scope, member.person(), at.plan_id, &wanted).await?;
-    tx.commit().await?;
-    app.spread().await;
-    Ok(Reply(plan))
+    of_scope::force_plan(&app, &member, at.plan_id, &wanted).await
 }
 
 /// List the versions of a plan of hours, the latest first.
@@ -248,11 +211,8 @@ pub(super) async fn list_slot_plan_versions(
     Cursors(key): Cursors,
     ValidQuery(query): ValidQuery<ListQuery>,
 ) -> Result<Reply<Page<SlotPlanVersion>>, Problem> {
-    let before = query.after("list_slot_plan_versions", &key)?;
-    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
-    let rows = app.versions(&mut tx, scope, at.plan_id, before, query.limit).await?;
-    tx.commit().await?;
-    Ok(Reply(Page::cut(rows, query.limit, |last| key.seal("list_slot_plan_versions", &last.version))))
+    let wanted = Wanted { list: "list_slot_plan_versions", key: &key, query: &query };
+    of_scope::list_versions(&app, &member, at.plan_id, wanted).await
 }
 
 /// List the exceptions to hours in the school and of its territory, the latest first.
@@ -271,11 +231,8 @@ pub(super) async fn list_slot_exceptions(
     Cursors(key): Cursors,
     ValidQuery(query): ValidQuery<ListQuery>,
 ) -> Result<Reply<Page<SlotException>>, Problem> {
-    let before = query.after("list_slot_exceptions", &key)?;
-    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
-    let rows = app.exceptions(&mut tx, scope, before, query.limit).await?;
-    tx.commit().await?;
-    Ok(Reply(Page::cut(rows, query.limit, |last| key.seal("list_slot_exceptions", &last.id))))
+    let wanted = Wanted { list: "list_slot_exceptions", key: &key, query: &query };
+    of_scope::list_exceptions(&app, &member, wanted).await
 }
 
 /// Let a class, some levels or everybody come when they like, until an instant.
@@ -294,14 +251,7 @@ pub(super) async fn create_slot_exception(
     InSchool(member): InSchool,
     write: Keyed<NewSlotException>,
 ) -> Result<Response, Problem> {
-    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
-    let answer = once(&mut tx, "create_slot_exception", &write, app.now(), async |tx| {
-        Ok((StatusCode::CREATED, app.except(tx, scope, write.person, &write.body).await?))
-    })
-    .await?;
-    tx.commit().await?;
-    app.spread().await;
-    Ok(answer)
+    of_scope::create_exception(&app, &member, "create_slot_exception", &write).await
 }
 
 /// End an exception to hours.
@@ -319,11 +269,7 @@ pub(super) async fn delete_slot_exception(
     InSchool(member): InSchool,
     ValidPath(at): ValidPath<SchoolExceptionPath>,
 ) -> Result<Response, Problem> {
-    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
-    app.end_exception(&mut tx, scope, member.person(), at.exception_id).await?;
-    tx.commit().await?;
-    app.spread().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    of_scope::end_exception(&app, &member, at.exception_id).await
 }
 
 /// List the suspensions of profiles in the school and of its territory, the latest first: who decided, why and until when.
@@ -342,11 +288,8 @@ pub(super) async fn list_suspensions(
     Cursors(key): Cursors,
     ValidQuery(query): ValidQuery<ListQuery>,
 ) -> Result<Reply<Page<ProfileSuspension>>, Problem> {
-    let before = query.after("list_suspensions", &key)?;
-    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
-    let rows = app.suspended(&mut tx, scope, before, query.limit).await?;
-    tx.commit().await?;
-    Ok(Reply(Page::cut(rows, query.limit, |last| key.seal("list_suspensions", &last.id))))
+    let wanted = Wanted { list: "list_suspensions", key: &key, query: &query };
+    of_scope::list_suspensions(&app, &member, wanted).await
 }
 
 /// Suspend the use of a profile until an instant; the minimum stays open.
@@ -365,14 +308,7 @@ pub(super) async fn create_suspension(
     InSchool(member): InSchool,
     write: Keyed<NewProfileSuspension>,
 ) -> Result<Response, Problem> {
-    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
-    let answer = once(&mut tx, "create_suspension", &write, app.now(), async |tx| {
-        Ok((StatusCode::CREATED, app.suspend(tx, scope, write.person, &write.body).await?))
-    })
-    .await?;
-    tx.commit().await?;
-    app.spread().await;
-    Ok(answer)
+    of_scope::create_suspension(&app, &member, "create_suspension", &write).await
 }
 
 /// Lift a suspension before its time.
@@ -390,9 +326,5 @@ pub(super) async fn delete_suspension(
     InSchool(member): InSchool,
     ValidPath(at): ValidPath<SchoolSuspensionPath>,
 ) -> Result<Response, Problem> {
-    let (scope, mut tx) = (scope(&app, &member).await?, app.db.in_school(&member).await?);
-    app.lift(&mut tx, scope, member.person(), at.suspension_id).await?;
-    tx.commit().await?;
-    app.spread().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    of_scope::lift_suspension(&app, &member, at.suspension_id).await
 }

@@ -1,21 +1,18 @@
 //! Plans, exceptions and suspensions of a territory.
 
-use axum::{
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use preau_http::{
     AdminOf, Cursors, IfMatch, IfNoneMatch, Keyed, ListQuery, Problem, Reply, ValidJson, ValidPath,
-    ValidQuery, once,
+    ValidQuery,
 };
-use preau_kernel::{Page, TerritoryAdmin, TerritoryId};
+use preau_kernel::{Page, TerritoryId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
+use super::of_scope::{self, Wanted};
 use crate::{
-    Plans, ProfileSuspension, Scope, SlotException, SlotPlan, SlotPlanVersion, SlotPreview,
+    Plans, ProfileSuspension, SlotException, SlotPlan, SlotPlanVersion, SlotPreview,
     acts::{NewForcedMode, NewProfileSuspension, NewSlotException},
     rules::NewSlotPlan,
 };
@@ -58,10 +55,6 @@ pub(super) struct TerritorySuspensionPath {
     suspension_id: Uuid,
 }
 
-fn scope(admin: &TerritoryAdmin) -> Scope {
-    Scope { territory: admin.territory(), school: None }
-}
-
 /// List the plans of hours of the territory, the latest first.
 #[utoipa::path(
     get,
@@ -78,11 +71,8 @@ pub(super) async fn list_territory_slot_plans(
     Cursors(key): Cursors,
     ValidQuery(query): ValidQuery<ListQuery>,
 ) -> Result<Reply<Page<SlotPlan>>, Problem> {
-    let before = query.after("list_territory_slot_plans", &key)?;
-    let (scope, mut tx) = (scope(&admin), app.db.in_territory(&admin).await?);
-    let rows = app.list(&mut tx, scope, before, query.limit).await?;
-    tx.commit().await?;
-    Ok(Reply(Page::cut(rows, query.limit, |last| key.seal("list_territory_slot_plans", &last.id))))
+    let wanted = Wanted { list: "list_territory_slot_plans", key: &key, query: &query };
+    of_scope::list_plans(&app, &admin, wanted).await
 }
 
 /// Make a plan of hours for the territory.
@@ -101,14 +91,7 @@ pub(super) async fn create_territory_slot_plan(
     AdminOf(admin): AdminOf,
     write: Keyed<NewSlotPlan>,
 ) -> Result<Response, Problem> {
-    let (scope, mut tx) = (scope(&admin), app.db.in_territory(&admin).await?);
-    let answer = once(&mut tx, "create_territory_slot_plan", &write, app.now(), async |tx| {
-        Ok((StatusCode::CREATED, app.create(tx, scope, Some(write.person), &write.body).await?))
-    })
-    .await?;
-    tx.commit().await?;
-    app.spread().await;
-    Ok(answer)
+    of_scope::create_plan(&app, &admin, "create_territory_slot_plan", &write).await
 }
 
 /// Show who would be in at what hour under a plan, and what it would move; nothing is written.
@@ -127,10 +110,7 @@ pub(super) async fn preview_territory_slot_plan(
     AdminOf(admin): AdminOf,
     ValidJson(plan): ValidJson<NewSlotPlan>,
 ) -> Result<Reply<SlotPreview>, Problem> {
-    let (scope, mut tx) = (scope(&admin), app.db.in_territory(&admin).await?);
-    let seen = app.preview_territory(&mut tx, scope, &plan).await?;
-    tx.commit().await?;
-    Ok(Reply(seen))
+    of_scope::preview_plan(&app, &admin, &plan).await
 }
 
 /// Show a plan of hours.
@@ -152,10 +132,7 @@ pub(super) async fn get_territory_slot_plan(
     ValidPath(at): ValidPath<TerritoryPlanPath>,
     held: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let (scope, mut tx) = (scope(&admin), app.db.in_territory(&admin).await?);
-    let plan = app.find(&mut tx, scope, at.plan_id).await?;
-    tx.commit().await?;
-    Ok(plan.tagged()?.answer(&held))
+    of_scope::get_plan(&app, &admin, at.plan_id, &held).await
 }
 
 /// Write the next version of a plan of hours.
@@ -176,12 +153,7 @@ pub(super) async fn update_territory_slot_plan(
     read: IfMatch,
     ValidJson(plan): ValidJson<NewSlotPlan>,
 ) -> Result<Response, Problem> {
-    let (scope, mut tx) = (scope(&admin), app.db.in_territory(&admin).await?);
-    let held = |before: &SlotPlan| read.must_hold(&before.tagged()?);
-    let plan = app.change(&mut tx, scope, admin.person(), at.plan_id, &plan, held).await?;
-    tx.commit().await?;
-    app.spread().await;
-    Ok(plan.tagged()?.answer_changed())
+    of_scope::update_plan(&app, &admin, (at.plan_id, &read), &plan).await
 }
 
 /// Take a plan of hours back.
@@ -199,11 +171,7 @@ pub(super) async fn delete_territory_slot_plan(
     AdminOf(admin): AdminOf,
     ValidPath(at): ValidPath<TerritoryPlanPath>,
 ) -> Result<Response, Problem> {
-    let (scope, mut tx) = (scope(&admin), app.db.in_territory(&admin).await?);
-    app.withdraw(&mut tx, scope, admin.person(), at.plan_id).await?;
-    tx.commit().await?;
-    app.spread().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    of_scope::withdraw_plan(&app, &admin, at.plan_id).await
 }
 
 /// Force the mode of a plan of hours until an instant, or let the load decide again.
@@ -223,11 +191,7 @@ pub(super) async fn set_territory_slot_plan_mode(
     ValidPath(at): ValidPath<TerritoryPlanPath>,
     ValidJson(wanted): ValidJson<NewForcedMode>,
 ) -> Result<Reply<SlotPlan>, Problem> {
-    let (scope, mut tx) = (scope(&admin), app.db.in_territory(&admin).await?);
-    let plan = app.force(&mut tx, scope, admin.person(), at.plan_id, &wanted).await?;
-    tx.commit().await?;
-    app.spread().await;
-    Ok(Reply(plan))
+    of_scope::force_plan(&app, &admin, at.plan_id, &wanted).await
 }
 
 /// List the versions of a plan of hours, the latest first.
@@ -247,13 +211,8 @@ pub(super) async fn list_territory_slot_plan_versions(
     Cursors(key): Cursors,
     ValidQuery(query): ValidQuery<ListQuery>,
 ) -> Result<Reply<Page<SlotPlanVersion>>, Problem> {
-    let before = query.after("list_territory_slot_plan_versions", &key)?;
-    let (scope, mut tx) = (scope(&admin), app.db.in_territory(&admin).await?);
-    let rows = app.versions(&mut tx, scope, at.plan_id, before, query.limit).await?;
-    tx.commit().await?;
-    Ok(Reply(Page::cut(rows, query.limit, |last| {
-        key.seal("list_territory_slot_plan_versions", &last.version)
-    })))
+    let wanted = Wanted { list: "list_territory_slot_plan_versions", key: &key, query: &query };
+    of_scope::list_versions(&app, &admin, at.plan_id, wanted).await
 }
 
 /// List the exceptions to hours in the territory, the latest first.
@@ -272,11 +231,8 @@ pub(super) async fn list_territory_slot_exceptions(
     Cursors(key): Cursors,
     ValidQuery(query): ValidQuery<ListQuery>,
 ) -> Result<Reply<Page<SlotException>>, Problem> {
-    let before = query.after("list_territory_slot_exceptions", &key)?;
-    let (scope, mut tx) = (scope(&admin), app.db.in_territory(&admin).await?);
-    let rows = app.exceptions(&mut tx, scope, before, query.limit).await?;
-    tx.commit().await?;
-    Ok(Reply(Page::cut(rows, query.limit, |last| key.seal("list_territory_slot_exceptions", &last.id))))
+    let wanted = Wanted { list: "list_territory_slot_exceptions", key: &key, query: &query };
+    of_scope::list_exceptions(&app, &admin, wanted).await
 }
 
 /// Let a class, some levels or everybody come when they like, until an instant.
@@ -295,14 +251,7 @@ pub(super) async fn create_territory_slot_exception(
     AdminOf(admin): AdminOf,
     write: Keyed<NewSlotException>,
 ) -> Result<Response, Problem> {
-    let (scope, mut tx) = (scope(&admin), app.db.in_territory(&admin).await?);
-    let answer = once(&mut tx, "create_territory_slot_exception", &write, app.now(), async |tx| {
-        Ok((StatusCode::CREATED, app.except(tx, scope, write.person, &write.body).await?))
-    })
-    .await?;
-    tx.commit().await?;
-    app.spread().await;
-    Ok(answer)
+    of_scope::create_exception(&app, &admin, "create_territory_slot_exception", &write).await
 }
 
 /// End an exception to hours.
@@ -320,11 +269,7 @@ pub(super) async fn delete_territory_slot_exception(
     AdminOf(admin): AdminOf,
     ValidPath(at): ValidPath<TerritoryExceptionPath>,
 ) -> Result<Response, Problem> {
-    let (scope, mut tx) = (scope(&admin), app.db.in_territory(&admin).await?);
-    app.end_exception(&mut tx, scope, admin.person(), at.exception_id).await?;
-    tx.commit().await?;
-    app.spread().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    of_scope::end_exception(&app, &admin, at.exception_id).await
 }
 
 /// List the suspensions of profiles in the territory, the latest first: who decided, why and until when.
@@ -343,11 +288,8 @@ pub(super) async fn list_territory_suspensions(
     Cursors(key): Cursors,
     ValidQuery(query): ValidQuery<ListQuery>,
 ) -> Result<Reply<Page<ProfileSuspension>>, Problem> {
-    let before = query.after("list_territory_suspensions", &key)?;
-    let (scope, mut tx) = (scope(&admin), app.db.in_territory(&admin).await?);
-    let rows = app.suspended(&mut tx, scope, before, query.limit).await?;
-    tx.commit().await?;
-    Ok(Reply(Page::cut(rows, query.limit, |last| key.seal("list_territory_suspensions", &last.id))))
+    let wanted = Wanted { list: "list_territory_suspensions", key: &key, query: &query };
+    of_scope::list_suspensions(&app, &admin, wanted).await
 }
 
 /// Suspend the use of a profile until an instant; the minimum stays open.
@@ -366,14 +308,7 @@ pub(super) async fn create_territory_suspension(
     AdminOf(admin): AdminOf,
     write: Keyed<NewProfileSuspension>,
 ) -> Result<Response, Problem> {
-    let (scope, mut tx) = (scope(&admin), app.db.in_territory(&admin).await?);
-    let answer = once(&mut tx, "create_territory_suspension", &write, app.now(), async |tx| {
-        Ok((StatusCode::CREATED, app.suspend(tx, scope, write.person, &write.body).await?))
-    })
-    .await?;
-    tx.commit().await?;
-    app.spread().await;
-    Ok(answer)
+    of_scope::create_suspension(&app, &admin, "create_territory_suspension", &write).await
 }
 
 /// Lift a suspension before its time.
@@ -391,9 +326,5 @@ pub(super) async fn delete_territory_suspension(
     AdminOf(admin): AdminOf,
     ValidPath(at): ValidPath<TerritorySuspensionPath>,
 ) -> Result<Response, Problem> {
-    let (scope, mut tx) = (scope(&admin), app.db.in_territory(&admin).await?);
-    app.lift(&mut tx, scope, admin.person(), at.suspension_id).await?;
-    tx.commit().await?;
-    app.spread().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    of_scope::lift_suspension(&app, &admin, at.suspension_id).await
 }
