@@ -85,6 +85,7 @@ pub async fn bench(options: &Options) -> anyhow::Result<Vec<String>> {
             folder,
             demo: Demo { schools: 4, pupils: 400 },
             own_postgres: false,
+            road_to_redis: false,
         };
         let mut lab = Lab::build(materials).await?;
         let work = experiments(&mut lab, &in_the_lab, options.quick, &mut sheet);

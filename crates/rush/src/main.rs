@@ -18,7 +18,8 @@ use preau_rush::{
     progress::say,
     report::Report,
     run::{self, Surroundings},
-    storm,
+    storm::{self, goals, picture},
+    summary,
 };
 
 #[derive(Parser)]
@@ -39,6 +40,15 @@ enum Act {
     Storm(StormArgs),
     /// Print what so many people need, with the figures of a run
     Capacity(CapacityArgs),
+    /// Say of each goal whether runs hold it, fall short, or do not measure it
+    Goals(GoalsArgs),
+    /// Draw what a run let in, as SVG
+    Picture {
+        /// storm.json
+        run: PathBuf,
+        /// Where the picture goes
+        out: PathBuf,
+    },
     /// Measure every figure, one line each
     Bench(BenchArgs),
     /// Hash as the product does, with nothing around it, and print the cost as JSON
@@ -126,6 +136,16 @@ struct CapacityArgs {
 }
 
 #[derive(clap::Args)]
+struct GoalsArgs {
+    /// storm.json, one or several: the worst of them counts
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
+    /// As a table of deploy/CAPACITY.md
+    #[arg(long)]
+    markdown: bool,
+}
+
+#[derive(clap::Args)]
 struct BenchArgs {
     /// Where the stores are: written by `cargo xtask stores up`
     #[arg(long, default_value = ".local/stores.json")]
@@ -183,6 +203,19 @@ fn act(cli: Cli) -> anyhow::Result<bool> {
             write!(std::io::stdout(), "{text}")?;
             Ok(true)
         }
+        Act::Goals(args) => {
+            let runs = args.runs.iter().map(|run| read_json(run)).collect::<anyhow::Result<Vec<_>>>()?;
+            let lines = goals::check(&runs);
+            let text = if args.markdown { goals::markdown(&lines) } else { goals::table(&lines) };
+            write!(std::io::stdout(), "{text}")?;
+            // A goal that falls short is a finding, not a failure of the judge.
+            Ok(true)
+        }
+        Act::Picture { run, out } => {
+            let picture = picture::svg(&read_json(&run)?);
+            std::fs::write(&out, picture).with_context(|| format!("cannot write {}", out.display()))?;
+            Ok(true)
+        }
         Act::Argon { seconds } => {
             if !(0.1..=600.0).contains(&seconds) {
                 bail!("hash for between 0.1 and 600 seconds, not {seconds}");
@@ -213,7 +246,7 @@ async fn run_plan(args: RunArgs) -> anyhow::Result<bool> {
     };
     let report = run::run(&plan, &people, around).await?;
     write_json(&args.report, &report)?;
-    summarize(&report)?;
+    summary::summarize(&report)?;
     Ok(report.verdict.ok)
 }
 
@@ -271,83 +304,12 @@ fn now() -> String {
     chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
+fn read_json(path: &Path) -> anyhow::Result<serde_json::Value> {
+    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("malformed {}", path.display()))
+}
+
 fn write_json(path: &Path, report: &Report) -> anyhow::Result<()> {
     let text = serde_json::to_vec_pretty(report)?;
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn summarize(report: &Report) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    let users = &report.users;
-    writeln!(
-        out,
-        "{} · seed {} · {:.1} s · {} arrived, {} done, {} gave up, {} failed, {} cut short",
-        report.plan,
-        report.seed,
-        report.wall_s,
-        users.arrived,
-        users.done,
-        users.impatient,
-        users.failed,
-        users.cut_short
-    )?;
-    writeln!(
-        out,
-        "{:<9} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9}  statuses",
-        "ms", "count", "p50", "p90", "p99", "p99.9", "max"
-    )?;
-    let inside = &report.inside_ms;
-    writeln!(
-        out,
-        "{:<9} {:>8} {:>9.1} {:>9.1} {:>9.1} {:>9.1} {:>9.1}",
-        "inside", "", inside.p50, inside.p90, inside.p99, inside.p999, inside.max
-    )?;
-    for (name, step) in &report.steps {
-        let ms = &step.latency_ms;
-        writeln!(
-            out,
-            "{name:<9} {:>8} {:>9.1} {:>9.1} {:>9.1} {:>9.1} {:>9.1}  {:?} {:?}",
-            step.count, ms.p50, ms.p90, ms.p99, ms.p999, ms.max, step.statuses, step.failures
-        )?;
-    }
-    let cpu: Vec<String> = report.cpu_s.iter().map(|(name, s)| format!("{name} {s:.2}")).collect();
-    writeln!(
-        out,
-        "CPU seconds: {} · others {:.2} · stolen {:.2}",
-        cpu.join(" · "),
-        report.foreign_cpu_s,
-        report.stolen_cpu_s
-    )?;
-    let late = &report.late_sends;
-    writeln!(
-        out,
-        "late sends: {} ({:.3} %, allowed {:.1} %), worst {:.1} ms",
-        late.count,
-        late.share * 100.0,
-        late.allowed_share * 100.0,
-        late.worst_ms
-    )?;
-    if let Some(found) = &report.reconciled {
-        writeln!(
-            out,
-            "PostgreSQL: {} sign-ins answered, {} session families, {} lost, {} unexplained",
-            found.answered, found.rows, found.lost, found.unexplained
-        )?;
-    }
-    if let Some(best) = report
-        .search
-        .iter()
-        .filter(|step| step.served_well)
-        .map(|step| step.rate_per_s)
-        .max_by(f64::total_cmp)
-    {
-        writeln!(out, "peak: {best:.1} users/s")?;
-    }
-    if report.verdict.ok {
-        writeln!(out, "the run counts")?;
-    }
-    for reason in &report.verdict.reasons {
-        writeln!(out, "NO: {reason}")?;
-    }
-    Ok(())
 }

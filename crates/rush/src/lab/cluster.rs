@@ -95,8 +95,22 @@ impl Cluster {
         Ok(())
     }
 
+    /// Lets nobody write, or everybody again; sessions that are open learn it with their next transaction.
+    pub(crate) async fn read_only(&self, read_only: bool) -> anyhow::Result<()> {
+        let change = match read_only {
+            true => "ALTER SYSTEM SET default_transaction_read_only = on;\n",
+            false => "ALTER SYSTEM RESET default_transaction_read_only;\n",
+        };
+        let url = self.url("postgres", "postgres");
+        // Each statement its own transaction: ALTER SYSTEM refuses to share one.
+        crate::reconcile::psql(&url, change).await?;
+        crate::reconcile::psql(&url, "SELECT pg_reload_conf();\n").await.map(drop)
+    }
+
     /// Leaves nothing behind.
     pub(crate) async fn remove(self) {
+        // A run that was stopped on request may leave it standing still, and then it cannot end.
+        let _ = self.stall(false).await;
         let _ = self.crash().await;
         let mut remove = self.wrapped(Path::new("/bin/rm"));
         remove.arg("-rf").arg(self.data()).arg(self.home.join("log"));

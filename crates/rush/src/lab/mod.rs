@@ -6,6 +6,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod process;
+pub(crate) mod road;
 pub(crate) mod slice;
 
 use std::{
@@ -29,6 +30,7 @@ use tokio::{
 use self::{
     cluster::Cluster,
     process::{Core, Cores, Process, free_port, output, signal},
+    road::Road,
     slice::{PREFIX, Slice},
 };
 use crate::{
@@ -74,6 +76,8 @@ fn as_role(url: &str, role: &str) -> anyhow::Result<String> {
 pub(crate) struct Node {
     process: Process,
     pub(crate) url: String,
+    /// Where it is probed, and says its metrics.
+    pub(crate) probe: String,
     _slice: Option<Slice>,
 }
 
@@ -89,6 +93,18 @@ impl Node {
     /// Ends it as a crash would.
     pub(crate) async fn kill(self) {
         self.process.kill().await;
+    }
+
+    /// Makes it stand still, or go on.
+    pub(crate) async fn stall(&self, stalled: bool) {
+        signal(if stalled { "STOP" } else { "CONT" }, &self.pid().to_string()).await;
+    }
+
+    /// What it answers at its second port; absent when it does not answer 200 within `patience`.
+    pub(crate) async fn probed(&self, path: &'static str, patience: Duration) -> Option<String> {
+        let probes = Client::new(std::slice::from_ref(&self.probe), 1, patience).ok()?;
+        let answer = probes.send(&Ask::plain(path)).await.ok()?;
+        (answer.status == 200).then(|| String::from_utf8_lossy(&answer.body).into_owned())
     }
 }
 
@@ -132,6 +148,8 @@ pub(crate) struct Lab {
     master_key: String,
     redis: Option<Process>,
     redis_port: u16,
+    /// Where it was asked for, nodes reach Redis by it.
+    pub(crate) road: Option<Road>,
     postmaster: u32,
     started: u32,
     /// Everybody of the demo territory who signs in with a password alone.
@@ -156,6 +174,8 @@ pub(crate) struct Materials {
     pub(crate) demo: Demo,
     /// PostgreSQL of its own instead of that of `stores`.
     pub(crate) own_postgres: bool,
+    /// Whether nodes reach Redis by a road that can be spoilt.
+    pub(crate) road_to_redis: bool,
 }
 
 /// The size of the demo territory that the laboratory begins with.
@@ -183,7 +203,7 @@ pub(crate) struct NodeSpec {
 impl Lab {
     /// Builds everything but nodes.
     pub(crate) async fn build(materials: Materials) -> anyhow::Result<Self> {
-        let Materials { stores, preau, folder, demo, own_postgres } = materials;
+        let Materials { stores, preau, folder, demo, own_postgres, road_to_redis } = materials;
         let text = std::fs::read_to_string(&stores).with_context(|| {
             format!("cannot read {}: start the stores first (cargo xtask stores up)", stores.display())
         })?;
@@ -219,11 +239,12 @@ impl Lab {
             master_key: master_key(),
             redis: None,
             redis_port: 0,
+            road: None,
             postmaster: 0,
             started: 0,
             people: Arc::from([]),
         };
-        match lab.furnish(demo).await {
+        match lab.furnish(demo, road_to_redis).await {
             Ok(()) => Ok(lab),
             Err(e) => {
                 lab.clear().await;
@@ -232,7 +253,7 @@ impl Lab {
         }
     }
 
-    async fn furnish(&mut self, size: Demo) -> anyhow::Result<()> {
+    async fn furnish(&mut self, size: Demo, road_to_redis: bool) -> anyhow::Result<()> {
         slice::sweep();
         self.sweep().await?;
         self.postmaster = self.find_postmaster().await?;
@@ -242,6 +263,9 @@ impl Lab {
             say(&format!("PostgreSQL is not pinned and may disturb the nodes: {e}"));
         }
         self.redis_up().await?;
+        if road_to_redis {
+            self.road = Some(Road::open(self.redis_port).await?);
+        }
 
         say(&format!(
             "migrating and loading a demo territory ({} schools, {} pupils)",
@@ -426,10 +450,11 @@ impl Lab {
     }
 
     fn configure(&self, command: &mut Command) -> anyhow::Result<()> {
+        let redis = self.road.as_ref().map_or(self.redis_port, |road| road.port);
         command
             .env("PREAU_DATABASE__URL", in_database(&self.stores.database_url, &self.database)?)
             .env("PREAU_DATABASE__OWNER_URL", in_database(&self.stores.owner_url, &self.database)?)
-            .env("PREAU_REDIS__URL", format!("redis://127.0.0.1:{}/0", self.redis_port))
+            .env("PREAU_REDIS__URL", format!("redis://127.0.0.1:{redis}/0"))
             .env("PREAU_SECRETS__MASTER_KEY", &self.master_key)
             // No balancer has to be warned before a node of the bench stops.
             .env("PREAU_HTTP__DRAIN_MS", "0")
@@ -493,6 +518,20 @@ impl Lab {
 
     /// Starts a node on the server's core and waits until it is ready.
     pub(crate) async fn start(&mut self, spec: NodeSpec) -> anyhow::Result<Node> {
+        let mut node = self.launch(spec)?;
+        let began = Instant::now();
+        while node.probed("/readyz", Duration::from_secs(2)).await.is_none() {
+            node.process.check()?;
+            if began.elapsed() > START {
+                bail!("the node was not ready in {} s", START.as_secs());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(node)
+    }
+
+    /// Starts a node on the server's core; when it is ready is for the proxy to find out.
+    pub(crate) fn launch(&mut self, spec: NodeSpec) -> anyhow::Result<Node> {
         let name = self.next_name();
         let (port, probe) = match spec.ports {
             Some(ports) => ports,
@@ -515,18 +554,8 @@ impl Lab {
             .env("PREAU_HTTP__PROBE_LISTEN", format!("127.0.0.1:{probe}"))
             .env("PREAU_HTTP__PUBLIC_URL", spec.public_url.as_deref().unwrap_or(&url))
             .envs(spec.settings.iter().map(|(name, value)| (name, value)));
-        let mut process = Process::start("node", &mut command, self.folder.join(format!("{name}.log")))?;
-        let probes = Client::new(&[format!("http://127.0.0.1:{probe}")], 1, Duration::from_secs(2))?;
-        let ready = Ask { bearer: None, ..Ask::get("/readyz", Arc::from("")) };
-        let began = Instant::now();
-        while !matches!(probes.send(&ready).await, Ok(answer) if answer.status == 200) {
-            process.check()?;
-            if began.elapsed() > START {
-                bail!("the node was not ready in {} s", START.as_secs());
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-        Ok(Node { process, url, _slice: slice })
+        let process = Process::start("node", &mut command, self.folder.join(format!("{name}.log")))?;
+        Ok(Node { process, url, probe: format!("http://127.0.0.1:{probe}"), _slice: slice })
     }
 
     /// The same layers as a node around a handler that does nothing.

@@ -150,7 +150,7 @@ fn one(
             () if by_desk => Way::Desk,
             () => Way::Password,
         },
-        trusted: trusted < crowd.trusted.unwrap_or(user.trusted),
+        trusted: trusted < crowd.trusted.or(segment.trusted).unwrap_or(user.trusted),
         typo: typo < crowd.typos.unwrap_or(user.typos),
         human: human < crowd.human.unwrap_or(user.human),
         abandon: (gives_up < abandon).then(|| Duration::from_secs_f64(soon + (late - soon) * patience)),
@@ -194,7 +194,7 @@ fn eligible(crowd: &Crowd, world: &World, at_nine: &[usize]) -> Vec<usize> {
         .enumerate()
         .filter(|(at, person)| {
             let school = world.schools.get(person.school);
-            crowd.who.is_none_or(|role| role == person.role)
+            crowd.who.includes(person.role)
                 && crowd.lesson.is_none_or(|wanted| wanted == has_lesson(world, at_nine, *at))
                 && crowd
                     .territory

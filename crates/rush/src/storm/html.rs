@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{
+    goals, picture,
     plot::{self, Line, Mark, escape},
     report::{Report, SegmentReport},
     tally::{CLASSES, Waits, short},
@@ -52,36 +53,14 @@ pub fn page(report: &Report) -> String {
         }
     }
     html.push_str(&overview(report));
-    html.push_str(&comparison(report));
+    // A report of numbers and words has no way to fail.
+    let value = serde_json::to_value(report).unwrap_or_default();
+    let _ = write!(html, "<div class=plots>{}</div>", picture::parts(&value).concat());
+    html.push_str(&goals::html(&goals::check(&[value])));
     for segment in &report.segments {
         html.push_str(&section(segment));
     }
     html
-}
-
-/// The plot for the README: what each mode lets in, second by second, of the same crowd.
-#[must_use]
-pub fn comparison(report: &Report) -> String {
-    let played: Vec<&SegmentReport> = report.segments.iter().filter(|segment| !segment.closed).collect();
-    let lines: Vec<Line> =
-        played.iter().map(|segment| Line::whole(&segment.name, &segment.series.goodput).smooth(3)).collect();
-    let groups: Vec<(String, Vec<Option<f64>>)> = played
-        .iter()
-        .map(|segment| {
-            let lessons = segment.figures.lessons_full_by_0905.map(|share| share * 100.0);
-            (segment.name.clone(), vec![segment.goodput_ratio.map(|ratio| ratio * 100.0), lessons])
-        })
-        .collect();
-    format!(
-        "<div class=plots>{}{}</div>",
-        plot::lines("Let in each second", "/s", &lines, &[]),
-        plot::bars(
-            "Goodput of the peak, and nine-o'clock lessons full by 9:05",
-            "%",
-            &["goodput", "lessons"],
-            &groups
-        )
-    )
 }
 
 fn overview(report: &Report) -> String {
@@ -210,6 +189,7 @@ mod tests {
         let report = super::super::report::sample();
         let html = page(&report);
         assert!(html.contains("<svg") && html.contains("let in"));
+        assert!(html.contains("<td>G14") && html.contains("not measured here"));
         for outside in ["<script", "src=", "<link", "@import"] {
             assert!(!html.contains(outside), "{outside}");
         }

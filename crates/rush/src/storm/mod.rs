@@ -3,13 +3,17 @@
 pub mod crowd;
 pub mod desk;
 mod edge;
+pub mod goals;
 pub mod html;
+pub mod inlet;
 pub mod life;
 mod machine;
+pub mod picture;
 pub mod plot;
 pub mod report;
 pub mod scenario;
 mod segment;
+mod signs;
 mod slow;
 mod stage;
 pub mod tally;

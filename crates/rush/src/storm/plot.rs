@@ -140,6 +140,20 @@ pub fn bars(title: &str, unit: &str, names: &[&str], groups: &[(String, Vec<Opti
     svg
 }
 
+/// Plots below each other, as one file.
+#[must_use]
+pub fn stack(plots: &[String]) -> String {
+    let height = HEIGHT * float(count(plots.len()));
+    let mut svg = format!("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\">");
+    for (index, plot) in plots.iter().enumerate() {
+        let top = HEIGHT * float(count(index));
+        let inner = plot.strip_prefix("<svg ").unwrap_or(plot);
+        let _ = write!(svg, "<svg y=\"{top}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" {inner}");
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
 fn opening(title: &str) -> String {
     let title = escape(title);
     format!(
@@ -245,6 +259,15 @@ mod tests {
     fn bars_show_values_and_absences() {
         let svg = bars("x", "/s", &["one", "two"], &[("ticket".to_owned(), vec![Some(40.0), None])]);
         assert!(svg.contains(">40.0<") && svg.contains(">–<"));
+    }
+
+    #[test]
+    fn stacked_plots_stand_below_each_other() {
+        let one = bars("x", "/s", &["one"], &[("ticket".to_owned(), vec![Some(40.0)])]);
+        let svg = stack(&[one.clone(), one]);
+        assert_eq!(svg.matches("<svg ").count(), 3);
+        assert_eq!(svg.matches("</svg>").count(), 3);
+        assert!(svg.contains("viewBox=\"0 0 720 440\"") && svg.contains("<svg y=\"220\""));
     }
 
     #[test]

@@ -72,11 +72,21 @@ pub struct Figures {
     pub eta_after_30s_within_band: Option<f64>,
     pub posts_per_success: Option<f64>,
     pub posts_per_success_everybody: Option<f64>,
+    /// Of the hashes, those that the hostile had done, whatever lane they were in.
     pub hash_cpu_share_hostile: f64,
+    /// Of all who came, the hostile: a crowd whose `manner` is not `people`. Sockets that dawdle are no clients yet.
+    pub hostile_share: f64,
+    /// Of the hashes, by the lane that the server said; `none` are those who passed without waiting.
+    pub hash_share_by_lane: BTreeMap<String, f64>,
+    /// People, not hostile, whom the server put among suspects.
+    pub people_suspected: u64,
     pub places_lost: u64,
     pub places_worsened: u64,
     pub lessons: u64,
+    /// Share of the lessons with nine in ten of those who came by the hour, and the teacher by theirs.
     pub lessons_full_by_0905: Option<f64>,
+    /// Share of the lessons' teachers who were in by theirs.
+    pub teachers_in_by_0858: Option<f64>,
     /// Rank correlation of arriving and coming in: what hammering early is worth.
     pub order_correlation: Option<f64>,
 }
@@ -150,8 +160,15 @@ pub fn figures(lives: &[Life], window_us: u64, rosters: &[u64], bell: &Bell) -> 
     };
     let all = hashes(true) + hashes(false);
     found.hash_cpu_share_hostile = float(hashes(true)) / float(all.max(1));
+    found.hostile_share = float(count(lives.len() - people.len())) / float(count(lives.len()).max(1));
+    for life in lives.iter().filter(|life| life.hashes > 0) {
+        let lane = life.lane.clone().unwrap_or_else(|| "none".to_owned());
+        *found.hash_share_by_lane.entry(lane).or_default() += f64::from(life.hashes) / float(all.max(1));
+    }
+    found.people_suspected =
+        count(people.iter().filter(|life| life.lane.as_deref() == Some("suspect")).count());
     found.lessons = count(bell.classes.len());
-    found.lessons_full_by_0905 = lessons_full(lives, bell);
+    (found.lessons_full_by_0905, found.teachers_in_by_0858) = lessons(lives, bell);
     found
 }
 
@@ -173,7 +190,8 @@ fn waits_by_territory(people: &[&Life]) -> BTreeMap<usize, Waits> {
             by_territory.entry(territory).or_default().push(life);
         }
     }
-    if by_territory.len() < 2 {
+    // One alone is worth a line when it is not the only one of its world.
+    if by_territory.keys().all(|territory| *territory == 0) {
         return BTreeMap::new();
     }
     by_territory.into_iter().map(|(territory, lives)| (territory, waits_of(&lives))).collect()
@@ -303,18 +321,19 @@ fn within(people: &[&Life], estimate: impl Fn(&Life) -> Option<(u64, f64, f64)>)
     (all > 0).then(|| float(right) / float(all))
 }
 
-fn lessons_full(lives: &[Life], bell: &Bell) -> Option<f64> {
-    if bell.classes.is_empty() {
-        return None;
-    }
+/// Shares of the lessons that are full in time with their teacher, and of the teachers who are there in time.
+fn lessons(lives: &[Life], bell: &Bell) -> (Option<f64>, Option<f64>) {
     let inside_by: BTreeMap<u64, u64> =
         lives.iter().filter_map(|life| Some((life.user, life.inside_us?))).collect();
     let by = |user: &u64, deadline: u64| inside_by.get(user).is_some_and(|inside| *inside <= deadline);
+    let share = |part: usize, all: usize| (all > 0).then(|| float(count(part)) / float(count(all)));
     let full = bell.classes.iter().filter(|(pupils, teacher)| {
         let there = pupils.iter().filter(|user| by(user, bell.full_by_us)).count();
         there * 10 >= pupils.len() * 9 && teacher.is_none_or(|teacher| by(&teacher, bell.teachers_by_us))
     });
-    Some(float(count(full.count())) / float(count(bell.classes.len())))
+    let teachers: Vec<u64> = bell.classes.iter().filter_map(|(_, teacher)| *teacher).collect();
+    let in_time = teachers.iter().filter(|teacher| by(teacher, bell.teachers_by_us));
+    (share(full.count(), bell.classes.len()), share(in_time.count(), teachers.len()))
 }
 
 /// The same second by second, for plots.
@@ -518,6 +537,8 @@ mod tests {
         let full = |by| figures(&lives, 20_000_000, &[11], &bell(by)).lessons_full_by_0905.unwrap();
         assert!((full(3_000_000) - 0.5).abs() < 1e-9);
         assert!(full(1_000_000).abs() < 1e-9, "the teacher was late");
+        let teachers = |by| figures(&lives, 20_000_000, &[11], &bell(by)).teachers_in_by_0858.unwrap();
+        assert!((teachers(3_000_000) - 1.0).abs() < 1e-9 && teachers(1_000_000).abs() < 1e-9);
     }
 
     #[test]
@@ -539,6 +560,15 @@ mod tests {
         let found = figures(&lives, 10_000_000, &[4], &Bell::default());
         assert_eq!(found.arrived, 1);
         assert!((found.hash_cpu_share_hostile - 0.75).abs() < 1e-9);
+        assert!((found.hostile_share - 0.5).abs() < 1e-9);
+        assert!((found.hash_share_by_lane["none"] - 1.0).abs() < 1e-9);
+        for life in &mut lives {
+            life.lane = Some("suspect".to_owned());
+        }
+        lives[0].hostile = false;
+        let found = figures(&lives, 10_000_000, &[4], &Bell::default());
+        assert_eq!(found.people_suspected, 1);
+        assert!((found.hash_share_by_lane["suspect"] - 1.0).abs() < 1e-9);
         assert_eq!(found.responses, 2);
     }
 

@@ -1,10 +1,15 @@
 //! A scenario: one file of `config/rush/`, read and checked before anything is started. `config/rush/README.md` explains
 //! each key.
 
+mod check;
+mod fault;
+
 use std::{collections::BTreeMap, path::Path};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde::Deserialize;
+
+pub use self::fault::{Break, Fault, Step};
 
 use super::world::{Role, Size};
 
@@ -174,8 +179,9 @@ impl Default for User {
 #[serde(deny_unknown_fields)]
 pub struct Crowd {
     pub name: String,
-    /// Absent: everybody.
-    pub who: Option<Role>,
+    /// A role or several; absent: everybody.
+    #[serde(default)]
+    pub who: Who,
     /// Only people of classes with a lesson at nine, or only the others.
     pub lesson: Option<bool>,
     pub territory: Option<usize>,
@@ -197,6 +203,28 @@ pub struct Crowd {
     /// Not multiplied by the segment's `x`.
     #[serde(default)]
     pub steady: bool,
+}
+
+/// See [`Crowd::who`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Who {
+    One(Role),
+    Some(Vec<Role>),
+    #[default]
+    Everybody,
+}
+
+impl Who {
+    /// Whether people of that role belong.
+    #[must_use]
+    pub fn includes(&self, role: Role) -> bool {
+        match self {
+            Self::One(one) => *one == role,
+            Self::Some(some) => some.contains(&role),
+            Self::Everybody => true,
+        }
+    }
 }
 
 /// See [`Crowd::bell`].
@@ -251,8 +279,15 @@ pub struct Segment {
     pub crowds: Vec<String>,
     pub hashed: Option<f64>,
     pub abandon: Option<f64>,
+    /// Instead of `user.trusted`; a crowd's own goes before it.
+    pub trusted: Option<f64>,
     /// Nodes of this segment.
     pub nodes: Option<u32>,
+    /// Nodes come and go as `preau_desired_replicas` says.
+    pub supervise: Option<Supervise>,
+    /// Beside the scenario's, and before them.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
     #[serde(default)]
     pub fault: Vec<Fault>,
     /// Only in the long form (`FULL=1`).
@@ -262,48 +297,17 @@ pub struct Segment {
     pub full_seconds: Option<f64>,
 }
 
-/// Something breaks.
-#[derive(Clone, Debug, Deserialize, serde::Serialize)]
+/// See [`Segment::supervise`].
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Fault {
-    pub at_s: f64,
-    pub act: Break,
-    /// Until it is mended.
-    #[serde(default)]
-    pub for_s: f64,
-    /// Of how many, where it says so: nodes to kill, milliseconds, seconds of skew.
-    #[serde(default)]
-    pub amount: f64,
-}
-
-/// What breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Break {
-    /// Redis stands still (SIGSTOP), then goes on.
-    StallRedis,
-    /// Redis is killed, then started empty.
-    KillRedis,
-    /// Redis forgets everything.
-    FlushRedis,
-    /// PostgreSQL stands still, then goes on.
-    StallPostgres,
-    /// PostgreSQL is stopped at once, then started: recovery included.
-    KillPostgres,
-    /// A node is killed, then started again.
-    KillNode,
-    /// One node more, cold.
-    AddNode,
-    /// One node after the other is stopped and replaced.
-    RollNodes,
-}
-
-impl Break {
-    /// Whether it needs a PostgreSQL that nobody else uses.
-    #[must_use]
-    pub fn needs_own_postgres(self) -> bool {
-        matches!(self, Self::StallPostgres | Self::KillPostgres)
-    }
+pub struct Supervise {
+    /// Nodes at least, and at most.
+    #[serde(default = "one_node")]
+    pub least: u32,
+    pub most: u32,
+    /// Seconds from one look at the nodes' metrics to the next.
+    #[serde(default = "two_seconds")]
+    pub every_s: f64,
 }
 
 /// What the generator may use, and when its run is void.
@@ -327,6 +331,14 @@ impl Default for Limits {
 
 fn three() -> u32 {
     3
+}
+
+fn one_node() -> u32 {
+    1
+}
+
+fn two_seconds() -> f64 {
+    2.0
 }
 
 fn ordinary() -> f64 {
@@ -365,95 +377,44 @@ impl Scenario {
         Ok(scenario)
     }
 
-    fn check(&self) -> anyhow::Result<()> {
-        for (name, share) in [
-            ("user.trusted", self.user.trusted),
-            ("user.typos", self.user.typos),
-            ("user.human", self.user.human),
-            ("user.abandon", self.user.abandon),
-            ("user.hashed", self.user.hashed),
-            ("user.returning", self.user.returning),
-            ("user.sign_out", self.user.sign_out),
-            ("limits.late_share", self.limits.late_share),
-        ] {
-            if !(0.0..=1.0).contains(&share) {
-                bail!("{name} is a share between 0 and 1, got {share}");
-            }
-        }
-        for (name, (from, to)) in [
-            ("user.reload_s", self.user.reload_s),
-            ("user.hang_s", self.user.hang_s),
-            ("user.abandon_s", self.user.abandon_s),
-        ] {
-            if !(from > 0.0 && to >= from && to < 86_400.0) {
-                bail!("{name} is a range of seconds, got {from}..{to}");
-            }
-        }
-        if !(self.story.minute_s > 0.0 && self.story.minute_s <= 60.0) {
-            bail!("story.minute_s is between 0 and 60");
-        }
-        for hour in [&self.lessons.begin, &self.lessons.full_by, &self.lessons.teachers_by] {
-            self.story.second(hour)?;
-        }
-        if self.segment.is_empty() {
-            bail!("a scenario without a segment does nothing");
-        }
-        if !(1..=64).contains(&self.nodes) || self.world.schools == 0 || self.world.territories == 0 {
-            bail!("at least one node, school and territory, and at most 64 nodes");
-        }
-        for segment in &self.segment {
-            self.check_segment(segment).with_context(|| format!("segment `{}`", segment.name))?;
-        }
-        for crowd in &self.crowd {
-            self.check_crowd(crowd).with_context(|| format!("crowd `{}`", crowd.name))?;
-        }
-        Ok(())
-    }
-
-    fn check_segment(&self, segment: &Segment) -> anyhow::Result<()> {
-        if !MODES.contains(&segment.mode.as_str()) {
-            bail!("mode `{}` is none of {MODES:?}", segment.mode);
-        }
-        if !(segment.seconds > 0.0 && segment.seconds <= 14_400.0) {
-            bail!("seconds must be positive, and four hours at most");
-        }
-        for name in &segment.crowds {
-            if !self.crowd.iter().any(|crowd| crowd.name == *name) {
-                bail!("no crowd is named `{name}`");
-            }
-        }
-        for fault in &segment.fault {
-            if fault.at_s < 0.0 || fault.at_s + fault.for_s > segment.seconds + segment.drain_s {
-                bail!("a fault lies outside of the segment");
-            }
-        }
-        Ok(())
-    }
-
-    fn check_crowd(&self, crowd: &Crowd) -> anyhow::Result<()> {
-        match (&crowd.rate, &crowd.bell, crowd.count) {
-            (Some(points), None, None) => {
-                let ordered = points.windows(2).all(|pair| matches!(pair, [one, two] if one.0 <= two.0));
-                if points.len() < 2 || !ordered || points.iter().any(|(at, x)| *at < 0.0 || *x < 0.0) {
-                    bail!("rate: at least two points, in order, not negative");
-                }
-            }
-            (None, Some(bell), None) => {
-                self.story.second(&bell.at)?;
-                if !(bell.sigma_min > 0.0 && (0.0..=1.0).contains(&bell.share)) {
-                    bail!("bell: sigma_min is positive and share between 0 and 1");
-                }
-            }
-            (None, None, Some(_)) => {}
-            _ => bail!("exactly one of rate, bell and count says when it comes"),
-        }
-        Ok(())
-    }
-
     /// Whether something breaks that others would miss.
     #[must_use]
     pub fn needs_own_postgres(&self) -> bool {
         self.segment.iter().flat_map(|segment| &segment.fault).any(|fault| fault.act.needs_own_postgres())
+    }
+
+    /// Whether something breaks on the road to Redis.
+    #[must_use]
+    pub fn needs_road_to_redis(&self) -> bool {
+        self.segment.iter().flat_map(|segment| &segment.fault).any(|fault| fault.act.needs_road_to_redis())
+    }
+
+    /// Whether nobody has a device of their own, in any segment.
+    #[must_use]
+    pub fn nobody_is_known(&self) -> bool {
+        let crowds = self.crowd.iter().filter_map(|crowd| crowd.trusted);
+        let segments = self.segment.iter().filter_map(|segment| segment.trusted);
+        crowds.chain(segments).chain([self.user.trusted]).all(|share| share <= 0.0)
+    }
+
+    /// Nodes that stand side by side at most.
+    #[must_use]
+    pub fn most_nodes(&self) -> u32 {
+        let of = |segment: &Segment| {
+            let supervised = segment.supervise.map_or(0, |supervise| supervise.most);
+            let added = segment.fault.iter().filter(|fault| fault.act == Break::AddNode).count();
+            let added = u32::try_from(added).unwrap_or(u32::MAX);
+            segment.nodes.unwrap_or(self.nodes).saturating_add(added).max(supervised)
+        };
+        self.segment.iter().map(of).max().unwrap_or(self.nodes).max(1)
+    }
+
+    /// The settings of a segment's nodes, its own before the scenario's.
+    #[must_use]
+    pub fn settings_of(&self, segment: &Segment) -> BTreeMap<String, String> {
+        let mut settings = self.settings.clone();
+        settings.extend(segment.settings.clone());
+        settings
     }
 
     /// The long or the short form.
@@ -468,72 +429,4 @@ impl Scenario {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SMALL: &str = "name = 'x'\ntitle = 'x'\nseed = 1\nworld = { schools = 2, people = 100 }\n";
-
-    fn with(rest: &str) -> anyhow::Result<Scenario> {
-        Scenario::parse(&format!("{SMALL}{rest}"))
-    }
-
-    #[test]
-    fn every_scenario_we_ship_is_sound() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/rush");
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let text = std::fs::read_to_string(&path).unwrap();
-            if name.ends_with(".toml") && text.contains("[[segment]]") {
-                let scenario = Scenario::read(&path).unwrap();
-                assert_eq!(format!("{}.toml", scenario.name), name);
-                found.push(name.get(..3).unwrap().to_owned());
-            }
-        }
-        for number in 1..=14 {
-            assert!(found.contains(&format!("s{number:02}")), "S{number} is missing");
-        }
-    }
-
-    #[test]
-    fn hours_of_the_tale_become_seconds() {
-        let story = Story { begins: "08:55".to_owned(), minute_s: 3.0 };
-        assert!((story.second("09:05").unwrap() - 30.0).abs() < 1e-9);
-        assert!((story.second("08:50").unwrap() + 15.0).abs() < 1e-9);
-        assert!(story.second("9h").is_err());
-        assert!(story.second("25:00").is_err());
-    }
-
-    #[test]
-    fn senseless_scenarios_are_refused() {
-        let segment = "[[segment]]\nname = 'a'\nseconds = 5\n";
-        assert!(with(segment).is_ok());
-        assert!(with("segment = []").is_err());
-        assert!(with("[[segment]]\nname = 'a'\nseconds = 5\nmode = 'hope'").is_err());
-        assert!(with("[[segment]]\nname = 'a'\nseconds = 5\ncrowds = ['nobody']").is_err());
-        let crowd = |shape: &str| with(&format!("{segment}[[crowd]]\nname = 'c'\n{shape}"));
-        assert!(crowd("rate = [[0, 1], [5, 10]]").is_ok());
-        assert!(crowd("rate = [[5, 1], [0, 10]]").is_err());
-        assert!(crowd("bell = { at = '09:00', sigma_min = 2 }").is_ok());
-        assert!(crowd("bell = { at = '09:00', sigma_min = 0 }").is_err());
-        assert!(crowd("manner = 'slow'\ncount = 5").is_ok());
-        let fault = |text: &str| with(&format!("{segment}[[segment.fault]]\n{text}"));
-        assert!(fault("at_s = 1\nact = 'kill_node'\nfor_s = 2").is_ok());
-        assert!(fault("at_s = 1\nact = 'kill_node'\nfor_s = 9").is_err());
-        assert!(fault("at_s = 1\nact = 'kill_postgres'\nfor_s = 1").unwrap().needs_own_postgres());
-    }
-
-    #[test]
-    fn the_long_form_takes_more_segments_and_longer_ones() {
-        let text = "[[segment]]\nname = 'a'\nseconds = 5\nfull_seconds = 300\n[[segment]]\nname = 'b'\nseconds = 9\nfull = true\n";
-        let mut short = with(text).unwrap();
-        short.choose(false);
-        assert_eq!(short.segment.len(), 1);
-        assert!((short.segment[0].seconds - 5.0).abs() < 1e-9);
-        let mut long = with(text).unwrap();
-        long.choose(true);
-        assert_eq!(long.segment.len(), 2);
-        assert!((long.segment[0].seconds - 300.0).abs() < 1e-9);
-    }
-}
+mod tests;

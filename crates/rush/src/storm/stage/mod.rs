@@ -1,5 +1,9 @@
 //! The stage of a storm: the laboratory, its people, the proxy, and the nodes of the segment that is played.
 
+mod faults;
+mod nodes;
+mod supervisor;
+
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -9,14 +13,16 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use tokio::{net::TcpStream, time::sleep};
+use tokio_util::task::TaskTracker;
 
+use self::nodes::Standing;
 use super::{
-    Options, crowd,
+    Options,
     desk::Desk,
     edge::{self, Place},
     machine,
-    report::{Machine, WorldSize},
-    scenario::{Fault, Scenario, Segment},
+    report::{Machine, WorldSize, best_peak},
+    scenario::{Scenario, Segment},
     user::Device,
     world::{Role, World},
     yesterday,
@@ -25,7 +31,7 @@ use crate::{
     argon::phc,
     cpu::Watch,
     lab::{
-        Demo, Lab, Materials, Node, NodeSpec,
+        Demo, Lab, Materials, NodeSpec,
         process::{Core, Process, free_port, output},
     },
     number::{count, float},
@@ -34,10 +40,10 @@ use crate::{
 
 /// The proxy, or a node, is there within this.
 const START: Duration = Duration::from_secs(30);
-/// Nodes are added to a segment at most.
-const SPARE_NODES: u32 = 2;
-/// People whose yesterday is prepared, at most.
-const MOST_DEVICES: usize = 3_000;
+/// Places whose node is still leaving while another comes.
+const SPARE_PLACES: u32 = 2;
+/// People whose yesterday is prepared, at most: a few minutes of it.
+const MOST_DEVICES: usize = 10_000;
 
 /// See the module.
 pub(super) struct Stage {
@@ -47,14 +53,17 @@ pub(super) struct Stage {
     pub(super) desk: Option<Arc<Desk>>,
     pub(super) devices: HashMap<usize, Device>,
     pub(super) at_nine: Vec<usize>,
-    /// Of the peak segments so far.
-    pub(super) peak_per_s: Option<f64>,
+    /// Of the peak segments so far: share of sign-ins that hash, sign-ins per second.
+    pub(super) peaks: Vec<(f64, f64)>,
     password: String,
     port: u16,
     places: Vec<Place>,
     proxy: Option<Process>,
     proxy_log: PathBuf,
-    nodes: Vec<Node>,
+    nodes: Vec<Standing>,
+    /// Nodes that were told to go and may still be answering.
+    leaving: TaskTracker,
+    leaders_killed: u32,
     quota_us: Option<u32>,
     knows_modes: bool,
     next_user: u64,
@@ -69,15 +78,15 @@ impl Stage {
             folder,
             demo: Demo { schools: 1, pupils: 40 },
             own_postgres: scenario.needs_own_postgres(),
+            road_to_redis: scenario.needs_road_to_redis(),
         })
         .await?;
         let port = match std::net::TcpListener::bind(("127.0.0.1", options.port)) {
             Ok(_) => options.port,
             Err(_) => free_port()?,
         };
-        let most = scenario.segment.iter().filter_map(|it| it.nodes).max().unwrap_or(0).max(scenario.nodes);
         let mut places = Vec::new();
-        for _ in 0..most + SPARE_NODES {
+        for _ in 0..scenario.most_nodes() + SPARE_PLACES {
             places.push(Place { port: free_port()?, probe: free_port()? });
         }
         let world = World::invent(&scenario.world, scenario.seed);
@@ -90,13 +99,15 @@ impl Stage {
             desk: None,
             devices: HashMap::new(),
             at_nine: Vec::new(),
-            peak_per_s: None,
+            peaks: Vec::new(),
             password,
             port,
             places,
             proxy: None,
             proxy_log,
             nodes: Vec::new(),
+            leaving: TaskTracker::new(),
+            leaders_killed: 0,
             quota_us: None,
             knows_modes: false,
             next_user: 0,
@@ -120,8 +131,7 @@ impl Stage {
             .await
             .context("the people of the storm")?;
 
-        let hashed = |segment: &Segment| segment.hashed.unwrap_or(self.scenario.user.hashed);
-        if self.scenario.segment.iter().any(|segment| hashed(segment) < 1.0) {
+        if self.scenario.segment.iter().any(|segment| self.hashed(segment) < 1.0) {
             let desk = Desk::new(self.lab.folder(), &self.address())?;
             self.lab
                 .sql_as_superuser(&desk.trust(&self.world.territories))
@@ -136,13 +146,13 @@ impl Stage {
             say("this preau knows no modes of admission: every segment runs as it is");
         }
         self.find_quota();
-        self.proxy_up().await?;
-        self.live_yesterday().await
+        self.proxy_up().await
     }
 
-    /// Nodes share the server's core in equal parts, each held to its own, where this machine allows it.
+    /// Nodes share the server's core in equal parts, each held to its own, where this machine allows it: as many parts as
+    /// ever stand side by side, so that a node is the same in every segment.
     fn find_quota(&mut self) {
-        let share = 10_000 / self.scenario.nodes.max(1);
+        let share = 10_000 / self.scenario.most_nodes();
         match self.lab.try_slice(share) {
             Ok(()) => self.quota_us = Some(share),
             Err(e) => say(&format!("nodes share the core unheld, so their capacity is estimated high: {e}")),
@@ -169,25 +179,25 @@ impl Stage {
         Ok(())
     }
 
-    /// Prepares the devices of lessons' pupils, and of those who come back with a refresh token.
-    async fn live_yesterday(&mut self) -> anyhow::Result<()> {
-        // Somewhat more than will be needed: how many depends on a peak that is measured later.
-        let likely =
-            crowd::classes_at_nine(&self.scenario, &self.world, self.scenario.assumed_peak_per_s * 1.4)?;
-        let mut people: Vec<usize> = likely
+    /// Prepares the devices of the lessons' people, and of those who come back with a refresh token, as far as an earlier
+    /// segment has not. Before the nodes of a segment start: nobody else may be hashing.
+    pub(super) async fn live_yesterday(&mut self) -> anyhow::Result<()> {
+        let mut people: Vec<usize> = self
+            .at_nine
             .iter()
             .filter_map(|at| self.world.classes.get(*at))
-            .flat_map(|class| class.members.iter().copied())
+            .flat_map(|class| class.members.iter().chain(&class.teacher).copied())
             .collect();
-        if self.scenario.user.trusted <= 0.0 {
+        if self.scenario.nobody_is_known() {
             people.clear();
         }
         if self.scenario.user.returning > 0.0 {
             people.extend(0..self.world.people.len());
-            people.sort_unstable();
-            people.dedup();
         }
+        people.sort_unstable();
+        people.dedup();
         people.truncate(MOST_DEVICES);
+        people.retain(|person| !self.devices.contains_key(person));
         if people.is_empty() {
             return Ok(());
         }
@@ -204,7 +214,7 @@ impl Stage {
         let found = yesterday::devices(&node.url, &self.world, &people, &self.password).await;
         node.stop().await;
         self.set_secret(&real).await?;
-        self.devices = found?;
+        self.devices.extend(found?);
         Ok(())
     }
 
@@ -277,81 +287,12 @@ impl Stage {
         })
     }
 
-    // Nodes
-
-    /// Starts the nodes of a segment, with an empty Redis.
-    pub(super) async fn nodes_up(&mut self, segment: &Segment) -> anyhow::Result<()> {
-        self.nodes_down().await;
-        self.lab.redis_up().await?;
-        self.lab.redis_says(&["FLUSHALL"]).await?;
-        for at in 0..self.node_count(segment) {
-            self.start_node(segment, at).await?;
-        }
-        self.wait_for_proxy().await
-    }
-
-    pub(super) fn node_count(&self, segment: &Segment) -> u32 {
-        segment.nodes.unwrap_or(self.scenario.nodes)
-    }
-
-    async fn start_node(&mut self, segment: &Segment, at: u32) -> anyhow::Result<()> {
-        let place =
-            usize::try_from(at).ok().and_then(|at| self.places.get(at)).context("no place for a node")?;
-        let hash = self.scenario.hash;
-        let mut settings = vec![
-            // One core in so many parts: a thread each.
-            ("PREAU_HASHING__THREADS".to_owned(), "1".to_owned()),
-            ("PREAU_HASHING__MEMORY_KIB".to_owned(), hash.memory_kib.to_string()),
-            ("PREAU_HASHING__PASSES".to_owned(), hash.passes.to_string()),
-            ("PREAU_HASHING__LANES".to_owned(), hash.lanes.to_string()),
-            ("PREAU_HTTP__MAX_CONNECTIONS".to_owned(), "20000".to_owned()),
-            ("PREAU_LOG__FILTER".to_owned(), "warn".to_owned()),
-        ];
-        settings.extend(
-            self.scenario.settings.iter().map(|(name, value)| (format!("PREAU_{name}"), value.clone())),
-        );
-        let spec = NodeSpec {
-            arguments: self.arguments(&segment.mode),
-            quota_us: self.quota_us,
-            ports: Some((place.port, place.probe)),
-            public_url: Some(self.address()),
-            settings,
-        };
-        let node = self.lab.start(spec).await?;
-        self.nodes.push(node);
-        Ok(())
-    }
-
-    pub(super) async fn nodes_down(&mut self) {
-        for node in self.nodes.drain(..) {
-            node.stop().await;
-        }
-    }
-
-    /// Until the proxy has seen that a node is ready.
-    async fn wait_for_proxy(&mut self) -> anyhow::Result<()> {
-        let client = crate::client::Client::new(&[self.target()], 1, Duration::from_secs(5))?;
-        let began = Instant::now();
-        let mut good = 0;
-        // Once for each node and some more: the proxy finds them one by one.
-        while good < 10 {
-            match client.send(&crate::client::Ask::plain("/api/v1/federation")).await {
-                Ok(answer) if answer.status < 500 => good += 1,
-                _ => good = 0,
-            }
-            if began.elapsed() > START {
-                bail!("the proxy finds no node");
-            }
-            sleep(Duration::from_millis(100)).await;
-        }
-        Ok(())
-    }
-
     pub(super) fn watch(&self) -> Watch {
         let mut watch = Watch::default();
-        watch.add("node", self.nodes.iter().map(Node::pid));
-        for node in &self.nodes {
-            watch.add_part("hash", node.pid(), "hash-");
+        let pids = self.pids();
+        watch.add("node", pids.iter().copied());
+        for pid in pids {
+            watch.add_part("hash", pid, "hash-");
         }
         self.lab.stores_watched(&mut watch);
         if let Some(proxy) = &self.proxy {
@@ -372,72 +313,19 @@ impl Stage {
         first
     }
 
-    // Faults
-
-    /// Breaks something.
-    pub(super) async fn inflict(&mut self, fault: &Fault, segment: &Segment) -> anyhow::Result<()> {
-        use super::scenario::Break;
-        say(&format!("  ! {:?} for {} s", fault.act, fault.for_s));
-        match fault.act {
-            Break::StallRedis => self.lab.redis_stall(true).await,
-            Break::KillRedis => self.lab.redis_down().await,
-            Break::FlushRedis => drop(self.lab.redis_says(&["FLUSHALL"]).await?),
-            Break::StallPostgres => self.cluster()?.stall(true).await?,
-            Break::KillPostgres => self.cluster()?.crash().await?,
-            Break::KillNode => {
-                if let Some(node) = self.nodes.pop() {
-                    node.kill().await;
-                }
-            }
-            Break::AddNode => {
-                let at = u32::try_from(self.nodes.len())?;
-                self.start_node(segment, at).await?;
-            }
-            Break::RollNodes => {
-                for at in 0..u32::try_from(self.nodes.len())? {
-                    // The oldest leaves; its place is taken again.
-                    let node = self.nodes.remove(0);
-                    node.stop().await;
-                    self.start_node(segment, at).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Mends it.
-    pub(super) async fn mend(&mut self, fault: &Fault, segment: &Segment) -> anyhow::Result<()> {
-        use super::scenario::Break;
-        match fault.act {
-            Break::StallRedis => self.lab.redis_stall(false).await,
-            Break::KillRedis => self.lab.redis_up().await?,
-            Break::StallPostgres => self.cluster()?.stall(false).await?,
-            Break::KillPostgres => {
-                self.cluster()?.start().await?;
-                self.lab.find_postgres_again().await?;
-            }
-            Break::KillNode => {
-                let at = u32::try_from(self.nodes.len())?;
-                self.start_node(segment, at).await?;
-            }
-            Break::FlushRedis | Break::AddNode | Break::RollNodes => return Ok(()),
-        }
-        say(&format!("  ! {:?} mended", fault.act));
-        Ok(())
-    }
-
-    fn cluster(&self) -> anyhow::Result<&crate::lab::cluster::Cluster> {
-        self.lab.cluster.as_ref().context("nothing of PostgreSQL breaks but in a cluster of one's own")
-    }
-
     /// Sizes of the schools.
     pub(super) fn rosters(&self) -> Vec<u64> {
         self.world.schools.iter().map(|school| school.roster).collect()
     }
 
-    /// What rates are multiples of.
-    pub(super) fn unit_per_s(&self) -> f64 {
-        self.peak_per_s.unwrap_or(self.scenario.assumed_peak_per_s)
+    /// What a segment's rates are multiples of.
+    pub(super) fn unit_per_s(&self, segment: &Segment) -> f64 {
+        best_peak(&self.peaks, self.hashed(segment)).unwrap_or(self.scenario.assumed_peak_per_s)
+    }
+
+    /// Share of the sign-ins of a segment that hash.
+    pub(super) fn hashed(&self, segment: &Segment) -> f64 {
+        segment.hashed.unwrap_or(self.scenario.user.hashed)
     }
 
     /// The proxy's share of sign-ins that the least node had, times the number of nodes.
