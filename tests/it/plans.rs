@@ -342,6 +342,25 @@ fn brothers_and_sisters_have_common_hours_whatever_their_schools() {
         assert_eq!(hours(&sister).await, both);
         let mut alone = plan();
         alone["siblings"] = json!(false);
+
+        // Previews count them in each other's hours, across schools: the territory's by its counters, a school's by looking.
+        for school in [&college, &other] {
+            node.app.plans.recount(territory.id, school.id).await.expect("counted");
+        }
+        let head = node.proven(&college.admin().await).await;
+        let own = college.url("plans");
+        for (client, url, asked, counted) in [
+            (&admin, &url, plan(), [2, 3]),
+            (&admin, &url, alone.clone(), [1, 2]),
+            (&head, &own, plan(), [1, 2]),
+            (&head, &own, alone.clone(), [1, 1]),
+        ] {
+            let seen = client.post(&format!("{url}/preview"), &asked).await.expect(200).json();
+            let monday = seen["days"][0]["segments"].as_array().unwrap();
+            let at = |from: &str| monday.iter().find(|one| one["from"] == from).unwrap()["pupils"].clone();
+            assert_eq!([at("08:00"), at("13:00")], counted.map(|pupils| json!(pupils)), "{url} {asked}");
+        }
+
         let one = format!("{url}/{}", made["id"].as_str().unwrap());
         admin.clone().with("if-match", "*").put(&one, &alone).await.expect(200);
         assert_eq!(hours(&sixth).await, ["07:00"]);
