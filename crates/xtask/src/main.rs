@@ -1,9 +1,4 @@
-//! Every chore of the project, in Rust. `Makefile` and `.ci/run` only name what is here.
-//!
-//! Nothing in this crate knows the product: it starts programs, compares files and asks catalogues.
-//! What it makes for itself goes under `.local/` (git-ignored), and the machine's own PostgreSQL and
-//! Redis are never used, started or stopped.
-
+#![doc = include_str!("../README.md")]
 #![expect(clippy::print_stdout, reason = "a chore talks to the person who typed it")]
 
 mod alerts;
