@@ -153,6 +153,7 @@ stage_guardian_link stage_guardian_link_same_territory ALL territory territory
 stage_mark stage_mark_same_territory ALL territory territory
 stage_mef stage_mef_same_territory ALL territory territory
 stage_membership stage_membership_same_territory ALL territory territory
+stage_pack stage_pack_same_territory ALL territory territory
 stage_person stage_person_same_territory ALL territory territory
 stage_school stage_school_same_territory ALL territory territory
 stage_subject stage_subject_same_territory ALL territory territory
@@ -253,6 +254,8 @@ fn word(expression: Option<String>) -> String {
             &format!("NULLIF(current_setting('app.{id}_id'::text, true), ''::text)"),
             &format!("${id}"),
         );
+        // The same, asked once a statement.
+        text = text.replace(&format!("( SELECT (${id})::uuid AS \"nullif\")"), &format!("(${id})::uuid"));
     }
     let is = |column: &str, id: &str| format!("({column} = (${id})::uuid)");
     let any = |column: &str, ids: &[&str]| {

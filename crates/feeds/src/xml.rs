@@ -1,6 +1,6 @@
 //! A pull reader of hostile XML: bounded in depth and token size, no entities, no network, no DTD.
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 
 use quick_xml::errors::{Error, IllFormedError, SyntaxError};
 use quick_xml::events::Event;
@@ -99,6 +99,19 @@ impl<R: Read> Xml<R> {
     /// An attribute of the element last opened.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().take(self.filled).find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What stands in the buffer behind the last step, at most one token's bytes; nothing when it cannot be read, which the next
+    /// step then says. Only behind an end tag does the parser hold nothing back of it.
+    pub(crate) fn ahead(&mut self) -> &[u8] {
+        let source = self.reader.get_mut();
+        source.allow(self.limits.token_bytes);
+        source.fill_buf().unwrap_or_default()
+    }
+
+    /// Passes over bytes of [`Xml::ahead`], which must be whole elements.
+    pub(crate) fn eat(&mut self, bytes: usize) {
+        self.reader.get_mut().consume(bytes);
     }
 
     /// Reads one step.

@@ -4,7 +4,20 @@
 /// runs of anything but letters and digits become one space.
 pub fn fold(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for char in text.chars().flat_map(char::to_lowercase) {
+    for letter in text.chars() {
+        // Almost all letters, of which no table needs to be asked.
+        if letter.is_ascii_alphanumeric() {
+            out.push(letter.to_ascii_lowercase());
+            continue;
+        }
+        fold_other(letter, &mut out);
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+fn fold_other(letter: char, out: &mut String) {
+    for char in letter.to_lowercase() {
         match base(char) {
             Some(plain) => out.push_str(plain),
             None if char.is_ascii_alphanumeric() => out.push(char),
@@ -13,8 +26,6 @@ pub fn fold(text: &str) -> String {
             None => {}
         }
     }
-    out.truncate(out.trim_end().len());
-    out
 }
 
 /// Combining marks carry an accent that the base letter has just given without it.

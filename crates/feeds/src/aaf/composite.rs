@@ -67,7 +67,18 @@ pub fn relation(value: &str) -> Option<Relation> {
 
 /// `dd/mm/yyyy`.
 pub fn date(value: &str) -> Option<NaiveDate> {
-    NaiveDate::parse_from_str(value.trim(), "%d/%m/%Y").ok()
+    let value = value.trim();
+    // As all are written; a format that is interpreted costs as much as ten attributes.
+    if let [d, e, b'/', m, n, b'/', y @ ..] = value.as_bytes()
+        && let [_, _, _, _] = y
+        && [d, e, m, n].into_iter().chain(y).all(u8::is_ascii_digit)
+    {
+        let number =
+            |digits: &[u8]| digits.iter().fold(0_u32, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+        let year = i32::try_from(number(y)).ok()?;
+        return NaiveDate::from_ymd_opt(year, number(&[*m, *n]), number(&[*d, *e]));
+    }
+    NaiveDate::parse_from_str(value, "%d/%m/%Y").ok()
 }
 
 /// `O` or `N`.

@@ -5,6 +5,7 @@
 
 pub mod composite;
 mod known;
+mod plain;
 mod reader;
 mod typed;
 

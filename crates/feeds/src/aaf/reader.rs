@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::known::{self, Attr, Use};
-use super::typed;
+use super::{plain, typed};
 use crate::fault::{Code, Fault, Place};
 use crate::limits::Limits;
 use crate::record::{Category, Item, Operation};
@@ -55,6 +55,15 @@ impl Raw {
         self.named.clear();
     }
 
+    /// Notes that an attribute was named.
+    fn name(&mut self, attr: Option<Attr>) {
+        if let Some(attr) = attr
+            && !self.has(attr)
+        {
+            self.named.push(attr);
+        }
+    }
+
     fn push(&mut self, attr: Attr, value: &str) {
         let start = self.text.len();
         self.text.push_str(value);
@@ -89,6 +98,8 @@ pub struct Reader<R> {
     limits: Limits,
     facts: FileFacts,
     raw: Raw,
+    /// Ranges of the values of the attribute at hand: their room is used again.
+    spans: Vec<(usize, usize)>,
     one_degree: bool,
     people: bool,
 }
@@ -109,7 +120,8 @@ impl<R: Read> Reader<R> {
     pub fn new(source: R, file: &str, limits: &Limits) -> Result<Self, Fault> {
         let xml = Xml::new(source, file, limits)?;
         let facts = FileFacts { name: file.to_owned(), ..FileFacts::default() };
-        Ok(Self { xml, limits: limits.clone(), facts, raw: Raw::new(file), one_degree: false, people: false })
+        let (raw, spans) = (Raw::new(file), Vec::with_capacity(64));
+        Ok(Self { xml, limits: limits.clone(), facts, raw, spans, one_degree: false, people: false })
     }
 
     /// The next record, or `None` after the last. What is odd but usable is noted in `report`.
@@ -207,6 +219,42 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
+    /// Reads the attributes that stand in the buffer as almost all are written. Only to be called behind an end tag: there the
+    /// parser holds nothing back.
+    fn at_once(&mut self, size: &mut usize, report: &mut Report) {
+        // One that exceeds a limit is left to the parser, which refuses it.
+        if self.limits.depth < 5 {
+            return;
+        }
+        loop {
+            let ahead = self.xml.ahead();
+            let Some((name, length)) = plain::attribute(ahead, self.limits.value_bytes, &mut self.spans)
+            else {
+                return;
+            };
+            let texts: usize = self.spans.iter().map(|(start, end)| "value".len() + end - start).sum();
+            let grown = *size + "attr".len() + name.len() + texts;
+            if grown > self.limits.record_bytes || self.spans.len() > self.limits.values {
+                return;
+            }
+            let whole = |(start, end): &(usize, usize)| std::str::from_utf8(ahead.get(*start..*end)?).ok();
+            if self.spans.iter().any(|span| whole(span).is_none()) {
+                return;
+            }
+            *size = grown;
+            let kept = meant(name, &mut self.one_degree, report);
+            self.raw.name(kept);
+            if let Some(attr) = kept {
+                for value in
+                    self.spans.iter().filter_map(whole).map(str::trim).filter(|value| !value.is_empty())
+                {
+                    self.raw.push(attr, value);
+                }
+            }
+            self.xml.eat(length);
+        }
+    }
+
     fn record(&mut self, operation: Operation, report: &mut Report) -> Result<(), Fault> {
         self.raw.begin(operation, self.xml.line());
         let mut section = Section::Outside;
@@ -227,23 +275,8 @@ impl<R: Read> Reader<R> {
                             values = 0;
                             let name = self.xml.attribute("name").unwrap_or_default();
                             size += name.len();
-                            kept = match known::of(name) {
-                                Use::Read(attr) => Some(attr),
-                                Use::ReadOneDegree(attr) => {
-                                    self.one_degree = true;
-                                    Some(attr)
-                                }
-                                Use::Ignored => None,
-                                Use::Unknown => {
-                                    report.unknown(name);
-                                    None
-                                }
-                            };
-                            if let Some(attr) = kept
-                                && !self.raw.has(attr)
-                            {
-                                self.raw.named.push(attr);
-                            }
+                            kept = meant(name, &mut self.one_degree, report);
+                            self.raw.name(kept);
                         }
                         (4, "id") | (5, "value") => {}
                         _ => {
@@ -265,6 +298,10 @@ impl<R: Read> Reader<R> {
                         (1, _) => return Ok(()),
                         (2, _) => section = Section::Outside,
                         (3, Section::Identifier) => self.raw.id.push_str(self.xml.text.trim()),
+                        (3, Section::Attributes) => {
+                            kept = None;
+                            self.at_once(&mut size, report);
+                        }
                         (3, _) => kept = None,
                         (4, _) => {
                             values += 1;
@@ -288,6 +325,22 @@ impl<R: Read> Reader<R> {
                 }
                 Node::End => return Err(self.xml.fault(Code::Truncated, "the file ends inside a record")),
             }
+        }
+    }
+}
+
+/// The attribute of this name, if it is kept; new ones are counted.
+fn meant(name: &str, one_degree: &mut bool, report: &mut Report) -> Option<Attr> {
+    match known::of(name) {
+        Use::Read(attr) => Some(attr),
+        Use::ReadOneDegree(attr) => {
+            *one_degree = true;
+            Some(attr)
+        }
+        Use::Ignored => None,
+        Use::Unknown => {
+            report.unknown(name);
+            None
         }
     }
 }

@@ -20,8 +20,9 @@ use super::roster::{
     self, Known, Membership, Person, Place, Reference, Roster, StagedLink, StagedMember, StagedMembership,
     Staging,
 };
-use super::staged::StagedSchool;
-use super::{Error, Import, present};
+use super::rows::Packs;
+use super::staged::{self, StagedSchool};
+use super::{Error, Import, present, stage};
 use crate::report::Report;
 
 /// What is known of the people of a delta before its first school is merged.
@@ -87,16 +88,7 @@ pub(super) async fn prepare(
     touched.members = places.into_iter().map(|(school, keys)| (school, keys.into_iter().collect())).collect();
     take_along(&mut tx, import, delivery, pupils).await?;
     concern(&mut tx, import, delivery, &touched).await?;
-    let links = sqlx::query_as!(
-        StagedLink,
-        "SELECT pupil_key, guardian_key, kind, legal, contact_order, financial FROM stage_guardian_link
-          WHERE territory_id = $1 AND job_id = $2 AND school_key = ''
-          ORDER BY pupil_key, guardian_key, legal DESC, contact_order",
-        territory as TerritoryId,
-        job as JobId,
-    )
-    .fetch_all(tx.conn())
-    .await?;
+    let links = staged::packed(&mut tx, job, "").await?.links;
     for link in links {
         touched.links.entry(link.pupil_key.clone()).or_default().push(link);
     }
@@ -126,6 +118,7 @@ async fn take_along(
     delivery: &Delivery,
     pupils: HashMap<SchoolId, HashMap<Uuid, (String, i32)>>,
 ) -> Result<(), Error> {
+    let mut packs = Packs::default();
     for (school, pupils) in pupils {
         let unsaid = |attribute: i32| -> Vec<Uuid> {
             pupils.iter().filter(|(_, (_, says))| says & attribute == 0).map(|(id, _)| *id).collect()
@@ -146,21 +139,17 @@ async fn take_along(
         .await?;
         for link in links {
             let Some((key, _)) = pupils.get(&link.pupil_id) else { continue };
-            sqlx::query!(
-                "INSERT INTO stage_guardian_link (territory_id, job_id, school_key, pupil_key, guardian_key, kind, legal,
-                                                  contact_order, financial)
-                 VALUES ($1, $2, '', $3, $4, $5, $6, $7, $8)",
-                tx.territory() as TerritoryId,
-                import.job as JobId,
-                key,
-                link.join_key,
-                link.kind,
-                link.legal,
-                link.contact_order,
-                link.financial,
-            )
-            .execute(tx.conn())
-            .await?;
+            packs.link(
+                "",
+                &StagedLink {
+                    pupil_key: key.clone(),
+                    guardian_key: link.join_key,
+                    kind: link.kind,
+                    legal: link.legal,
+                    contact_order: link.contact_order,
+                    financial: link.financial,
+                },
+            );
         }
         said(tx, import, (&pupils, &linked), present::RELATIONS, None).await?;
         let studying = unsaid(present::MEF);
@@ -183,7 +172,7 @@ async fn take_along(
             }
         }
     }
-    Ok(())
+    stage::put(tx, import.job, &packs.take()).await
 }
 
 /// Makes the staged rows of these pupils say an attribute.
@@ -225,10 +214,8 @@ async fn concern(
     let schools: Vec<Uuid> = touched.members.keys().map(|school| school.uuid()).collect();
     sqlx::query!(
         "WITH named AS MATERIALIZED (
-             SELECT school_key FROM stage_membership WHERE territory_id = $1 AND job_id = $2
-             UNION SELECT school_key FROM stage_division_member WHERE territory_id = $1 AND job_id = $2
-             UNION SELECT school_key FROM stage_division WHERE territory_id = $1 AND job_id = $2
-             UNION SELECT school_key FROM stage_guardian_link WHERE territory_id = $1 AND job_id = $2)
+             SELECT school_key FROM stage_pack WHERE territory_id = $1 AND job_id = $2
+             UNION SELECT school_key FROM stage_division WHERE territory_id = $1 AND job_id = $2)
          INSERT INTO feed_school (territory_id, job_id, school_key)
          SELECT DISTINCT $1::uuid, $2::uuid, k.structure_key FROM structure_key k
           WHERE k.territory_id = $1 AND k.academy = $3

@@ -63,7 +63,7 @@ pub(super) async fn resume(import: &Import) -> Result<Option<Delivery>, Error> {
     let row = sqlx::query!(
         r#"SELECT academy, kinds, mode, fingerprint, report FROM feed_delivery d
             WHERE d.territory_id = $1 AND d.job_id = $2 AND d.fingerprint <> ''
-              AND EXISTS (SELECT FROM stage_mark m WHERE m.territory_id = $1 AND m.job_id = $2)"#,
+              AND EXISTS (SELECT FROM stage_pack p WHERE p.territory_id = $1 AND p.job_id = $2 AND p.school_key = '' AND p.what = 'seal')"#,
         import.territory as TerritoryId,
         import.job as JobId,
     )
@@ -79,7 +79,7 @@ pub(super) async fn resume(import: &Import) -> Result<Option<Delivery>, Error> {
     }))
 }
 
-/// Says that the staging is whole, and of which files. A crash empties the mark with the staging.
+/// Says that the staging is whole, and of which files. A crash empties the seal with the staging, for it is a row of it.
 pub(super) async fn seal(import: &Import, fingerprint: &str) -> Result<(), Error> {
     let mut tx = import.begin().await?;
     let other = sqlx::query_scalar!(
@@ -104,9 +104,10 @@ pub(super) async fn seal(import: &Import, fingerprint: &str) -> Result<(), Error
     .execute(tx.conn())
     .await?;
     sqlx::query!(
-        "INSERT INTO stage_mark (territory_id, job_id) VALUES ($1, $2)",
+        "INSERT INTO stage_pack (territory_id, job_id, school_key, what, times, content) VALUES ($1, $2, '', 'seal', 0, $3)",
         import.territory as TerritoryId,
         import.job as JobId,
+        fingerprint,
     )
     .execute(tx.conn())
     .await?;
@@ -170,9 +171,11 @@ pub(super) async fn discard(import: &Import, waits: bool) -> Result<(), Error> {
 }
 
 /// Empties the staging of a job.
-async fn clear(tx: &mut TerritoryTx, job: JobId) -> Result<(), Error> {
+pub(super) async fn clear(tx: &mut TerritoryTx, job: JobId) -> Result<(), Error> {
     let territory = tx.territory();
-    let names = Table::ALL.into_iter().map(Table::name).chain(["mark"]);
+    // The last four are the release's before.
+    let others = ["pack", "membership", "division_member", "guardian_link", "mark"];
+    let names = Table::ALL.into_iter().map(Table::name).chain(others);
     for name in names {
         let statement =
             format!("DELETE FROM stage_{name} WHERE territory_id = '{territory}' AND job_id = '{job}'");

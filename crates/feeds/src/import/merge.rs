@@ -23,7 +23,7 @@ use super::diff::{self, Changes, Scope, Wanted};
 use super::keep::Delivery;
 use super::people::{self, Kept, LOCAL, Master, Resolved};
 use super::roster::{self, Known, Person, Reference, Roster, Staging};
-use super::staged::{self, StagedSchool};
+use super::staged::{self, Somewhere, StagedSchool};
 use super::verdict::{self, Circumstances, Counts};
 use super::write::At;
 use super::{Error, Import, Progress, accounts, delta, holds, local, present};
@@ -68,11 +68,12 @@ pub(super) async fn schools(
     if !step(Progress { phase: "merging", done, total: Some(total) }) {
         return Err(Error::Cancelled);
     }
-    let (touched, approved) = (&touched, &approved);
+    let somewhere = Somewhere::default();
+    let (known, approved) = ((&touched, &somewhere), &approved);
     let mut merges = stream::iter(apart(pending))
         .map(|key| async move {
             let mut part = Report::default();
-            let outcome = patient(import, delivery, touched, &key, approved.get(&key), &mut part).await;
+            let outcome = patient(import, delivery, known, &key, approved.get(&key), &mut part).await;
             (key, outcome, part)
         })
         .buffer_unordered(AT_ONCE);
@@ -141,7 +142,7 @@ fn total_up(report: &mut Report, counts: &Counts) {
 async fn patient(
     import: &Import,
     delivery: &Delivery,
-    touched: &Touched,
+    known: (&Touched, &Somewhere),
     key: &str,
     approved: Option<&Counts>,
     report: &mut Report,
@@ -150,7 +151,7 @@ async fn patient(
     loop {
         // What an attempt that failed had counted did not happen.
         let mut part = Report::default();
-        match school(import, delivery, touched, key, approved, &mut part).await {
+        match school(import, delivery, known, key, approved, &mut part).await {
             Err(Error::Db(DbError::Busy)) if left > 0 => left -= 1,
             Ok(merged) => {
                 report.absorb(part);
@@ -192,7 +193,7 @@ struct Found {
 async fn school(
     import: &Import,
     delivery: &Delivery,
-    touched: &Touched,
+    (touched, somewhere): (&Touched, &Somewhere),
     key: &str,
     approved: Option<&Counts>,
     report: &mut Report,
@@ -209,6 +210,9 @@ async fn school(
     };
     if let Some(id) = found.id {
         tx.enter_school(id).await?;
+        if !import.dry_run {
+            turn(&mut tx, id).await?;
+        }
     }
     let also = found.id.and_then(|id| touched.members.get(&id)).cloned().unwrap_or_default();
     let mut staging = staged::staging(&mut tx, import.job, key, &also).await?;
@@ -277,7 +281,7 @@ async fn school(
     let leaving: Vec<(Uuid, Role)> =
         candidates.into_iter().filter(|(id, _)| !scope.foreign.contains(id)).collect();
     let ids: Vec<Uuid> = leaving.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>().into_iter().collect();
-    let elsewhere = staged::staged_somewhere(&mut tx, import.job, &delivery.academy, &ids).await?;
+    let elsewhere = somewhere.of(&mut tx, import.job, &delivery.academy, &ids).await?;
     let changes = diff::changes(&wanted, &current, &scope, leaving, &import.clock);
 
     let counts = part.counts(&mut tx, (&changes, &current), (&resolved, &elsewhere), &scope).await?;
@@ -320,6 +324,19 @@ async fn school(
     tx.commit().await?;
     import.db.forget_school(id).await;
     Ok(Merged::Done(counts))
+}
+
+/// Waits until no hand is writing the school, and lets none begin before this merge ends (`preau_directory::Office` holds the
+/// same row, shared): what is read from here on is what is written over.
+async fn turn(tx: &mut TerritoryTx, school: SchoolId) -> Result<(), Error> {
+    sqlx::query!(
+        "SELECT 1 AS one FROM school WHERE territory_id = $1 AND school_id = $2 FOR NO KEY UPDATE",
+        tx.territory() as TerritoryId,
+        school as SchoolId,
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(())
 }
 
 /// Adds to what was staged the references that earlier feeds have parked and that this delivery does not say again.

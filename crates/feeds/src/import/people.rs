@@ -341,12 +341,19 @@ pub(super) async fn write(
     }
     if !changed.is_empty() {
         let columns = Columns::of(changed);
+        // What a hand of another school, or the person, has written since it was read stays: those do not wait for this school.
         let done = sqlx::query!(
             "UPDATE person t
-                SET last_name = p.last_name, first_name = p.first_name, title = p.title, birth_on = p.birth_on, ine = p.ine,
-                    siecle_id = p.siecle_id, email = p.email, mobile = p.mobile, updated_at = $2,
-                    email_confirmed_at = CASE WHEN t.email IS DISTINCT FROM p.email THEN NULL ELSE t.email_confirmed_at END,
-                    mobile_confirmed_at = CASE WHEN t.mobile IS DISTINCT FROM p.mobile THEN NULL ELSE t.mobile_confirmed_at END
+                SET last_name = CASE WHEN t.names_origin = 'hand' THEN t.last_name ELSE p.last_name END,
+                    first_name = CASE WHEN t.names_origin = 'hand' THEN t.first_name ELSE p.first_name END,
+                    title = p.title, birth_on = p.birth_on, ine = p.ine, siecle_id = p.siecle_id,
+                    email = CASE WHEN t.email_origin = 'hand' THEN t.email ELSE p.email END,
+                    mobile = CASE WHEN t.mobile_origin = 'hand' THEN t.mobile ELSE p.mobile END,
+                    updated_at = $2,
+                    email_confirmed_at = CASE WHEN t.email_origin <> 'hand' AND t.email IS DISTINCT FROM p.email
+                                              THEN NULL ELSE t.email_confirmed_at END,
+                    mobile_confirmed_at = CASE WHEN t.mobile_origin <> 'hand' AND t.mobile IS DISTINCT FROM p.mobile
+                                               THEN NULL ELSE t.mobile_confirmed_at END
                FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::date[], $8::text[], $9::text[], $10::text[],
                            $11::text[])
                     AS p (person_id, last_name, first_name, title, birth_on, ine, siecle_id, email, mobile)

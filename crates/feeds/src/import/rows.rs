@@ -1,6 +1,7 @@
 //! Records as rows of the staging tables. Pure: what is staged is decided here.
 
 mod copy;
+mod packs;
 mod seen;
 
 use std::borrow::Cow;
@@ -17,8 +18,10 @@ use crate::record::{
 };
 use crate::report::Report;
 
+use super::roster::StagedLink;
 pub(super) use copy::Table;
 use copy::{Buffers, Field};
+pub(super) use packs::{Opened, Pack, Packs, named};
 use seen::{Met, Seen, Straight};
 
 /// Longest name of a class or group that the database takes.
@@ -34,6 +37,7 @@ const DIVISIONS: usize = 500_000;
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     buffers: Buffers,
+    packs: Packs,
     seen: Seen,
     hash: RandomState,
     divisions: HashSet<u64, Straight>,
@@ -87,9 +91,14 @@ impl Rows {
         self.buffers.take(least)
     }
 
+    /// Takes what is packed by school, once that is at least `least` bytes.
+    pub(super) fn take_packs(&mut self, least: usize) -> Vec<Pack> {
+        if self.packs.is_full(least) { self.packs.take() } else { Vec::new() }
+    }
+
     /// Rows gathered so far.
     pub(super) fn count(&self) -> u64 {
-        self.buffers.rows()
+        self.buffers.rows() + self.packs.rows()
     }
 
     /// Adds what an item says.
@@ -243,30 +252,11 @@ impl Rows {
     }
 
     fn member(&mut self, school: &str, (kind, name): (&str, &str), key: &str, role: &str, subject: &str) {
-        self.buffers.row(
-            Table::DivisionMember,
-            &[
-                Field::Text(school),
-                Field::Text(kind),
-                Field::Text(&cut(name, DIVISION_NAME)),
-                Field::Text(key),
-                Field::Text(role),
-                Field::Text(subject),
-            ],
-        );
+        self.packs.member(school, (kind, &cut(name, DIVISION_NAME)), key, [role, subject]);
     }
 
-    fn membership(&mut self, school: &str, key: &str, [kind, role, function]: [&str; 3]) {
-        self.buffers.row(
-            Table::Membership,
-            &[
-                Field::Text(school),
-                Field::Text(key),
-                Field::Text(kind),
-                Field::Text(role),
-                Field::Text(function),
-            ],
-        );
+    fn membership(&mut self, school: &str, key: &str, is: [&str; 3]) {
+        self.packs.membership(school, key, is);
     }
 
     fn person(&mut self, kind: &str, names: &Names, more: &Details<'_>, told: Told<'_>) {
@@ -369,17 +359,16 @@ impl Rows {
     }
 
     fn link(&mut self, school: &str, pupil: &str, relation: &Relation, member: bool) {
-        self.buffers.row(
-            Table::GuardianLink,
-            &[
-                Field::Text(school),
-                Field::Text(pupil),
-                Field::Text(&relation.person),
-                Field::Number(relation.link.into()),
-                Field::Number(relation.legal.min(2).into()),
-                Field::Number(relation.contact.into()),
-                Field::Bool(relation.financial == 1),
-            ],
+        self.packs.link(
+            school,
+            &StagedLink {
+                pupil_key: pupil.to_owned(),
+                guardian_key: relation.person.clone(),
+                kind: relation.link.into(),
+                legal: relation.legal.min(2).into(),
+                contact_order: relation.contact.into(),
+                financial: relation.financial == 1,
+            },
         );
         if member {
             // Whom nothing but a telephone number links to the child gets no account for it.

@@ -5,6 +5,17 @@ fn text(rows: &mut Rows, table: Table) -> String {
     rows.take(0).into_iter().find(|(known, _)| *known == table).map(|(_, text)| text).unwrap_or_default()
 }
 
+/// What was packed: school, what, and the rows with their fields.
+fn packed(rows: &mut Rows) -> Vec<(String, &'static str, Vec<String>)> {
+    let taken = rows.take_packs(0).into_iter();
+    taken
+        .map(|pack| {
+            let lines = pack.content.split_terminator('\u{1e}').map(|row| row.replace('\u{1f}', "|"));
+            (pack.school, pack.what.name(), lines.collect())
+        })
+        .collect()
+}
+
 fn add(rows: &mut Rows, record: Record) -> Report {
     let mut report = Report::default();
     let item = Item { operation: Operation::Add, present: present::ALL, line: 7, record };
@@ -34,11 +45,10 @@ fn a_contact_without_rights_gets_no_guardian_s_membership() {
     };
     let mut rows = Rows::default();
     add(&mut rows, Record::Pupil(pupil));
-    let memberships = text(&mut rows, Table::Membership);
-    assert_eq!(
-        memberships,
-        "10\t1\tpupil\tpupil\t\n10\t2\tguardian\tguardian\t\n10\t3\tguardian\tcontact\t\n"
-    );
+    let packs = packed(&mut rows);
+    let (school, what, memberships) = &packs[0];
+    assert_eq!((school.as_str(), *what), ("10", "membership"));
+    assert_eq!(memberships, &["1|pupil|pupil|", "2|guardian|guardian|", "3|guardian|contact|"]);
 }
 
 #[test]
@@ -79,10 +89,14 @@ fn a_patch_says_only_what_it_names_and_a_deletion_nothing() {
     let patch = Pupil { names: only("1"), relations: vec![relation], ..Pupil::default() };
     add(Operation::Modify, present::RELATIONS, Record::Pupil(patch));
     add(Operation::Delete, present::NONE, Record::Staff(Staff { names: only("2"), ..Staff::default() }));
+    let packs = packed(&mut rows);
+    assert_eq!(
+        packs,
+        [(String::new(), "link", vec!["1|9|10|1|1|0".to_owned()])],
+        "in every school of the pupil"
+    );
     let tables = rows.take(0);
     let of = |table| tables.iter().find(|(known, _)| *known == table).map(|(_, text)| text.as_str());
-    assert_eq!(of(Table::GuardianLink), Some("\t1\t9\t10\t1\t1\tf\n"), "in every school of the pupil");
-    assert_eq!(of(Table::Membership), None);
     let people = of(Table::Person).unwrap();
     assert!(people.starts_with("modify\t16384\t0\t1\tpupil\t1\t\t\t"), "{people}");
     assert!(people.contains("\ndelete\t0\t0\t1\tstaff\t2\t"), "{people}");
@@ -118,8 +132,10 @@ fn functions_and_classes_make_roles_school_by_school() {
     };
     let mut rows = Rows::default();
     add(&mut rows, Record::Staff(staff));
-    let lines = text(&mut rows, Table::Membership);
-    let roles: Vec<&str> = lines.lines().filter_map(|line| line.split('\t').nth(3)).collect();
+    let packs = packed(&mut rows);
+    let memberships = packs.iter().filter(|(_, what, _)| *what == "membership");
+    let roles: Vec<&str> =
+        memberships.flat_map(|(.., rows)| rows).filter_map(|row| row.split('|').nth(2)).collect();
     assert_eq!(roles, ["teacher", "school_admin", "staff", "teacher"]);
     assert_eq!(super::roles("EDU", true), ["staff"]);
     assert_eq!(super::roles("DOC", true), ["teacher"]);

@@ -10,8 +10,8 @@ use preau_kernel::{JobId, TerritoryId};
 use sqlx::AssertSqlSafe;
 use tokio::sync::mpsc;
 
-use super::rows::{Rows, Table};
-use super::{Error, Import, Progress};
+use super::rows::{Pack, Rows, Table};
+use super::{Error, Import, Progress, keep};
 use crate::fault::{Code, Fault, Place};
 use crate::intake::{self, DirectoryFormat, Intake, LOCAL};
 use crate::limits::Limits;
@@ -19,6 +19,8 @@ use crate::report::Report;
 
 /// Text gathered before it is sent: enough to make a COPY worth its round trip, little enough to hold several.
 const BATCH_BYTES: usize = 512 << 10;
+/// The same of what is packed by school: the schools of an académie share it, and each pack should hold many rows.
+const PACK_BYTES: usize = 4 << 20;
 /// Batches that may wait for PostgreSQL; the reader then waits, so memory stays flat.
 const BATCHES: usize = 4;
 /// Records between two words about progress.
@@ -39,8 +41,10 @@ pub(super) struct Staged {
     pub(super) report: Report,
 }
 
-enum Message {
+/// What the reading thread says.
+pub(super) enum Message {
     Rows(Table, String),
+    Packs(Vec<Pack>),
     Read(u64),
     Done(Box<Staged>),
 }
@@ -61,6 +65,7 @@ pub(super) async fn stage(
     while let Some(message) = receive.recv().await {
         match message {
             Message::Rows(table, text) => copy(&mut tx, table, &text).await?,
+            Message::Packs(packs) => put(&mut tx, import.job, &packs).await?,
             Message::Read(done) => {
                 if !step(Progress { phase: "staging", done, total: None }) {
                     return Err(Error::Cancelled);
@@ -79,20 +84,16 @@ pub(super) async fn stage(
 
 /// Parses on a blocking thread. Sending fails only when the importer has given up.
 fn read(intake: &Intake, limits: &Limits, send: &mpsc::Sender<Message>) -> Result<(), Error> {
-    let post = |message| send.blocking_send(message).map_err(|_| Error::Cancelled);
-    let staged =
-        gather(intake, limits, &mut |table, text| post(Message::Rows(table, text)), &mut |records| {
-            post(Message::Read(records))
-        })?;
+    let mut post = |message| send.blocking_send(message).map_err(|_| Error::Cancelled);
+    let staged = gather(intake, limits, &mut post)?;
     post(Message::Done(Box::new(staged)))
 }
 
 /// Reads a delivery into rows, which leave a batch at a time.
-pub(super) fn gather(
+fn gather(
     intake: &Intake,
     limits: &Limits,
-    batch: &mut dyn FnMut(Table, String) -> Result<(), Error>,
-    read: &mut dyn FnMut(u64) -> Result<(), Error>,
+    post: &mut dyn FnMut(Message) -> Result<(), Error>,
 ) -> Result<Staged, Error> {
     let mut report = Report::default();
     let mut rows = Rows::default();
@@ -102,17 +103,22 @@ pub(super) fn gather(
         records += 1;
         if rows.is_full(BATCH_BYTES) {
             for (table, text) in rows.take(BATCH_BYTES) {
-                batch(table, text)?;
+                post(Message::Rows(table, text))?;
             }
         }
+        let packs = rows.take_packs(PACK_BYTES);
+        if !packs.is_empty() {
+            post(Message::Packs(packs))?;
+        }
         if records.is_multiple_of(RECORDS) {
-            read(records)?;
+            post(Message::Read(records))?;
         }
         Ok(())
     })?;
     for (table, text) in rows.take(0) {
-        batch(table, text)?;
+        post(Message::Rows(table, text))?;
     }
+    post(Message::Packs(rows.take_packs(0)))?;
     report.count("row_staged", rows.count());
     let kinds = rows.kinds.iter().map(|kind| (*kind).to_owned()).collect();
     Ok(Staged { format: found.format, delta: found.delta, academy: found.academy, kinds, report })
@@ -147,7 +153,7 @@ async fn prepare(tx: &mut TerritoryTx, import: &Import) -> Result<(), Error> {
     // Staging half a million pupils takes minutes, in one transaction so that no half of it is ever believed.
     run(tx, "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0".to_owned())
         .await?;
-    clear(tx, import.job).await?;
+    keep::clear(tx, import.job).await?;
     for table in Table::ALL {
         let name = table.name();
         run(
@@ -169,6 +175,30 @@ async fn copy(tx: &mut TerritoryTx, table: Table, text: &str) -> Result<(), Erro
         return Err(err.into());
     }
     copy.finish().await?;
+    Ok(())
+}
+
+/// Stages what is packed by school.
+pub(super) async fn put(tx: &mut TerritoryTx, job: JobId, packs: &[Pack]) -> Result<(), Error> {
+    if packs.is_empty() {
+        return Ok(());
+    }
+    let schools: Vec<&str> = packs.iter().map(|pack| pack.school.as_str()).collect();
+    let whats: Vec<&str> = packs.iter().map(|pack| pack.what.name()).collect();
+    let times: Vec<i32> = packs.iter().map(|pack| pack.times).collect();
+    let contents: Vec<&str> = packs.iter().map(|pack| pack.content.as_str()).collect();
+    sqlx::query!(
+        "INSERT INTO stage_pack (territory_id, job_id, school_key, what, times, content)
+         SELECT $1, $2, p.* FROM unnest($3::text[], $4::text[], $5::integer[], $6::text[]) AS p",
+        tx.territory() as TerritoryId,
+        job as JobId,
+        &schools as &[&str],
+        &whats as &[&str],
+        &times,
+        &contents as &[&str],
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 
@@ -213,17 +243,6 @@ async fn finish(tx: &mut TerritoryTx, import: &Import, staged: &Staged) -> Resul
     )
     .execute(tx.conn())
     .await?;
-    Ok(())
-}
-
-/// Empties the staging of a job.
-async fn clear(tx: &mut TerritoryTx, job: JobId) -> Result<(), Error> {
-    let territory = tx.territory();
-    for table in Table::ALL {
-        let name = table.name();
-        run(tx, format!("DELETE FROM stage_{name} WHERE territory_id = '{territory}' AND job_id = '{job}'"))
-            .await?;
-    }
     Ok(())
 }
 

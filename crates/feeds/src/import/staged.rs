@@ -6,12 +6,16 @@
 )]
 
 use std::collections::{BTreeSet, HashSet};
+use std::hash::{BuildHasher, RandomState};
 
+use futures::TryStreamExt;
 use preau_db::TerritoryTx;
 use preau_kernel::{JobId, SchoolId, TerritoryId};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use super::roster::{Person, Reference, StagedChild, StagedLink, StagedMember, StagedMembership, Staging};
+use super::roster::{Person, Reference, StagedChild, Staging};
+use super::rows::{Opened, named};
 use super::{Error, Import};
 use crate::fault::Place;
 use crate::report::Report;
@@ -62,8 +66,8 @@ pub(super) async fn outside_schools(
     let mut tx = import.begin().await?;
     let rows = sqlx::query!(
         r#"WITH named AS MATERIALIZED (
-               SELECT m.school_key, count(*) AS times FROM stage_membership m
-                WHERE m.territory_id = $1 AND m.job_id = $2 AND m.school_key <> '' GROUP BY m.school_key)
+               SELECT m.school_key, sum(m.times) AS times FROM stage_pack m
+                WHERE m.territory_id = $1 AND m.job_id = $2 AND m.what = 'membership' AND m.school_key <> '' GROUP BY m.school_key)
            SELECT n.school_key, n.times AS "count!" FROM named n
             WHERE n.school_key <> ALL (ARRAY(SELECT s.school_key FROM feed_school s
                                               WHERE s.territory_id = $1 AND s.job_id = $2))
@@ -90,16 +94,8 @@ pub(super) async fn outside_schools(
 /// Everything that names a school that is not there waits for it, the staff's own rows: a pupil's come again with each
 /// delivery that holds the pupil.
 async fn park_school(tx: &mut TerritoryTx, import: &Import, academy: &str, key: &str) -> Result<(), Error> {
-    let rows = sqlx::query_as!(
-        StagedMembership,
-        "SELECT DISTINCT join_key, kind, role, function FROM stage_membership
-          WHERE territory_id = $1 AND job_id = $2 AND school_key = $3 AND kind <> 'guardian'",
-        tx.territory() as TerritoryId,
-        import.job as JobId,
-        key,
-    )
-    .fetch_all(tx.conn())
-    .await?;
+    let mut rows = packed(tx, import.job, key).await?.memberships;
+    rows.retain(|row| row.kind != "guardian");
     let rows: Vec<Reference> = rows.into_iter().map(Reference::Membership).collect();
     park(tx, import, (academy, key), &rows, None).await?;
     Ok(())
@@ -123,6 +119,23 @@ pub(super) async fn school(
     .await?)
 }
 
+/// What was packed for a school; under the empty key, what holds wherever the pupil is.
+pub(super) async fn packed(tx: &mut TerritoryTx, job: JobId, key: &str) -> Result<Opened, Error> {
+    let rows = sqlx::query!(
+        "SELECT what, content FROM stage_pack WHERE territory_id = $1 AND job_id = $2 AND school_key = $3",
+        tx.territory() as TerritoryId,
+        job as JobId,
+        key,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let mut opened = Opened::default();
+    for row in rows {
+        opened.add(&row.what, &row.content);
+    }
+    Ok(opened.in_order())
+}
+
 /// Everything that concerns the school. `also` are join keys of people who are members there now and of whom the delivery
 /// may say something without naming the school.
 pub(super) async fn staging(
@@ -132,39 +145,9 @@ pub(super) async fn staging(
     also: &[String],
 ) -> Result<Staging, Error> {
     let territory = tx.territory();
-    let memberships = sqlx::query_as!(
-        StagedMembership,
-        "SELECT DISTINCT join_key, kind, role, function FROM stage_membership
-          WHERE territory_id = $1 AND job_id = $2 AND school_key = $3",
-        territory as TerritoryId,
-        job as JobId,
-        key,
-    )
-    .fetch_all(tx.conn())
-    .await?;
+    let Opened { memberships, members, links } = packed(tx, job, key).await?;
     let divisions = sqlx::query!(
         "SELECT DISTINCT kind, name FROM stage_division WHERE territory_id = $1 AND job_id = $2 AND school_key = $3",
-        territory as TerritoryId,
-        job as JobId,
-        key,
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    let members = sqlx::query_as!(
-        StagedMember,
-        "SELECT kind, name, join_key, role, subject_code FROM stage_division_member
-          WHERE territory_id = $1 AND job_id = $2 AND school_key = $3",
-        territory as TerritoryId,
-        job as JobId,
-        key,
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    let links = sqlx::query_as!(
-        StagedLink,
-        "SELECT pupil_key, guardian_key, kind, legal, contact_order, financial FROM stage_guardian_link
-          WHERE territory_id = $1 AND job_id = $2 AND school_key = $3
-          ORDER BY pupil_key, guardian_key, legal DESC, contact_order",
         territory as TerritoryId,
         job as JobId,
         key,
@@ -219,28 +202,54 @@ pub(super) async fn people(tx: &mut TerritoryTx, job: JobId, keys: &[&str]) -> R
     Ok(people)
 }
 
-/// Which of these keys the delivery speaks of somewhere, other than to end them.
-pub(super) async fn staged_somewhere(
-    tx: &mut TerritoryTx,
-    job: JobId,
-    academy: &str,
-    people: &[Uuid],
-) -> Result<HashSet<Uuid>, Error> {
-    if people.is_empty() {
-        return Ok(HashSet::new());
+/// Whom the delivery names as a member of some school. Read once, when somebody leaves a first school: most deliveries have
+/// none who does, and asking the staging again for each school would read all of it for each.
+#[derive(Debug, Default)]
+pub(super) struct Somewhere {
+    hash: RandomState,
+    keys: OnceCell<HashSet<u64>>,
+}
+
+impl Somewhere {
+    /// Which of these people the delivery names somewhere, other than to end them.
+    pub(super) async fn of(
+        &self,
+        tx: &mut TerritoryTx,
+        job: JobId,
+        academy: &str,
+        people: &[Uuid],
+    ) -> Result<HashSet<Uuid>, Error> {
+        if people.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let keys = self.keys.get_or_try_init(|| self.read(tx, job)).await?;
+        let rows = sqlx::query!(
+            "SELECT join_key, person_id FROM join_key WHERE territory_id = $1 AND academy = $2 AND person_id = ANY($3)",
+            tx.territory() as TerritoryId,
+            academy,
+            people,
+        )
+        .fetch_all(tx.conn())
+        .await?;
+        let named = rows.into_iter().filter(|row| keys.contains(&self.hash.hash_one(row.join_key.as_str())));
+        Ok(named.map(|row| row.person_id).collect())
     }
-    let rows = sqlx::query_scalar!(
-        "SELECT DISTINCT j.person_id FROM join_key j
-           JOIN stage_membership s ON s.territory_id = $1 AND s.job_id = $2 AND s.join_key = j.join_key
-          WHERE j.territory_id = $1 AND j.academy = $3 AND j.person_id = ANY($4) AND s.role <> 'contact'",
-        tx.territory() as TerritoryId,
-        job as JobId,
-        academy,
-        people,
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    Ok(rows.into_iter().collect())
+
+    /// Hashes of the keys: those of a region are 20 MB, and no file can aim at a collision.
+    async fn read(&self, tx: &mut TerritoryTx, job: JobId) -> Result<HashSet<u64>, Error> {
+        let mut keys = HashSet::new();
+        let territory = tx.territory();
+        let mut packs = sqlx::query_scalar!(
+            "SELECT content FROM stage_pack WHERE territory_id = $1 AND job_id = $2 AND what = 'membership'",
+            territory as TerritoryId,
+            job as JobId,
+        )
+        .fetch(tx.conn());
+        while let Some(content) = packs.try_next().await? {
+            keys.extend(named(&content).map(|key| self.hash.hash_one(key)));
+        }
+        Ok(keys)
+    }
 }
 
 /// What earlier feeds have parked for a school.

@@ -7,36 +7,21 @@ use std::fmt::Write as _;
 pub(in crate::import) enum Table {
     School,
     Person,
-    Membership,
     Division,
-    DivisionMember,
-    GuardianLink,
     ChildRef,
     Subject,
     Mef,
 }
 
 impl Table {
-    pub(in crate::import) const ALL: [Self; 9] = [
-        Self::School,
-        Self::Person,
-        Self::Membership,
-        Self::Division,
-        Self::DivisionMember,
-        Self::GuardianLink,
-        Self::ChildRef,
-        Self::Subject,
-        Self::Mef,
-    ];
+    pub(in crate::import) const ALL: [Self; 6] =
+        [Self::School, Self::Person, Self::Division, Self::ChildRef, Self::Subject, Self::Mef];
 
     pub(in crate::import) const fn name(self) -> &'static str {
         match self {
             Self::School => "school",
             Self::Person => "person",
-            Self::Membership => "membership",
             Self::Division => "division",
-            Self::DivisionMember => "division_member",
-            Self::GuardianLink => "guardian_link",
             Self::ChildRef => "child_ref",
             Self::Subject => "subject",
             Self::Mef => "mef",
@@ -51,12 +36,7 @@ impl Table {
                 "op, present, file_no, line, kind, join_key, last_name, first_name, title, birth_on, ine, siecle_id, email, \
                  mobile, mef_code, level, login_stem, search, sts_ids"
             }
-            Self::Membership => "school_key, join_key, kind, role, function",
             Self::Division => "school_key, kind, name, listed",
-            Self::DivisionMember => "school_key, kind, name, join_key, role, subject_code",
-            Self::GuardianLink => {
-                "school_key, pupil_key, guardian_key, kind, legal, contact_order, financial"
-            }
             Self::ChildRef => "school_key, guardian_key, pupil_search, class_name, file_no, line",
             Self::Subject => "subject_code, label, op",
             Self::Mef => "mef_code, label, stat11, op",
@@ -67,13 +47,10 @@ impl Table {
         match self {
             Self::School => 0,
             Self::Person => 1,
-            Self::Membership => 2,
-            Self::Division => 3,
-            Self::DivisionMember => 4,
-            Self::GuardianLink => 5,
-            Self::ChildRef => 6,
-            Self::Subject => 7,
-            Self::Mef => 8,
+            Self::Division => 2,
+            Self::ChildRef => 3,
+            Self::Subject => 4,
+            Self::Mef => 5,
         }
     }
 }
@@ -155,7 +132,8 @@ fn digits(buffer: &mut String, number: i64) {
 
 /// COPY's own escapes: backslash, tab and line ends. Almost no value has any.
 fn escape(buffer: &mut String, text: &str) {
-    if !text.bytes().any(|byte| matches!(byte, b'\\' | b'\t' | b'\n' | b'\r')) {
+    // All bytes are looked at together, which is faster than stopping at the first.
+    if !text.bytes().fold(false, |any, byte| any | matches!(byte, b'\\' | b'\t' | b'\n' | b'\r')) {
         buffer.push_str(text);
         return;
     }
