@@ -45,11 +45,23 @@ pub struct Office {
 }
 
 impl Office {
-    /// Opens it for who may administer the school of the proof.
+    /// Opens it for who may administer the school of the proof, to write. A feed that is merging the school is waited for, as
+    /// long as for any lock: what hands write and what a feed writes take turns, and neither is written over unread.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such school in the territory; [`DbError::Busy`], which is told as 409 `busy` and
+    /// when to try again, while a feed's merge of the school lasts; the database's.
+    pub async fn open(db: &Db, member: &Member) -> Result<Self, Error> {
+        let mut office = Self::look(db, member).await?;
+        turn(&mut office.tx, member.school()).await?;
+        Ok(office)
+    }
+
+    /// The same, to read and to note in the journal who has read. Waits for nobody.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such school in the territory; the database's.
-    pub async fn open(db: &Db, member: &Member) -> Result<Self, Error> {
+    pub async fn look(db: &Db, member: &Member) -> Result<Self, Error> {
         let proven = db.school_facts(member.school()).await?.ok_or(Error::NotFound)?;
         let asked = db.school_facts(member.asked()).await?.ok_or(Error::NotFound)?;
         if asked.territory != proven.territory {
@@ -60,13 +72,15 @@ impl Office {
         Ok(Self { tx, school: member.asked() })
     }
 
-    /// Opens it for a job of the territory.
+    /// Opens it for a job of the territory. A job has time: it waits longer for a feed's merge than a request would.
     ///
     /// # Errors
     /// [`DbError::Corrupt`] when the school is not of this territory; any other [`DbError`].
     pub async fn for_work(db: &Db, territory: TerritoryId, school: SchoolId) -> Result<Self, DbError> {
         let mut tx = db.in_territory_for_work(territory).await?;
         tx.enter_school(school).await?;
+        sqlx::query!("SELECT set_config('lock_timeout', '30s', true)").fetch_one(tx.conn()).await?;
+        turn(&mut tx, school).await?;
         Ok(Self { tx, school })
     }
 
@@ -106,6 +120,19 @@ impl Office {
     pub async fn commit(self) -> Result<(), DbError> {
         self.tx.commit().await
     }
+}
+
+/// Holds the school against a feed's merge until the transaction ends. Hands do not wait for each other.
+async fn turn(tx: &mut TerritoryTx, school: SchoolId) -> Result<(), DbError> {
+    let territory = tx.territory();
+    sqlx::query!(
+        "SELECT 1 AS one FROM school WHERE territory_id = $1 AND school_id = $2 FOR SHARE",
+        territory.uuid(),
+        school.uuid(),
+    )
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(())
 }
 
 impl Tx for Office {

@@ -324,7 +324,7 @@ async fn export_list(
     budget: Budget,
     ValidPath(at): ValidPath<ExportPath>,
 ) -> Result<Response, Problem> {
-    let mut office = Office::open(&app.db, &member).await?;
+    let mut office = Office::look(&app.db, &member).await?;
     let records = queries::people_count(&mut office).await?;
     let territory = office.territory();
     let act = Act {

@@ -172,7 +172,7 @@ async fn get_bulk_change(
     InSchool(member): InSchool,
     ValidPath(at): ValidPath<BulkChangePath>,
 ) -> Result<Reply<BulkChange>, Problem> {
-    let mut office = Office::open(&app.db, &member).await?;
+    let mut office = Office::look(&app.db, &member).await?;
     let kept = queries::find(&mut office, Some(at.bulk_id), None).await?.ok_or(Error::NotFound)?;
     office.commit().await?;
     Ok(Reply(kept.into()))

@@ -270,7 +270,7 @@ async fn get_administered_class(
     ValidPath(at): ValidPath<AdministeredClassPath>,
     held: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let mut office = Office::open(&app.db, &member).await?;
+    let mut office = Office::look(&app.db, &member).await?;
     let class = class_of(&mut office, at.class_id).await?;
     office.commit().await?;
     Ok(tagged(&class)?.answer(&held))
@@ -488,7 +488,7 @@ async fn get_administered_group(
     ValidPath(at): ValidPath<TeachingGroupPath>,
     held: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let mut office = Office::open(&app.db, &member).await?;
+    let mut office = Office::look(&app.db, &member).await?;
     let group = group_of(&mut office, at.teaching_group_id).await?;
     office.commit().await?;
     Ok(tagged(&group)?.answer(&held))

@@ -262,7 +262,7 @@ async fn list_school_duplicates(
     ValidQuery(DuplicatesQuery { list, filter }): ValidQuery<DuplicatesQuery>,
 ) -> Result<Reply<Page<DuplicatePair>>, Problem> {
     let after = list.after("list_school_duplicates", &key)?;
-    let mut office = Office::open(&app.db, &member).await?;
+    let mut office = Office::look(&app.db, &member).await?;
     let school = Some(office.school());
     let rows = queries::pairs(office.territory_tx(), school, None, filter.state, after, list.limit).await?;
     office.commit().await?;

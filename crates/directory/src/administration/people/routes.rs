@@ -331,7 +331,7 @@ async fn get_administered_person(
     held: IfNoneMatch,
 ) -> Result<Response, Problem> {
     budget.list(&member, 1).await?;
-    let mut office = Office::open(&app.db, &member).await?;
+    let mut office = Office::look(&app.db, &member).await?;
     let now = app.clock.now();
     let person = Known::find(&mut office, at.person_id).await?.shown(&mut office, now).await?;
     let act = Act {
@@ -622,7 +622,7 @@ async fn get_contact(
     InSchool(member): InSchool,
     ValidPath(at): ValidPath<AdministeredPersonPath>,
 ) -> Result<Reply<Contact>, Problem> {
-    let mut office = Office::open(&app.db, &member).await?;
+    let mut office = Office::look(&app.db, &member).await?;
     directory::person(&mut office, at.person_id).await?.ok_or(Error::NotFound)?;
     let office_works = member.is(Role::Staff) || member.is(Role::SchoolAdmin);
     if !office_works
