@@ -1,16 +1,13 @@
 //! Plans, exceptions and suspensions of a school; it sees its territory's, and changes its own.
 
 use axum::{extract::State, response::Response};
-use preau_http::{
-    Cursors, IfMatch, IfNoneMatch, InSchool, Keyed, ListQuery, Problem, Reply, ValidJson, ValidPath,
-    ValidQuery,
-};
+use preau_http::{IfMatch, IfNoneMatch, InSchool, Keyed, ListQuery, Problem, Reply, ValidJson, ValidPath};
 use preau_kernel::{Page, SchoolId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::of_scope::{self, Wanted};
+use super::of_scope::{self, Asked};
 use crate::{
     Plans, ProfileSuspension, SlotException, SlotPlan, SlotPlanVersion, SlotPreview,
     acts::{NewForcedMode, NewProfileSuspension, NewSlotException},
@@ -68,11 +65,9 @@ pub(super) struct SchoolSuspensionPath {
 pub(super) async fn list_slot_plans(
     State(app): State<Plans>,
     InSchool(member): InSchool,
-    Cursors(key): Cursors,
-    ValidQuery(query): ValidQuery<ListQuery>,
+    asked: Asked,
 ) -> Result<Reply<Page<SlotPlan>>, Problem> {
-    let wanted = Wanted { list: "list_slot_plans", key: &key, query: &query };
-    of_scope::list_plans(&app, &member, wanted).await
+    of_scope::list_plans(&app, &member, "list_slot_plans", &asked).await
 }
 
 /// Make a plan of hours for the school.
@@ -208,11 +203,9 @@ pub(super) async fn list_slot_plan_versions(
     State(app): State<Plans>,
     InSchool(member): InSchool,
     ValidPath(at): ValidPath<SchoolPlanPath>,
-    Cursors(key): Cursors,
-    ValidQuery(query): ValidQuery<ListQuery>,
+    asked: Asked,
 ) -> Result<Reply<Page<SlotPlanVersion>>, Problem> {
-    let wanted = Wanted { list: "list_slot_plan_versions", key: &key, query: &query };
-    of_scope::list_versions(&app, &member, at.plan_id, wanted).await
+    of_scope::list_versions(&app, &member, at.plan_id, "list_slot_plan_versions", &asked).await
 }
 
 /// List the exceptions to hours in the school and of its territory, the latest first.
@@ -228,11 +221,9 @@ pub(super) async fn list_slot_plan_versions(
 pub(super) async fn list_slot_exceptions(
     State(app): State<Plans>,
     InSchool(member): InSchool,
-    Cursors(key): Cursors,
-    ValidQuery(query): ValidQuery<ListQuery>,
+    asked: Asked,
 ) -> Result<Reply<Page<SlotException>>, Problem> {
-    let wanted = Wanted { list: "list_slot_exceptions", key: &key, query: &query };
-    of_scope::list_exceptions(&app, &member, wanted).await
+    of_scope::list_exceptions(&app, &member, "list_slot_exceptions", &asked).await
 }
 
 /// Let a class, some levels or everybody come when they like, until an instant.
@@ -285,11 +276,9 @@ pub(super) async fn delete_slot_exception(
 pub(super) async fn list_suspensions(
     State(app): State<Plans>,
     InSchool(member): InSchool,
-    Cursors(key): Cursors,
-    ValidQuery(query): ValidQuery<ListQuery>,
+    asked: Asked,
 ) -> Result<Reply<Page<ProfileSuspension>>, Problem> {
-    let wanted = Wanted { list: "list_suspensions", key: &key, query: &query };
-    of_scope::list_suspensions(&app, &member, wanted).await
+    of_scope::list_suspensions(&app, &member, "list_suspensions", &asked).await
 }
 
 /// Suspend the use of a profile until an instant; the minimum stays open.

@@ -2,11 +2,12 @@
 //! the scope, act, commit, tell the other nodes, answer. Each route keeps its own path, policy and words.
 
 use axum::{
-    http::StatusCode,
+    extract::FromRequestParts,
+    http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use preau_db::{DbError, SchoolTx, TerritoryTx, Tx};
-use preau_http::{IfMatch, IfNoneMatch, Keyed, ListQuery, Problem, Reply, once};
+use preau_http::{Cursors, IfMatch, IfNoneMatch, Keyed, ListQuery, Problem, Reply, ValidQuery, once};
 use preau_kernel::{CursorKey, Limit, Member, Page, PersonId, TerritoryAdmin};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
@@ -88,22 +89,31 @@ impl Hand for TerritoryAdmin {
     }
 }
 
-/// Which page of which list: the list is named by its operation, so that cursors do not travel between lists.
-#[derive(Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    pub(super) list: &'static str,
-    pub(super) key: &'a CursorKey,
-    pub(super) query: &'a ListQuery,
+/// Which page of a list is asked for.
+pub(super) struct Asked {
+    key: CursorKey,
+    query: ListQuery,
 }
 
-/// The page that is wanted of what `read` finds after a place; `place` is where a row stands.
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Cursors(key) = Cursors::from_request_parts(parts, state).await?;
+        let ValidQuery(query) = ValidQuery::from_request_parts(parts, state).await?;
+        Ok(Self { key, query })
+    }
+}
+
+/// The page that is asked for of what `read` finds after a place; `place` is where a row stands. The list is named by its
+/// operation, so that cursors do not travel between lists.
 async fn page<H: Hand, R, P: Serialize + DeserializeOwned>(
     (app, hand): (&Plans, &H),
-    wanted: Wanted<'_>,
+    (list, asked): (&'static str, &Asked),
     read: impl AsyncFnOnce(&mut H::Tx, Scope, Option<P>, Limit) -> Result<Vec<R>, Error>,
     place: impl FnOnce(&R) -> P,
 ) -> Result<Reply<Page<R>>, Problem> {
-    let Wanted { list, key, query } = wanted;
+    let Asked { key, query } = asked;
     let before = query.after(list, key)?;
     let (scope, mut tx) = hand.open(app).await?;
     let rows = read(&mut tx, scope, before, query.limit).await?;
@@ -150,10 +160,11 @@ async fn made<H: Hand, T, A: Serialize>(
 pub(super) async fn list_plans<H: Hand>(
     app: &Plans,
     hand: &H,
-    wanted: Wanted<'_>,
+    list: &'static str,
+    asked: &Asked,
 ) -> Result<Reply<Page<SlotPlan>>, Problem> {
     let read = async |tx: &mut H::Tx, scope, before, limit| app.list(tx, scope, before, limit).await;
-    page((app, hand), wanted, read, |last| last.id).await
+    page((app, hand), (list, asked), read, |last| last.id).await
 }
 
 pub(super) async fn create_plan<H: Hand>(
@@ -221,20 +232,22 @@ pub(super) async fn list_versions<H: Hand>(
     app: &Plans,
     hand: &H,
     plan: Uuid,
-    wanted: Wanted<'_>,
+    list: &'static str,
+    asked: &Asked,
 ) -> Result<Reply<Page<SlotPlanVersion>>, Problem> {
     let read =
         async |tx: &mut H::Tx, scope, before, limit| app.versions(tx, scope, plan, before, limit).await;
-    page((app, hand), wanted, read, |last| last.version).await
+    page((app, hand), (list, asked), read, |last| last.version).await
 }
 
 pub(super) async fn list_exceptions<H: Hand>(
     app: &Plans,
     hand: &H,
-    wanted: Wanted<'_>,
+    list: &'static str,
+    asked: &Asked,
 ) -> Result<Reply<Page<SlotException>>, Problem> {
     let read = async |tx: &mut H::Tx, scope, before, limit| app.exceptions(tx, scope, before, limit).await;
-    page((app, hand), wanted, read, |last| last.id).await
+    page((app, hand), (list, asked), read, |last| last.id).await
 }
 
 pub(super) async fn create_exception<H: Hand>(
@@ -264,10 +277,11 @@ pub(super) async fn end_exception<H: Hand>(
 pub(super) async fn list_suspensions<H: Hand>(
     app: &Plans,
     hand: &H,
-    wanted: Wanted<'_>,
+    list: &'static str,
+    asked: &Asked,
 ) -> Result<Reply<Page<ProfileSuspension>>, Problem> {
     let read = async |tx: &mut H::Tx, scope, before, limit| app.suspended(tx, scope, before, limit).await;
-    page((app, hand), wanted, read, |last| last.id).await
+    page((app, hand), (list, asked), read, |last| last.id).await
 }
 
 pub(super) async fn create_suspension<H: Hand>(
