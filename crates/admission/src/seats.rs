@@ -14,10 +14,6 @@ pub fn lease(level: Level) -> Duration {
     })
 }
 
-/// What a page that was closed leaves to its seat: browsers on telephones say so too often to believe them at once.
-pub const CLOSED_PAGE: Duration = Duration::seconds(60);
-/// A seat is renewed once in this time at most, however many requests.
-pub const RENEW_EVERY: Duration = Duration::seconds(60);
 /// Who left a seat less than this ago comes back to the front, one lane better.
 pub const RETURNS_WITHIN: Duration = Duration::minutes(10);
 

@@ -175,21 +175,6 @@ impl Snapshot {
         Check::Wait(self.place(lane, ticket.tag, ticket.id, now))
     }
 
-    /// The place of a ticket just drawn, when `waiting` people of the lane waited (the draw counts them): the snapshot may
-    /// not know the tag yet, and the first place shown is the one that is latched.
-    pub fn place_drawn(&self, ticket: &Ticket, waiting: u64, now: DateTime<Utc>) -> Place {
-        let place = self.place_of(ticket, now);
-        let lane = self.lanes.get(&ticket.territory).map(|lanes| lanes.get(ticket.lane));
-        match lane {
-            Some(lane) if ticket.tag <= lane.top => place,
-            Some(lane) => {
-                let position = waiting.max(1);
-                Place { position, eta: eta::estimate(position, lane.rates), ..place }
-            }
-            None => Place { position: waiting.max(1), ..place },
-        }
-    }
-
     /// The place of a ticket in the lane as last read: shown again, or given back.
     pub fn place_of(&self, ticket: &Ticket, now: DateTime<Utc>) -> Place {
         match self.lanes.get(&ticket.territory) {

@@ -7,21 +7,6 @@ pub fn sentence(code: &str) -> Option<&'static str> {
     SENTENCES.iter().find(|(known, _)| *known == code).map(|(_, sentence)| *sentence)
 }
 
-/// Whether a code only informs: nothing has to be done about it.
-pub fn only_informs(code: &str) -> bool {
-    matches!(
-        code,
-        "feed-byte-order-mark"
-            | "feed-encoding-denied"
-            | "feed-oe-of-latin-9"
-            | "csv-date-of-spreadsheet"
-            | "aaf-outside-school"
-            | "aaf-outside-person"
-            | "aaf-outside-division"
-            | "aaf-outside-guardian"
-    )
-}
-
 #[rustfmt::skip] // a code, its sentence
 const SENTENCES: &[(&str, &str)] = &[
     // Refusals: nothing of the delivery has been taken over.

@@ -78,11 +78,6 @@ impl HashRefused {
             Self::Unacceptable | Self::Closed => None,
         }
     }
-
-    /// Whether the same would be done later: the place is given back.
-    pub fn is_for_now(self) -> bool {
-        matches!(self, Self::Full(_) | Self::Dropped(_))
-    }
 }
 
 /// What the pool is doing.

@@ -34,11 +34,6 @@ impl FormError {
         self
     }
 
-    /// Whether some field is at fault.
-    pub fn names_fields(&self) -> bool {
-        !self.fields.is_empty()
-    }
-
     pub(super) fn of(&self, id: &str) -> Option<&str> {
         self.fields.iter().find(|field| field.id == id).map(|field| field.text.as_str())
     }
