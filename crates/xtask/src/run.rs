@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -160,9 +161,12 @@ fn storm_with(place: &Place, scenario: Option<&str>, smoke: bool, rest: &[String
         .arg("--preau")
         .arg(&preau)
         .args(smoke.then_some("--smoke"));
+    // Beside the figures of `make storm`, not over them.
+    let name = scenario.and_then(|scenario| Path::new(scenario).file_stem());
     if smoke {
-        // Beside the figures of a real storm, not over them.
         rush.arg("--report").arg(place.local.join("smoke/storm.json"));
+    } else if let Some(name) = name.filter(|_| !rest.iter().any(|arg| arg.starts_with("--report"))) {
+        rush.arg("--report").arg(place.local.join("storms").join(name).with_extension("json"));
     }
     sh::run(rush.args(rest))
 }

@@ -29,10 +29,8 @@ pub(super) fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> Stri
          \x20 http-request capture req.hdr(x-rush) len 12\n\
          \x20 log-format \"%[capture.req.hdr(0)] %ST %HM %s %tsc %HPO\"\n\
          \x20 acl snapshot path /api/v1/queue/now\n\
+         \x20 http-after-response set-status 503 if {{ status 502 504 }}\n\
          \x20 http-request cache-use queue if snapshot\n  http-response cache-store queue if snapshot_answer\n\
-         \x20 acl none_left nbsrv(nodes) lt 1\n\
-         \x20 http-request return status 503 content-type \"text/plain; charset=utf-8\" hdr Retry-After 1 string \
-         \"no node is ready\" if none_left\n\
          \x20 default_backend nodes\n\
          backend nodes\n  balance leastconn\n  option httpchk\n  http-check send meth GET uri /readyz\n  http-check expect status 200\n\
          \x20 default-server inter 200ms fastinter 100ms fall 2 rise 1 maxconn 4000\n"
@@ -42,6 +40,13 @@ pub(super) fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> Stri
         "  http-response cache-store queue if snapshot_answer\n",
         "  http-request set-var(txn.snapshot) bool(true) if snapshot\n  http-response cache-store queue if { var(txn.snapshot) -m bool }\n",
     );
+    // A node that is gone or too slow is a 503 with a time to come back, and the cache goes on answering without any.
+    let gone = ["502", "503", "504"].map(|status| {
+        format!(
+            "  http-error status {status} content-type \"text/plain; charset=utf-8\" hdr Retry-After 1 string \"no node\"\n"
+        )
+    });
+    text = text.replace("frontend door\n", &format!("{}frontend door\n", gone.concat()));
     for (index, node) in nodes.iter().enumerate() {
         let _ = writeln!(text, "  server node{index} 127.0.0.1:{} check port {}", node.port, node.probe);
     }
@@ -66,6 +71,8 @@ pub(super) struct Log {
     /// Snapshots answered by the cache, and by nodes.
     pub(super) cached: u64,
     pub(super) fetched: u64,
+    /// Sign-ins during which a node went away: each may be a session that nobody was told of.
+    pub(super) broken_off: u64,
     /// Forms sent by others: a person who tries it in a browser. Each may be a session.
     pub(super) strangers: u64,
 }
@@ -102,7 +109,7 @@ fn parse_log(text: &str) -> Log {
     let mut log = Log::default();
     for line in text.lines() {
         let mut words = line.split_ascii_whitespace();
-        let (Some(user), Some(status), Some(method), Some(server), Some(_ended), Some(path)) =
+        let (Some(user), Some(status), Some(method), Some(server), Some(ended), Some(path)) =
             (words.next(), words.next(), words.next(), words.next(), words.next(), words.next())
         else {
             continue;
@@ -122,6 +129,9 @@ fn parse_log(text: &str) -> Log {
                 log.fetched += 1;
             }
         }
+        let signs_in = matches!(route, route::SESSIONS | route::RETURN);
+        // HAProxy's own letter for whose doing the end was; without a server there was nothing to break.
+        log.broken_off += u64::from(signs_in && ended.starts_with(['S', 's']) && server != "<NOSRV>");
         let let_in = (route == route::SESSIONS && status == 201) || (route == route::RETURN && status == 303);
         if let_in {
             *log.sign_ins.entry(server.to_owned()).or_default() += 1;
@@ -189,6 +199,7 @@ mod tests {
 
     const LOG: &str = "3 201 POST node1 -- /api/v1/sessions\n3 200 GET <CACHE> -- /api/v1/queue/now\n\
         3 200 GET node0 -- /api/v1/queue/now?x=1\n- 200 GET node0 -- /connexion\n- 303 POST node0 -- /connexion\n4 -1 POST node2 CH /api/v1/sessions\n\
+        5 503 POST node2 SH-- /api/v1/sessions\n5 503 POST <NOSRV> SC-- /api/v1/sessions\n5 503 GET node2 SH-- /api/v1/home\n\
         4 303 POST node2 -- /federation/tempete-0/retour\nProxy started\n";
 
     #[test]
@@ -196,7 +207,7 @@ mod tests {
         let log = parse_log(LOG);
         assert_eq!(log.by_user[&3][route::SESSIONS], BTreeMap::from([(201, 1)]));
         assert_eq!(log.by_user[&4][route::SESSIONS], BTreeMap::from([(0, 1)]));
-        assert_eq!((log.cached, log.fetched, log.strangers), (1, 1, 1));
+        assert_eq!((log.cached, log.fetched, log.strangers, log.broken_off), (1, 1, 1, 1));
         assert_eq!(log.sign_ins, BTreeMap::from([("node1".to_owned(), 1), ("node2".to_owned(), 1)]));
     }
 
@@ -210,12 +221,16 @@ mod tests {
         let mut four = Life { user: 4, ..Life::default() };
         four.answered(route::RETURN, 303);
         four.unanswered(route::SESSIONS);
-        assert_eq!(differences([&three, &four], &log), Vec::<String>::new());
+        let mut five = Life { user: 5, ..Life::default() };
+        five.answered(route::SESSIONS, 503);
+        five.answered(route::SESSIONS, 503);
+        five.answered(route::HOME, 503);
+        assert_eq!(differences([&three, &four, &five], &log), Vec::<String>::new());
 
         four.unanswered.clear();
-        assert!(differences([&three, &four], &log)[0].contains("waited in vain"));
+        assert!(differences([&three, &four, &five], &log)[0].contains("waited in vain"));
         three.answered(route::HOME, 200);
-        assert!(differences([&three, &four], &log)[0].contains("the proxy knows of 0"));
+        assert!(differences([&three, &four, &five], &log)[0].contains("the proxy knows of 0"));
         assert!(differences([&three], &log).iter().any(|wrong| wrong.contains("lived no life")));
     }
 

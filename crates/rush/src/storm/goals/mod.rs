@@ -200,7 +200,8 @@ impl Unit {
     fn write(self, value: f64) -> String {
         match self {
             _ if !value.is_finite() => "never".to_owned(),
-            Self::Share => format!("{:.1} %", value * 100.0),
+            // 99.95 % is not a hundred.
+            Self::Share => format!("{:.2} %", value * 100.0),
             Self::Seconds => format!("{} s", short(value)),
             Self::Micros => format!("{} µs", short(value)),
             Self::Times => format!("{value:.3}"),

@@ -135,5 +135,6 @@ fn tables_say_each_line_once() {
     assert_eq!(plain.lines().count(), lines.len());
     assert_eq!(document.lines().count(), lines.len() + 2);
     assert_eq!(page.matches("<tr").count(), lines.len() + 1);
-    assert!(plain.contains("50.0 %") && plain.contains("short"));
+    assert!(plain.contains("50.00 %") && plain.contains("short"));
+    assert!(plain.contains("≥ 99.95 %"));
 }

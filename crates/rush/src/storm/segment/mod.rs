@@ -88,7 +88,7 @@ impl Stage {
         // The proxy writes a line when it has sent the last byte, which may be a moment after we have read it.
         sleep(Duration::from_millis(400)).await;
         let (log, _) = edge::read_log(self.proxy_log(), log_from)?;
-        let sessions = self.sessions(&since, &played.lives, log.strangers).await?;
+        let sessions = self.sessions(&since, &played.lives, log.strangers + log.broken_off).await?;
         self.nodes_down().await;
         for life in &played.lives {
             serde_json::to_writer(&mut *lines, life)?;

@@ -35,12 +35,13 @@ impl Stage {
         })
     }
 
-    /// Against PostgreSQL: every session that somebody was told of is a row, and every row is somebody's.
+    /// Against PostgreSQL: every session that somebody was told of is a row, and every row is somebody's, but for those that
+    /// strangers, requests given up and nodes that went away explain (`untold`, beside what lives say).
     pub(super) async fn sessions(
         &self,
         since: &str,
         lives: &[Life],
-        strangers: u64,
+        untold: u64,
     ) -> anyhow::Result<Reconciled> {
         let rows = self
             .lab
@@ -61,7 +62,7 @@ impl Stage {
             .flatten()
             .map(|times| u64::from(*times))
             .sum();
-        Ok(Reconciled::compare(answered, in_vain + strangers, &told, &rows))
+        Ok(Reconciled::compare(answered, in_vain + untold, &told, &rows))
     }
 
     /// People of nine-o'clock lessons who came, as a share of what the peak lets in between the beginning and the hour by
