@@ -30,7 +30,7 @@ const COUNTED: &[&str] = &[
     "subject",
 ];
 
-async fn import_of(stage: &Stage, node: &Node, territory: TerritoryId) -> Import {
+pub(crate) async fn import_of(stage: &Stage, node: &Node, territory: TerritoryId) -> Import {
     let import = Import {
         db: node.app.db.clone(),
         clock: stage.clock().clone(),
@@ -49,13 +49,13 @@ async fn import_of(stage: &Stage, node: &Node, territory: TerritoryId) -> Import
     import
 }
 
-async fn run(stage: &Stage, node: &Node, territory: TerritoryId, folder: &Path) -> Report {
+pub(crate) async fn run(stage: &Stage, node: &Node, territory: TerritoryId, folder: &Path) -> Report {
     let import = import_of(stage, node, territory).await;
     import_aaf(&import, folder, &mut |_| true).await.unwrap_or_else(|err| panic!("{err}: {}", err.code()))
 }
 
 /// The database as a process of its own sees it.
-fn process(stage: &Stage) -> Db {
+pub(crate) fn process(stage: &Stage) -> Db {
     let config = PoolConfig {
         max_connections: 2,
         door_connections: 2,
@@ -66,13 +66,13 @@ fn process(stage: &Stage) -> Db {
     Db::connect(&stage.database().app_url(), &config).unwrap()
 }
 
-fn invented(out: &Path, schools: u32, pupils: u32) -> Demo {
+pub(crate) fn invented(out: &Path, schools: u32, pupils: u32) -> Demo {
     let plan = DemoPlan { schools, pupils, ..DemoPlan::small("2026-11-25".parse().unwrap()) };
     generate(&plan, out, &mut |_| {}).unwrap()
 }
 
 /// Rows of each school, by UAI and table.
-async fn rows_by_school(stage: &Stage) -> BTreeMap<(String, &'static str), i64> {
+pub(crate) async fn rows_by_school(stage: &Stage) -> BTreeMap<(String, &'static str), i64> {
     let mut counts = BTreeMap::new();
     for table in COUNTED {
         let sql = format!(

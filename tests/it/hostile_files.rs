@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{Cursor, Write as _},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -51,12 +51,12 @@ impl Desk {
             self.admin.clone().with("idempotency-key", &key).post(&format!("{url}/{kind}"), body).await;
         let id = asked.expect(202).json()["id"].as_str().expect("a job").to_owned();
         let handlers = preau_feeds::import::handlers(preau_server::write_lessons);
-        let (before, begun) = (memory_now(), Instant::now());
+        let (before, begun) = (memory_now(), work_now());
         assert!(
             run_one(&app.db, &app.clock, &app.tasks, &handlers, &app.stop, self.territory.id).await.unwrap()
         );
-        let (took, peak) = (begun.elapsed(), memory_peak());
-        assert!(took < QUICKLY, "{what}: refused after {took:?}");
+        let (took, peak) = (work_now() - begun, memory_peak());
+        assert!(took < QUICKLY, "{what}: {took:?} of work");
         assert!(peak < before + LITTLE_KIB, "{what}: {} KiB more", peak - before);
         self.admin.get(&format!("{url}/jobs/{id}")).await.expect(200).json()
     }
@@ -77,6 +77,15 @@ impl Desk {
         tables.retain(|(table, ..)| !paperwork.contains(&table.as_str()));
         tables
     }
+}
+
+/// Processor time of this process so far, which is the test's own: however busy the machine is, hostile files cost little.
+fn work_now() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
+    // Behind the name, which may hold anything: `utime` and `stime`, in hundredths of a second.
+    let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("ticks")).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 /// KiB of memory in use; and the peak begins again from there.

@@ -403,6 +403,38 @@ fn a_sign_in_on_a_new_device_is_told() {
     });
 }
 
+#[test]
+fn a_new_device_is_told_by_mail_to_an_address_that_is_read() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let class = stage.territory("ici").await.school("Collège Rosa-Parks").await.class("6e B").await;
+        let phone = "Mozilla/5.0 (Linux; Android 13) AppleWebKit/537.36 Chrome/120.0 Mobile Safari/537.36";
+        for (name, email, confirmed) in
+            [("Lina Martin", "lina@example.org", "now()"), ("Omar Petit", "omar@example.org", "NULL")]
+        {
+            let pupil = class.pupil(name).await;
+            stage
+                .sql(&format!(
+                    "UPDATE person SET email = '{email}', email_confirmed_at = {confirmed} WHERE person_id = '{}'",
+                    pupil.id
+                ))
+                .await;
+            for agent in [BROWSER, phone, phone] {
+                knock(&node.stranger().with("user-agent", agent), &pupil).await.expect(201);
+            }
+        }
+        node.app.accounts.work().await.unwrap();
+        let sent = stage.sent();
+        assert_eq!(sent.len(), 1, "once, for the second device, to whoever has shown to read it: {sent:?}");
+        assert_eq!(sent[0].to, "lina@example.org");
+        assert!(
+            sent[0].text.contains("Bonjour Lina") && sent[0].text.contains("Chrome, Android"),
+            "{sent:?}"
+        );
+        assert!(!sent[0].text.contains("http"), "a link would teach people to follow one");
+    });
+}
+
 /// Adds a passkey to whoever asks.
 async fn add_passkey(client: &Client, persona: &Persona, origin: &str) -> (SoftKey, Answer) {
     let body = json!({ "password": PASSWORD });
