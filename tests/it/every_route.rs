@@ -99,6 +99,7 @@ const TABLE: &[(&str, May)] = &[
     ("update_federation_provider", May::Territory),
     ("depart_to_desk", May::Browser),
     ("submit_desk_return", May::Browser),
+    ("show_desk_return", May::Browser),
     ("submit_desk_choice", May::Browser),
     ("get_desk_metadata", May::Anyone),
     ("show_desk_sign_out", May::Browser),

@@ -12,7 +12,9 @@ use preau_admission::{ClaimKey, Declared, DeviceClaim, Lane, Person, Profile};
 use preau_db::Db;
 use preau_directory::studies::studies_of;
 use preau_kernel::{Clock, FamilyId, PersonId, Role, RoleSet, SchoolId};
-use preau_overload::{Asks, Departure, Door, HashRefused, Mode, NowPage, Pass, Redeemed, Verdict, Verified};
+use preau_overload::{
+    Asks, Departure, Door, HashRefused, Mode, NowPage, Pass, Place, Redeemed, Verdict, Verified,
+};
 use preau_session::{Device, Profile as Account, cookies};
 use sha2::{Digest, Sha256};
 
@@ -127,6 +129,61 @@ impl Doorway {
         }
     }
 
+    /// Asks for somebody who has just shown a code: by what the directory says of them, for who comes is known. `identifier`
+    /// as of [`Self::ask`].
+    ///
+    /// # Errors
+    /// [`Error::Wait`]; any database error.
+    pub(crate) async fn ask_for(
+        &self,
+        coming: &Coming,
+        device: &Device,
+        identifier: &[u8; 32],
+        (person, account): (PersonId, &Account),
+    ) -> Result<Entry, Error> {
+        let best = standings(account).into_iter().next();
+        let who = match best {
+            // Only a crowd is told apart so finely: on an ordinary day nothing more is read.
+            Some(best) if self.is_crowded() => Some(self.person(person, account, best).await?),
+            Some(best) => Some(self.bare(account, best).await),
+            None => None,
+        };
+        let claim = best.zip(who).map(|((profile, _), who)| self.claim_of(person, profile, who));
+        let known = self.claim(device).is_some_and(|claim| self.is_of(&claim, person, account));
+        let mut asks =
+            self.asks(&Coming { declared: None, ..coming.clone() }, claim.clone(), Some(identifier));
+        // Codes are guessed at by strangers: what fails there is nothing to their owner.
+        asks.failing = false;
+        let subject = asks.subject;
+        match self.0.door.ask(asks).await {
+            Verdict::Enter(pass) => Ok(Entry { pass, claim: claim.filter(|_| known), subject }),
+            Verdict::Wait(place) => Err(Error::Wait(place)),
+        }
+    }
+
+    /// What becomes of somebody with a code that could not be used: the place that they held, or that they would have.
+    pub(crate) async fn turn_back_from_code(
+        &self,
+        (coming, device, identifier): (&Coming, &Device, &[u8; 32]),
+        entry: Option<Entry>,
+        error: Error,
+    ) -> Error {
+        match entry {
+            Some(entry) => self.turn_back(entry, error).await,
+            None if matches!(
+                error,
+                Error::Db(preau_db::DbError::Saturated | preau_db::DbError::Unavailable(_))
+            ) =>
+            {
+                match self.ask(coming, device, identifier).await {
+                    Ok(entry) => self.turn_back(entry, error).await,
+                    Err(wait) => wait,
+                }
+            }
+            None => error,
+        }
+    }
+
     fn asks(&self, coming: &Coming, claim: Option<DeviceClaim>, identifier: Option<&[u8; 32]>) -> Asks {
         let device = claim.as_ref().map(|claim| self.mark(b"device", &claim.device));
         let login = identifier.map(|identifier| self.mark(b"login", identifier));
@@ -225,6 +282,14 @@ impl Doorway {
         }
     }
 
+    /// Somebody whom a desk has identified finds no room: the place of the pass again, or one, where places are given. A
+    /// store that is down keeps nobody's place from them, and gives none.
+    pub(crate) async fn send_back(&self, state: &str, error: &preau_db::DbError) -> Option<Place> {
+        let pass = self.0.door.from_state(state)?;
+        let down = matches!(error, preau_db::DbError::Unavailable(_));
+        if down && !pass.has_ticket() { None } else { self.0.door.give_back(pass).await }
+    }
+
     /// Somebody whom a desk has identified is back. A pass that is too old by now asks for nothing more: the wait is done,
     /// and the desk's answer is good for minutes only.
     ///
@@ -263,24 +328,18 @@ impl Doorway {
             return Ok(None);
         }
         let Some(best) = standings(account).into_iter().next() else { return Ok(None) };
-        let Person { territory, school, mef, siblings, class, primary, .. } =
-            self.person(person, account, best).await?;
-        let profile = best.0;
-        let claim = DeviceClaim {
-            device: self.device_of(person),
-            profile,
-            territory,
-            school,
-            mef,
-            siblings,
-            class,
-            primary,
-            issued: now,
-        };
+        let claim = self.claim_of(person, best.0, self.person(person, account, best).await?);
         let mut nonce = [0; 12];
         getrandom::fill(&mut nonce)
             .map_err(|_| preau_db::DbError::Corrupt("the system has no randomness to give"))?;
         Ok(self.0.key.seal(&claim, nonce))
+    }
+
+    fn claim_of(&self, person: PersonId, profile: Profile, who: Person) -> DeviceClaim {
+        let Person { territory, school, mef, siblings, class, primary, .. } = who;
+        let device = self.device_of(person);
+        let issued = self.0.clock.now();
+        DeviceClaim { device, profile, territory, school, mef, siblings, class, primary, issued }
     }
 
     /// Half of a device's id says whose it is, under our salt; the other half is random.

@@ -148,6 +148,9 @@ struct CreateActivation {
     accept_terms: bool,
     /// The version of the terms that was shown.
     terms_version: String,
+    /// The ticket of an earlier 202, now that its turn has come.
+    #[schema(max_length = 128)]
+    ticket: Option<String>,
     /// Whether the device is the person's own.
     #[serde(default)]
     trusted_device: bool,
@@ -162,6 +165,7 @@ struct CreateActivation {
     request_body = CreateActivation,
     responses(
         (status = CREATED, body = SessionCreated),
+        (status = ACCEPTED, description = "Not yet: a place, and the code is as good as before. Come back with `ticket`", body = QueuePlace),
         (status = UNAUTHORIZED, description = "`bad-activation`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
     ),
 )]
@@ -169,6 +173,7 @@ struct CreateActivation {
 async fn create_activation(
     State(identity): State<Identity>,
     headers: HeaderMap,
+    departure: Option<Extension<Departure>>,
     ValidJson(body): ValidJson<CreateActivation>,
 ) -> Result<Response, Problem> {
     if !body.accept_terms {
@@ -180,8 +185,9 @@ async fn create_activation(
         password: body.password,
         terms_version: body.terms_version,
         device: device(&headers, body.trusted_device),
+        coming: coming(body.ticket, None, departure),
     };
-    Ok(created(identity.activate(activation).await?, body.tokens))
+    or_place(identity.activate(activation).await.map(|signed_in| created(signed_in, body.tokens)))
 }
 
 /// A refresh token, for a client that has no cookie.

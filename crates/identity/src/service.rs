@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use preau_db::{Db, DbError};
-use preau_kernel::{Clock, PersonId, RoleSet};
+use preau_kernel::{Clock, PersonId, RoleSet, SchoolId};
 use preau_overload::HashPool;
 use preau_session::{Device, Opened, Profile, Sessions, Why, load_profile};
 use subtle::ConstantTimeEq;
@@ -83,6 +83,8 @@ pub struct Activation {
     pub terms_version: String,
     /// The device.
     pub device: Device,
+    /// A place, if one was waited for.
+    pub coming: Coming,
 }
 
 /// One of several people whose address and password are the same.
@@ -105,6 +107,16 @@ pub struct MadeCode {
     pub code: ActivationCode,
     /// Until when it is good.
     pub expires_at: DateTime<Utc>,
+}
+
+/// Somebody about to come in, and what they are told.
+pub(crate) struct Greeting {
+    pub(crate) person: PersonId,
+    pub(crate) profile: Profile,
+    first_name: String,
+    last_name: String,
+    memberships: Vec<(SchoolId, String, RoleSet)>,
+    gates: Vec<Gate>,
 }
 
 impl Identity {
@@ -242,9 +254,10 @@ impl Identity {
         let known_here = self.factors.knows(&device, known.person);
         let device = Device { known: known_here, ..device };
         let past = past.as_ref().map(<[u8; 32]>::as_slice);
-        let opened = self.sessions.open_alone(known.person, &known.profile, &device, past).await?;
         let names = (known.first_name, known.last_name);
-        self.welcome(known.person, known.profile, names, opened, &device, false).await
+        let greeting = self.greet(known.person, known.profile, names).await?;
+        let opened = self.sessions.open_alone(known.person, &greeting.profile, &device, past).await?;
+        self.welcome(greeting, opened, &device, false).await
     }
 
     /// Lets a person in by e-mail and password. People share addresses, so the password says who it is; whoever knows one
@@ -329,15 +342,33 @@ impl Identity {
         }
     }
 
-    /// Activates an account: the code, the terms, the person's own password, and in.
+    /// Activates an account: the code, the terms, the person's own password, and in. It waits in the same line as a
+    /// sign-in, in the lane of whom the code is for; a code is not used up before its owner is in.
     ///
     /// # Errors
-    /// [`Error::BadActivation`] whatever is wrong with name or code; [`Error::PasswordRefused`],
-    /// [`Error::TermsNotAccepted`]; as [`Self::sign_in`] for the rest.
+    /// [`Error::Wait`] while it is not their turn; [`Error::BadActivation`] whatever is wrong with name or code;
+    /// [`Error::PasswordRefused`], [`Error::TermsNotAccepted`]; as [`Self::sign_in`] for the rest.
     pub async fn activate(&self, with: Activation) -> Result<SignedIn, Error> {
         let name = login_name(&with.login).unwrap_or_default();
         let identifier = self.backoff.hash(&format!("activation:{name}"));
-        let facts = self.facts(&name, &identifier).await?;
+        let (coming, device) = (with.coming.clone(), with.device.clone());
+        let mut entry = None;
+        match self.activate_by_code(with, (&name, &identifier), &mut entry).await {
+            Err(error) => {
+                let asked = (&coming, &device, &identifier);
+                Err(self.doorway.turn_back_from_code(asked, entry, error).await)
+            }
+            signed_in => signed_in,
+        }
+    }
+
+    async fn activate_by_code(
+        &self,
+        with: Activation,
+        (name, identifier): (&str, &[u8; 32]),
+        entry: &mut Option<Entry>,
+    ) -> Result<SignedIn, Error> {
+        let facts = self.facts(name, identifier).await?;
         let (has_failed, known) = (facts.failures > 0, facts.known);
         let given = ActivationCode::parse(&with.code).map(|code| code.hash());
         let kept = known.as_ref().and_then(|known| known.code_hash.as_deref());
@@ -348,33 +379,36 @@ impl Identity {
         let (Some(code_hash), Some(mut known), true) = (given, known, right) else {
             // 65 random bits need no waiting to be safe, and a right code is never made to wait: whoever sits behind the
             // same address and guesses at everybody's name keeps nobody out. Wrong ones are slowed down all the same.
-            self.backoff.begin(&identifier).await?;
+            self.backoff.begin(identifier).await?;
             return Err(Error::BadActivation);
         };
         if has_failed {
-            self.backoff.forget(&identifier).await;
+            self.backoff.forget(identifier).await;
         }
         let terms = self.terms.in_force().await?.version;
         if with.terms_version != terms {
             return Err(Error::TermsNotAccepted);
         }
-        check_password(&with.password, &known.profile, &[&name, &known.first_name, &known.last_name])?;
-        let lane = self.doorway.lane(&known.profile);
-        let phc = self.hashes.hash(lane, &with.password).await?;
+        check_password(&with.password, &known.profile, &[name, &known.first_name, &known.last_name])?;
+        let who = (known.person, &known.profile);
+        let turn = entry.insert(self.doorway.ask_for(&with.coming, &with.device, identifier, who).await?);
+        self.doorway.redeem(&turn.pass, &with.device, known.person, &known.profile).await?;
+        let phc = self.hashes.hash(turn.pass.turn(), &with.password).await?;
 
         let now = self.clock.now();
+        known.profile.active = true;
+        known.profile.terms_version.clone_from(&terms);
+        let names = (known.first_name, known.last_name);
+        let greeting = self.greet(known.person, known.profile, names).await?;
         let mut tx = self.db.as_person(known.person).await?;
         if !queries::use_code(&mut tx, &code_hash, now).await? {
             return Err(Error::BadActivation);
         }
         queries::set_password(&mut tx, &phc, now).await?;
         queries::activate(&mut tx, &terms, now).await?;
-        let opened = self.sessions.open(&mut tx, &known.profile, &with.device).await?;
+        let opened = self.sessions.open(&mut tx, &greeting.profile, &with.device).await?;
         tx.commit().await?;
-        known.profile.active = true;
-        known.profile.terms_version = terms;
-        let names = (known.first_name, known.last_name);
-        self.welcome(known.person, known.profile, names, opened, &with.device, false).await
+        self.welcome(greeting, opened, &with.device, false).await
     }
 
     /// Makes a code for the operator's command line.
@@ -492,16 +526,34 @@ impl Identity {
         outcome.map_err(Into::into)
     }
 
-    /// Gives the tokens of a family that is committed, on a device that remembers it; `proven` by a second factor.
-    pub(crate) async fn welcome(
+    /// Reads what somebody who comes in is told, before the session is written: from there on nothing may refuse them, or a
+    /// session would stay that nobody was ever given.
+    pub(crate) async fn greet(
         &self,
         person: PersonId,
         profile: Profile,
         (first_name, last_name): (String, String),
+    ) -> Result<Greeting, Error> {
+        let mut memberships = Vec::with_capacity(profile.memberships.len());
+        for membership in &profile.memberships {
+            let facts = self.db.school_facts(membership.school).await?;
+            let name = facts.map(|facts| facts.name.to_string()).unwrap_or_default();
+            memberships.push((membership.school, name, membership.roles));
+        }
+        let gates = self.gates(&profile).await?;
+        Ok(Greeting { person, profile, first_name, last_name, memberships, gates })
+    }
+
+    /// Gives the tokens of a family that is committed, on a device that remembers it; `proven` by a second factor. No
+    /// statement refuses it any more.
+    pub(crate) async fn welcome(
+        &self,
+        greeting: Greeting,
         opened: Opened,
         device: &Device,
         proven: bool,
     ) -> Result<SignedIn, Error> {
+        let Greeting { person, profile, first_name, last_name, memberships, gates } = greeting;
         let is_new_device = opened.is_new_device();
         let mut grant = self.sessions.grant(opened).await?;
         if is_new_device
@@ -522,13 +574,6 @@ impl Identity {
                 None
             }
         };
-        let mut memberships = Vec::with_capacity(profile.memberships.len());
-        for membership in &profile.memberships {
-            let facts = self.db.school_facts(membership.school).await?;
-            let name = facts.map(|facts| facts.name.to_string()).unwrap_or_default();
-            memberships.push((membership.school, name, membership.roles));
-        }
-        let gates = self.gates(&profile).await?;
         metrics::counter!("preau_sign_ins_total").increment(1);
         Ok(SignedIn { person, first_name, last_name, memberships, gates, grant })
     }

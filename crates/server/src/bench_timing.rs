@@ -76,6 +76,7 @@ impl Door {
                     password: secret,
                     terms_version: String::new(),
                     device: Device::default(),
+                    coming: Coming::default(),
                 };
                 drop(app.identity.activate(with).await);
             }

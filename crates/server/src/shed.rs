@@ -112,7 +112,7 @@ fn whose(room: &Room, request: &Request) -> Option<Whose> {
         Identity::Nobody | Identity::Refused => return None,
     };
     let rank = if priority == Priority::Background { Rank::Background } else { rank };
-    Some(Whose { rank, school, territory })
+    Some(Whose { rank, school, territory, essential: priority == Priority::Essential })
 }
 
 fn school_of(path: &str) -> Option<SchoolId> {

@@ -87,6 +87,52 @@ impl Alone for OpenFamily<'_> {
     }
 }
 
+/// The desk that a session comes by, and the desk's own names for it: what signing out everywhere needs.
+#[derive(Clone, Copy, Debug)]
+pub struct ByDesk<'a> {
+    /// The desk.
+    pub provider: Uuid,
+    /// SHA-256 of the desk's name for the person.
+    pub name_hash: &'a [u8],
+    /// That name, with what qualifies it.
+    pub name_id: &'a serde_json::Value,
+    /// The desk's name for the session; empty: it gave none.
+    pub session_index: &'a str,
+}
+
+/// Writes a family and which desk it came by, in one statement: one without the other is never there.
+pub(crate) struct OpenFamilyByDesk<'a> {
+    pub(crate) new: NewFamily<'a>,
+    pub(crate) desk: &'a ByDesk<'a>,
+}
+
+impl Alone for OpenFamilyByDesk<'_> {
+    type Answer = bool;
+
+    async fn run(&self, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        let Self { new, desk } = self;
+        let done = sqlx::query!(
+            r#"SELECT open_session_family($1, $2, $3, $4, $5, $6, $7, NULL, $8) AS "told!",
+                      put_federation_session($1, $2, $9, $10, $11, $12, $4, $5) AS "kept""#,
+            new.person.uuid(),
+            new.family.uuid(),
+            new.hash,
+            new.now,
+            new.expires_at,
+            new.trusted,
+            new.device,
+            new.known,
+            desk.provider,
+            desk.name_hash,
+            desk.name_id,
+            desk.session_index,
+        )
+        .fetch_one(conn)
+        .await?;
+        Ok(done.told)
+    }
+}
+
 /// Moves a family on from `old` to `new`; false when another request has just done it, or it was closed.
 pub(crate) async fn rotate(
     tx: &mut PersonTx,

@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::{
-    ACCESS_SECONDS, AccessTokens, Profile, RevocationSet, load_profile, queries,
+    ACCESS_SECONDS, AccessTokens, ByDesk, Profile, RevocationSet, load_profile, queries,
     rules::{Decision, FamilyState, GRACE, ROTATE_AFTER, RefreshToken, SecretHash, Why, decide},
 };
 
@@ -207,6 +207,22 @@ impl Sessions {
     ) -> Result<Opened, DbError> {
         let mut new = self.family_of(person, profile, device)?;
         new.opened.told = self.db.alone(&queries::OpenFamily { new: new.row(), identifier }).await?;
+        Ok(new.opened)
+    }
+
+    /// The same for somebody whom a desk has identified; which desk it was is written with it, and forgotten with it.
+    ///
+    /// # Errors
+    /// Any [`DbError`]: nothing is written then.
+    pub async fn open_by_desk(
+        &self,
+        person: PersonId,
+        profile: &Profile,
+        device: &Device,
+        desk: &ByDesk<'_>,
+    ) -> Result<Opened, DbError> {
+        let mut new = self.family_of(person, profile, device)?;
+        new.opened.told = self.db.alone(&queries::OpenFamilyByDesk { new: new.row(), desk }).await?;
         Ok(new.opened)
     }
 

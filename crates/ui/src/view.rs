@@ -1,7 +1,7 @@
 //! What the pages read: the answers of `/api/v1/home` and of the timetable.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// One lesson.
 #[derive(Clone, Debug, Deserialize)]
@@ -103,6 +103,26 @@ pub struct Home {
     /// Whether I administer my territory: what my session says, not the answer.
     #[serde(skip)]
     pub territory_admin: bool,
+}
+
+/// Where the reader stands among the hours of a school, as `GET /api/v1/account/slot` tells it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct SlotStanding {
+    /// The school.
+    pub school_id: String,
+    /// The reader's hours of today.
+    pub today: Vec<SlotSpan>,
+    /// The zone in which they are told.
+    pub tz: String,
+}
+
+/// From one instant to another.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct SlotSpan {
+    /// From.
+    pub from: DateTime<Utc>,
+    /// To.
+    pub to: DateTime<Utc>,
 }
 
 impl Home {

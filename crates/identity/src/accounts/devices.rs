@@ -133,23 +133,28 @@ impl Accounts {
         }
         let mut tx = self.db.as_person(person).await?;
         let profile = load_profile(&mut tx).await?.filter(|profile| profile.active);
-        let opened = match &profile {
-            Some(profile) => self.sessions.renew(&mut tx, profile, family).await?,
-            None => None,
-        };
         let secrets = door::secrets(&mut tx).await?;
         tx.commit().await?;
-        let (Some(profile), Some(opened), Some(secrets)) = (profile, opened, secrets) else {
+        let (Some(profile), Some(secrets)) = (profile, secrets) else {
             self.take_off(&hash, person, None).await?;
             return Err(Error::ProfileGone);
         };
         let mut tx = self.db.lookup().await?;
         right(&mut tx, &hash, person).await?;
         tx.commit().await?;
+        let names = (secrets.first_name, secrets.last_name);
+        let greeting = self.identity.greet(person, profile, names).await?;
+        // Last: the secret that the device holds is void from here on.
+        let mut tx = self.db.as_person(person).await?;
+        let opened = self.sessions.renew(&mut tx, &greeting.profile, family).await?;
+        tx.commit().await?;
+        let Some(opened) = opened else {
+            self.take_off(&hash, person, None).await?;
+            return Err(Error::ProfileGone);
+        };
         let here = cookies::read(headers, cookies::DEVICE).map(str::to_owned);
         let device = Device { trusted: true, cookie: here, known: true, ..Device::default() };
-        let names = (secrets.first_name, secrets.last_name);
-        Ok(self.identity.welcome(person, profile, names, opened, &device, false).await?)
+        Ok(self.identity.welcome(greeting, opened, &device, false).await?)
     }
 
     /// Takes a profile off this device, and closes its session there. Whoever holds the device may.

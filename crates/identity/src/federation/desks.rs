@@ -10,6 +10,9 @@ use uuid::Uuid;
 
 use super::{Error, Federation, Kind, queries};
 
+/// All that are in use.
+pub(super) type Known = Arc<Vec<Arc<Desk>>>;
+
 /// A desk, ready to be used.
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -110,20 +113,40 @@ impl Federation {
         Ok(self.known().await?.iter().find(|desk| desk.id == id).cloned())
     }
 
-    async fn known(&self) -> Result<Arc<Vec<Arc<Desk>>>, DbError> {
-        if let Some(known) = self.0.desks.get(&()).await {
-            return Ok(known);
+    /// One statement for all who ask at once; what was known before, while the database has no room to say.
+    async fn known(&self) -> Result<Known, DbError> {
+        let inner = &self.0;
+        let read = async {
+            let mut tx = inner.db.lookup().await?;
+            let rows = queries::enabled(&mut tx).await?;
+            tx.commit().await?;
+            let desks = rows.into_iter().map(|row| Desk::from_row(row).map(Arc::new));
+            let known = Arc::new(desks.collect::<Result<Vec<_>, _>>()?);
+            inner.desks_before.insert((), Arc::clone(&known)).await;
+            Ok::<_, DbError>(known)
+        };
+        match inner.desks.try_get_with((), read).await {
+            Ok(known) => Ok(known),
+            Err(error) => match inner.desks_before.get(&()).await {
+                Some(before) => Ok(before),
+                None => Err(Arc::try_unwrap(error).unwrap_or_else(|shared| again(&shared))),
+            },
         }
-        let mut tx = self.0.db.lookup().await?;
-        let rows = queries::enabled(&mut tx).await?;
-        tx.commit().await?;
-        let desks = rows.into_iter().map(|row| Desk::from_row(row).map(Arc::new));
-        let known = Arc::new(desks.collect::<Result<Vec<_>, _>>()?);
-        self.0.desks.insert((), Arc::clone(&known)).await;
-        Ok(known)
     }
 
     pub(super) async fn forget_desks(&self) {
         self.0.desks.invalidate(&()).await;
+        self.0.desks_before.invalidate(&()).await;
+    }
+}
+
+/// The same fault for each of those who asked together.
+fn again(error: &DbError) -> DbError {
+    match error {
+        DbError::Saturated => DbError::Saturated,
+        DbError::Busy => DbError::Busy,
+        DbError::Unavailable(_) => DbError::Unavailable(sqlx::Error::PoolTimedOut),
+        DbError::Corrupt(what) => DbError::Corrupt(what),
+        DbError::Walled(_) | DbError::Statement(_) => DbError::Corrupt("the desks cannot be read"),
     }
 }

@@ -19,12 +19,13 @@ use chrono::Duration;
 use preau_admission::Declared;
 use preau_db::{Db, DbError};
 use preau_kernel::{Clock, PersonId, RoleSet, SchoolId};
+use preau_overload::Place;
 use preau_saml::{AuthnRequest, Expected, Identified, KeyFault, Refused, SigningKey, Strict, redirect};
-use preau_session::{Device, Profile};
+use preau_session::{ByDesk, Device, Profile};
 use sha2::{Digest, Sha256};
 
 use crate::{Coming, Identity, SignedIn};
-use sealed::{Choice, Departure, Guest, open, seal};
+use sealed::{Asked, Choice, Departure, Guest, Held, open, seal};
 
 pub use account::AccountState;
 pub use desks::{DeskState, DeskView};
@@ -35,8 +36,10 @@ pub use sign_out::{Farewell, SignOut};
 
 /// An assertion is believed for as long as its departure is (15 minutes); it is remembered for longer.
 const REMEMBERED: Duration = Duration::hours(1);
-/// Every node knows a desk as it was at most this long ago.
+/// Every node knows a desk as it was at most this long ago…
 const DESKS_KNOWN_FOR: Life = Life::from_secs(10);
+/// …and this long while the database has no room to say: whoever comes back from one is not turned away for that.
+const DESKS_BELIEVED_FOR: Life = Life::from_secs(60);
 
 /// Sign-in by desks. Cheap to clone.
 #[derive(Clone)]
@@ -49,7 +52,9 @@ struct Inner {
     key: [u8; 32],
     public_url: String,
     signing: Option<SigningKey>,
-    desks: moka::future::Cache<(), Arc<Vec<Arc<desks::Desk>>>>,
+    desks: moka::future::Cache<(), desks::Known>,
+    /// The same, for while they cannot be read.
+    desks_before: moka::future::Cache<(), desks::Known>,
 }
 
 /// A browser on its way to a desk.
@@ -85,11 +90,35 @@ pub enum Arrival {
     },
     /// Somebody who may not come in.
     Shut(AccountState),
+    /// The desk has identified somebody, and there is no room: the same answer goes on by [`Federation::resume`].
+    Later(Box<Later>),
     /// The answer is not believed, or was used before: sign-in starts again.
     Again {
         /// Why, for the log and for whoever runs the desk.
         code: &'static str,
     },
+}
+
+/// Somebody who has been to the desk and must wait all the same.
+#[derive(Debug)]
+pub struct Later {
+    /// What the browser keeps until then, in a cookie, for so many seconds.
+    pub cookie: (String, i64),
+    /// Where they wait; none where nobody gives places.
+    pub place: Option<Place>,
+    /// Why they wait.
+    pub why: Why,
+}
+
+/// Why somebody whom a desk has identified waits.
+#[derive(Debug)]
+pub enum Why {
+    /// It is not their turn.
+    Turn,
+    /// They are not what they had said, or the place had let somebody in: this is another.
+    Place,
+    /// A store has no room, or does not answer.
+    Store(DbError),
 }
 
 /// One account among several.
@@ -147,16 +176,6 @@ struct Standing {
     last_name: String,
 }
 
-/// On what the browser returns.
-struct On<'a> {
-    slug: &'a str,
-    device: Device,
-    to: String,
-    guest: Guest,
-    /// The pass of the departure, sealed.
-    pass: String,
-}
-
 impl Federation {
     /// The service, for pages served from `public_url`. `key` is derived from the master key; `signing` signs requests
     /// where desks ask for it.
@@ -168,9 +187,10 @@ impl Federation {
         public_url: &str,
         signing: Option<SigningKey>,
     ) -> Self {
-        let desks = moka::future::Cache::builder().max_capacity(1).time_to_live(DESKS_KNOWN_FOR).build();
+        let kept = |life| moka::future::Cache::builder().max_capacity(1).time_to_live(life).build();
+        let (desks, desks_before) = (kept(DESKS_KNOWN_FOR), kept(DESKS_BELIEVED_FOR));
         let public_url = public_url.trim_end_matches('/').to_owned();
-        Self(Arc::new(Inner { db, clock, identity, key, public_url, signing, desks }))
+        Self(Arc::new(Inner { db, clock, identity, key, public_url, signing, desks, desks_before }))
     }
 
     fn url(&self, slug: &str, act: &str) -> String {
@@ -194,10 +214,7 @@ impl Federation {
         if desk.state(now) == DeskState::Down {
             return Err(Error::Closed);
         }
-        if desk.kind == Kind::Agents {
-            let staff = Declared { profile: preau_admission::Profile::Staff, school_id: None };
-            coming.declared.get_or_insert(staff);
-        }
+        coming.declared = coming.declared.or(declared(desk.kind));
         let pass = self.0.identity.doorway().depart(&coming, device).await?;
         let trusted = device.trusted;
         let id = random_id()?;
@@ -222,7 +239,7 @@ impl Federation {
     /// also says whether the device is trusted.
     ///
     /// # Errors
-    /// [`Error::NoSuchDesk`]; as of any sign-in. What the desk did wrong is an [`Arrival`].
+    /// [`Error::NoSuchDesk`]; as of any sign-in. What the desk did wrong is an [`Arrival`], and so is that there is no room.
     pub async fn returned(
         &self,
         slug: &str,
@@ -240,18 +257,97 @@ impl Federation {
             Ok(who) => who,
             Err(code) => return Ok(again(code)),
         };
-        let used = use_hash("assertion", &[&desk.entity_id, &who.assertion_id]);
-        let asked = Asked::of(&desk, &who);
-        let rows = self.facts(&desk, &asked, None, &used).await?;
-        let Some(standings) = rows else { return Ok(again("used")) };
-        let on = On {
-            slug,
-            device: Device { trusted: departure.trusted, ..device },
+        let held = Held {
+            slug: departure.slug,
+            used: use_name("assertion", &[&desk.entity_id, &who.assertion_id]),
+            until: (now + Held::life(departure.trusted)).timestamp(),
+            asked: Asked::of(&desk, &who),
+            chosen: None,
             to: departure.to,
+            trusted: departure.trusted,
             guest: Guest::of(&who),
             pass: departure.pass,
         };
-        self.admit(&desk, standings, on).await
+        self.go_on(&desk, held, device).await
+    }
+
+    /// Goes on with what a desk has said earlier, when there was no room: the same answer, in the same line.
+    ///
+    /// # Errors
+    /// As [`Self::returned`]; no [`crate::Error::Wait`], which is an [`Arrival::Later`].
+    pub async fn resume(
+        &self,
+        slug: &str,
+        kept: Option<&str>,
+        mut coming: Coming,
+        device: Device,
+    ) -> Result<Arrival, Error> {
+        let desk = self.desk(slug).await?;
+        let now = self.0.clock.now();
+        let held = kept.and_then(|kept| open::<Held>(&self.0.key, kept, now));
+        let held = held.filter(|it| it.slug == slug && it.until > now.timestamp());
+        let Some(mut held) = held else { return Ok(again("nothing-kept")) };
+        coming.declared = coming.declared.or(declared(desk.kind));
+        match self.0.identity.doorway().depart(&coming, &device).await {
+            Ok(pass) => {
+                held.pass = pass;
+                self.go_on(&desk, held, device).await
+            }
+            Err(crate::Error::Wait(place)) => self.later(&held, Some(*place), Why::Turn),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Lets in whom the desk has identified, or keeps what it said for as long as there is no room.
+    async fn go_on(&self, desk: &desks::Desk, mut held: Held, device: Device) -> Result<Arrival, Error> {
+        let device = Device { trusted: held.trusted, ..device };
+        match self.enter(desk, &mut held, device).await {
+            Err(error) => self.keep(held, error).await,
+            arrived => arrived,
+        }
+    }
+
+    async fn enter(&self, desk: &desks::Desk, held: &mut Held, device: Device) -> Result<Arrival, Error> {
+        let used = use_hash(&held.used);
+        let rows = self.facts(desk, &held.asked, held.chosen, &used).await?;
+        let Some(standings) = rows else { return Ok(again("used")) };
+        // That name is used up. Whoever finds no room further on comes again under one that nobody has seen.
+        held.used = random_id()?;
+        self.admit(desk, standings, held, device).await
+    }
+
+    /// What becomes of somebody whom the desk has identified and who cannot come in now: nothing is lost, and the desk is
+    /// not asked again.
+    async fn keep(&self, held: Held, error: Error) -> Result<Arrival, Error> {
+        let fault = match error {
+            Error::Identity(crate::Error::Wait(place)) => return self.later(&held, Some(*place), Why::Place),
+            Error::Db(fault) | Error::Identity(crate::Error::Db(fault)) => fault,
+            other => return Err(other),
+        };
+        match fault {
+            DbError::Saturated | DbError::Busy | DbError::Unavailable(_) => {
+                let place = self.0.identity.doorway().send_back(&held.pass, &fault).await;
+                self.later(&held, place, Why::Store(fault))
+            }
+            DbError::Walled(_) | DbError::Statement(_) | DbError::Corrupt(_) => Err(fault.into()),
+        }
+    }
+
+    fn later(&self, held: &Held, place: Option<Place>, why: Why) -> Result<Arrival, Error> {
+        let now = self.0.clock.now();
+        match seal(&self.0.key, held, now) {
+            Some(cookie) => {
+                metrics::counter!("preau_federation_held_total").increment(1);
+                let life = (held.until - now.timestamp()).max(0);
+                Ok(Arrival::Later(Box::new(Later { cookie: (cookie, life), place, why })))
+            }
+            // Longer than a browser keeps: the place is kept all the same.
+            None => Err(match (place, why) {
+                (Some(place), _) => crate::Error::Wait(Box::new(place)).into(),
+                (None, Why::Store(fault)) => fault.into(),
+                (None, Why::Turn | Why::Place) => Error::Own,
+            }),
+        }
     }
 
     /// Somebody among the people of a choice: the `at`-th.
@@ -270,17 +366,18 @@ impl Federation {
         let choice = cookie.and_then(|cookie| open::<Choice>(&self.0.key, cookie, now));
         let Some(choice) = choice.filter(|it| it.slug == slug) else { return Ok(again("no-choice")) };
         let Some(person) = choice.people.get(at).copied() else { return Ok(again("no-choice")) };
-        let used = use_hash("choice", &[&choice.id]);
-        let Some(standings) = self.facts(&desk, &Asked::default(), Some(person), &used).await? else {
-            return Ok(again("used"));
+        let held = Held {
+            slug: choice.slug,
+            used: use_name("choice", &[&choice.id]),
+            until: (now + Held::life(choice.trusted)).timestamp(),
+            asked: Asked::default(),
+            chosen: Some(person),
+            to: choice.to,
+            trusted: choice.trusted,
+            guest: choice.guest,
+            pass: choice.pass,
         };
-        let device = Device { trusted: choice.trusted, ..device };
-        self.admit(
-            &desk,
-            standings,
-            On { slug, device, to: choice.to, guest: choice.guest, pass: choice.pass },
-        )
-        .await
+        self.go_on(&desk, held, device).await
     }
 
     /// Our metadata, as that desk is given it.
@@ -347,7 +444,8 @@ impl Federation {
         &self,
         desk: &desks::Desk,
         standings: Vec<Standing>,
-        on: On<'_>,
+        held: &Held,
+        device: Device,
     ) -> Result<Arrival, Error> {
         let (mut open, mut shut) = (Vec::new(), None);
         for standing in standings {
@@ -367,59 +465,63 @@ impl Federation {
                 Ok(shut.map_or(Arrival::Unknown { kind: desk.kind }, Arrival::Shut))
             }
             1 => match open.pop() {
-                Some(standing) => self.let_in(desk, standing, on).await,
+                Some(standing) => self.let_in(desk, standing, held, device).await,
                 None => Ok(Arrival::Unknown { kind: desk.kind }),
             },
-            _ => self.offer(open, on).await,
+            _ => self.offer(open, held).await,
         }
     }
 
-    async fn let_in(&self, desk: &desks::Desk, standing: Standing, on: On<'_>) -> Result<Arrival, Error> {
-        let now = self.0.clock.now();
+    async fn let_in(
+        &self,
+        desk: &desks::Desk,
+        standing: Standing,
+        held: &Held,
+        device: Device,
+    ) -> Result<Arrival, Error> {
         let Standing { person, mut profile, state, first_name, last_name } = standing;
         if AccountState::of(&state) == AccountState::New {
             let mut tx = self.0.db.as_person(person).await?;
-            queries::activate(&mut tx, now).await?;
+            queries::activate(&mut tx, self.0.clock.now()).await?;
             tx.commit().await?;
             profile.active = true;
         }
         let (identity, factors) = (&self.0.identity, self.0.identity.factors());
-        identity.doorway().arrive(&on.pass, &on.device, person, &profile).await?;
+        identity.doorway().arrive(&held.pass, &device, person, &profile).await?;
         if profile.second_factor
-            && let Some(asked) = factors.ask_to_sign_in(person, &profile, &on.device).await?
+            && let Some(asked) = factors.ask_to_sign_in(person, &profile, &device).await?
         {
             return Err(crate::Error::SecondFactorRequired(Box::new(asked)).into());
         }
-        let device = Device { known: factors.knows(&on.device, person), ..on.device };
-        let opened = identity.sessions().open_alone(person, &profile, &device, None).await?;
-        let names = (first_name, last_name);
-        let signed_in = identity.welcome(person, profile, names, opened, &device, false).await?;
-        if !on.guest.value.is_empty() {
-            let name_id = serde_json::to_value(&on.guest).map_err(|_| Error::Own)?;
-            let kept = queries::PutSession {
-                person,
-                family: signed_in.grant.token.family,
+        let device = Device { known: factors.knows(&device, person), ..device };
+        let greeting = identity.greet(person, profile, (first_name, last_name)).await?;
+        let guest = &held.guest;
+        // The last thing that may be refused: the session and the desk that it came by are one statement.
+        let opened = if guest.value.is_empty() {
+            identity.sessions().open_alone(person, &greeting.profile, &device, None).await?
+        } else {
+            let name_id = serde_json::to_value(guest).map_err(|_| Error::Own)?;
+            let by = ByDesk {
                 provider: desk.id,
-                name_hash: &name_hash(&on.guest.value),
+                name_hash: &name_hash(&guest.value),
                 name_id: &name_id,
-                session_index: &on.guest.session,
-                now,
-                until: now + if device.trusted { Duration::days(30) } else { Duration::hours(12) },
+                session_index: &guest.session,
             };
-            self.0.db.alone(&kept).await?;
-        }
-        Ok(Arrival::In { signed_in: Box::new(signed_in), to: on.to })
+            identity.sessions().open_by_desk(person, &greeting.profile, &device, &by).await?
+        };
+        let signed_in = identity.welcome(greeting, opened, &device, false).await?;
+        Ok(Arrival::In { signed_in: Box::new(signed_in), to: held.to.clone() })
     }
 
-    async fn offer(&self, standings: Vec<Standing>, on: On<'_>) -> Result<Arrival, Error> {
+    async fn offer(&self, standings: Vec<Standing>, held: &Held) -> Result<Arrival, Error> {
         let choice = Choice {
-            slug: on.slug.to_owned(),
+            slug: held.slug.clone(),
             id: random_id()?,
             people: standings.iter().map(|standing| standing.person).collect(),
-            to: on.to,
-            trusted: on.device.trusted,
-            guest: on.guest,
-            pass: on.pass,
+            to: held.to.clone(),
+            trusted: held.trusted,
+            guest: held.guest.clone(),
+            pass: held.pass.clone(),
         };
         let cookie = seal(&self.0.key, &choice, self.0.clock.now()).ok_or(Error::Own)?;
         let mut people = Vec::with_capacity(standings.len());
@@ -445,14 +547,6 @@ impl Federation {
         queries::sweep(&mut tx, self.0.clock.now()).await?;
         tx.commit().await
     }
-}
-
-/// What is asked of the directory.
-#[derive(Default)]
-struct Asked {
-    academies: Vec<String>,
-    keys: Vec<String>,
-    address: String,
 }
 
 impl Asked {
@@ -489,6 +583,11 @@ impl Guest {
     }
 }
 
+/// What somebody is taken for who goes to that kind of desk and says nothing.
+fn declared(kind: Kind) -> Option<Declared> {
+    (kind == Kind::Agents).then_some(Declared { profile: preau_admission::Profile::Staff, school_id: None })
+}
+
 fn again(code: &'static str) -> Arrival {
     metrics::counter!("preau_federation_refused_total", "code" => code).increment(1);
     tracing::info!(code, "an answer of a desk was not believed");
@@ -501,14 +600,13 @@ fn document(field: &str) -> Option<String> {
     String::from_utf8(STANDARD.decode(packed).ok()?).ok()
 }
 
-fn use_hash(kind: &str, parts: &[&str]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(kind);
-    for part in parts {
-        hash.update([0]);
-        hash.update(part);
-    }
-    hash.finalize().into()
+/// The name of something that is used once.
+fn use_name(kind: &str, parts: &[&str]) -> String {
+    std::iter::once(&kind).chain(parts).copied().collect::<Vec<_>>().join("\0")
+}
+
+fn use_hash(name: &str) -> [u8; 32] {
+    Sha256::digest(name).into()
 }
 
 fn name_hash(name: &str) -> [u8; 32] {

@@ -211,39 +211,6 @@ impl Alone for FactsOf<'_> {
     }
 }
 
-/// Which desk a session came by.
-pub(super) struct PutSession<'a> {
-    pub(super) person: PersonId,
-    pub(super) family: FamilyId,
-    pub(super) provider: Uuid,
-    pub(super) name_hash: &'a [u8],
-    pub(super) name_id: &'a Value,
-    pub(super) session_index: &'a str,
-    pub(super) now: DateTime<Utc>,
-    pub(super) until: DateTime<Utc>,
-}
-
-impl Alone for PutSession<'_> {
-    type Answer = ();
-
-    async fn run(&self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-        sqlx::query!(
-            "SELECT put_federation_session($1, $2, $3, $4, $5, $6, $7, $8)",
-            self.person.uuid(),
-            self.family.uuid(),
-            self.provider,
-            self.name_hash,
-            self.name_id,
-            self.session_index,
-            self.now,
-            self.until,
-        )
-        .execute(conn)
-        .await?;
-        Ok(())
-    }
-}
-
 /// An account that its owner comes to for the first time, by a desk: the desk has identified the person, no code is needed.
 pub(super) async fn activate(tx: &mut PersonTx, now: DateTime<Utc>) -> Result<(), DbError> {
     let person = tx.person();

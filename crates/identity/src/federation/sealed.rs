@@ -38,6 +38,37 @@ pub(super) struct Choice {
     pub(super) pass: String,
 }
 
+/// Whom a desk has identified, while there is no room: the same answer goes on from here. Used up like the answer itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Held {
+    pub(super) slug: String,
+    /// What is used up next: the assertion, a choice, or a name of our own once those are.
+    pub(super) used: String,
+    /// Until when it is believed, in seconds of the epoch: sealing it again makes it no younger.
+    pub(super) until: i64,
+    pub(super) asked: Asked,
+    pub(super) chosen: Option<PersonId>,
+    pub(super) to: String,
+    pub(super) trusted: bool,
+    pub(super) guest: Guest,
+    pub(super) pass: String,
+}
+
+impl Held {
+    /// On one's own device as long as people wait; on a shared one as long as a choice, for somebody else sits down next.
+    pub(super) fn life(trusted: bool) -> Duration {
+        if trusted { Duration::minutes(30) } else { Duration::minutes(5) }
+    }
+}
+
+/// What is asked of the directory.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Asked {
+    pub(super) academies: Vec<String>,
+    pub(super) keys: Vec<String>,
+    pub(super) address: String,
+}
+
 /// The desk's own names for a person and a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Guest {
@@ -69,6 +100,11 @@ impl Carried for Departure {
 impl Carried for Choice {
     const PURPOSE: &'static str = "choice";
     const LIFE: Duration = Duration::minutes(5);
+}
+
+impl Carried for Held {
+    const PURPOSE: &'static str = "held";
+    const LIFE: Duration = Duration::minutes(30);
 }
 
 impl Carried for Farewell {
@@ -131,6 +167,7 @@ mod tests {
         assert!(open::<Departure>(&KEY, &sealed, now - Duration::minutes(2)).is_none());
         assert!(open::<Departure>(&[8; 32], &sealed, now).is_none());
         assert!(open::<Farewell>(&KEY, &sealed, now).is_none());
+        assert!(open::<Held>(&KEY, &sealed, now).is_none(), "a departure identifies nobody");
         let (body, tag) = sealed.split_once('.').unwrap();
         assert!(open::<Departure>(&KEY, &format!("{body}A.{tag}"), now).is_none());
         assert!(open::<Departure>(&KEY, "", now).is_none());

@@ -49,16 +49,20 @@ impl Identity {
         let known = self.factors.knows(&device, person);
         let device = Device { trusted: device.trusted || challenge.trusted, known, ..device };
         let mut tx = self.db.as_person(person).await?;
-        self.factors.accept(&mut tx, challenge, answer, &device.label).await?;
         let profile = load_profile(&mut tx).await?.ok_or(Error::BadSecondFactor)?;
-        if !profile.active {
+        let names = queries::factors(&mut tx).await?.ok_or(Error::BadSecondFactor)?;
+        tx.commit().await?;
+        let greeting = self.greet(person, profile, (names.first_name, names.last_name)).await?;
+        let mut tx = self.db.as_person(person).await?;
+        self.factors.accept(&mut tx, challenge, answer, &device.label).await?;
+        // Told to whoever has shown the factor, and to nobody else.
+        if !greeting.profile.active {
             return Err(Error::Blocked);
         }
-        let names = queries::factors(&mut tx).await?.ok_or(Error::BadSecondFactor)?;
-        let mut opened = self.sessions.open(&mut tx, &profile, &device).await?;
+        let mut opened = self.sessions.open(&mut tx, &greeting.profile, &device).await?;
         self.sessions.strengthen(&mut tx, &mut opened).await?;
         tx.commit().await?;
-        self.welcome(person, profile, (names.first_name, names.last_name), opened, &device, true).await
+        self.welcome(greeting, opened, &device, true).await
     }
 
     /// What the person asking must show to prove again who they are.

@@ -2,7 +2,8 @@
 //!
 //! The limit follows what transactions take ([`Gradient`]). It is shared by rank: teachers and staff half of it, pupils a
 //! third, the others what is left; whoever needs less lends the rest. Near the limit no school and no territory holds more
-//! than its part. Whoever finds no room waits for a tenth of a second, best rank first, and is then told when to come back.
+//! than its part. Whoever finds no room waits for a tenth of a second, best rank first, and is then told when to come back;
+//! what somebody has come for waits three tenths, before the rest of its rank.
 
 mod gradient;
 
@@ -74,6 +75,8 @@ pub struct Whose {
     pub school: Option<SchoolId>,
     /// The territory.
     pub territory: Option<TerritoryId>,
+    /// What its owner has come for (the day, signing out): before the rest of its rank, and waiting longer for its room.
+    pub essential: bool,
 }
 
 /// No room, and none came. Come back in about this time.
@@ -114,6 +117,8 @@ const NEAR: f64 = 0.8;
 const SCHOOL_PART: f64 = 0.1;
 const TERRITORY_PART: f64 = 0.6;
 const COME_BACK: Duration = Duration::from_secs(2);
+/// How many times longer the essential waits. Longer, and those who wait would fill the node before they fill the database.
+const ESSENTIAL_PATIENCE: u32 = 3;
 
 impl Limiter {
     /// Between `least` and `most` at a time; whoever finds no room waits for `patience`.
@@ -140,15 +145,16 @@ impl Limiter {
     pub async fn hold(&self, whose: Whose) -> Result<Held, NoRoom> {
         let turn = {
             let mut state = self.0.state.lock();
-            if state.has_room(whose) && !state.someone_before(whose.rank) {
+            if state.has_room(whose) && !state.someone_before(whose) {
                 state.enter(whose);
                 return Ok(Held { limiter: self.clone(), whose });
             }
             let (call, turn) = oneshot::channel();
-            state.line(whose.rank).push_back((whose, call));
+            state.stand(whose, call);
             turn
         };
-        match tokio::time::timeout(self.0.patience, turn).await {
+        let patience = self.0.patience * if whose.essential { ESSENTIAL_PATIENCE } else { 1 };
+        match tokio::time::timeout(patience, turn).await {
             // Whoever called has already counted us in.
             Ok(Ok(())) => Ok(Held { limiter: self.clone(), whose }),
             Ok(Err(_)) | Err(_) => {
@@ -190,8 +196,22 @@ impl State {
         }
     }
 
-    fn someone_before(&self, rank: Rank) -> bool {
-        self.waiting.iter().take(rank.index() + 1).any(|line| line.iter().any(|(_, call)| !call.is_closed()))
+    /// Takes a place in the line of the rank: behind those who are as essential.
+    fn stand(&mut self, whose: Whose, call: oneshot::Sender<()>) {
+        let line = self.line(whose.rank);
+        let at = match whose.essential {
+            true => line.iter().take_while(|(other, _)| other.essential).count(),
+            false => line.len(),
+        };
+        line.insert(at, (whose, call));
+    }
+
+    fn someone_before(&self, whose: Whose) -> bool {
+        let own = whose.rank.index();
+        self.waiting.iter().enumerate().take(own + 1).any(|(rank, line)| {
+            let before = |other: &Whose| rank < own || other.essential || !whose.essential;
+            line.iter().any(|(other, call)| before(other) && !call.is_closed())
+        })
     }
 
     fn has_room(&self, whose: Whose) -> bool {
@@ -300,7 +320,7 @@ mod tests {
     use super::*;
 
     fn whose(rank: Rank) -> Whose {
-        Whose { rank, school: None, territory: None }
+        Whose { rank, school: None, territory: None, essential: false }
     }
 
     /// A limit that does not move: nothing is ever noted.
@@ -343,10 +363,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_somebody_came_for_goes_before_the_rest_of_its_rank() {
+        let limiter = limiter(1);
+        let held = limiter.hold(whose(Rank::Second)).await.unwrap();
+        let said = Mutex::new(Vec::new());
+        let waits = |name: &'static str, rank, essential| {
+            let (limiter, said) = (limiter.clone(), &said);
+            async move {
+                let _held = limiter.hold(Whose { essential, ..whose(rank) }).await.unwrap();
+                said.lock().push(name);
+            }
+        };
+        // Polled in this order: all stand in line when the place comes back.
+        let freeing = async { drop(held) };
+        tokio::join!(
+            waits("list", Rank::Second, false),
+            waits("day", Rank::Second, true),
+            waits("teacher", Rank::First, false),
+            waits("other day", Rank::Second, true),
+            freeing,
+        );
+        assert_eq!(*said.lock(), ["teacher", "day", "other day", "list"]);
+    }
+
+    #[tokio::test]
     async fn near_the_limit_no_school_holds_more_than_its_part() {
         let limiter = limiter(40);
-        let of =
-            |n: u128| Whose { rank: Rank::Second, school: Some(Uuid::from_u128(n).into()), territory: None };
+        let of = |n: u128| Whose { school: Some(Uuid::from_u128(n).into()), ..whose(Rank::Second) };
         let mut held = Vec::new();
         while let Ok(one) = limiter.hold(of(1)).await {
             held.push(one);

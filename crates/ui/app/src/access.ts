@@ -44,6 +44,12 @@ function arrive(): void {
       void send(form);
     });
   }
+  // What the page asks again for those who have no program, this one remembers.
+  const own = document.getElementById('go');
+  if (own && typed && document.getElementById('place')) {
+    for (const field of own.querySelectorAll('label')) field.remove();
+    own.hidden = true;
+  }
   follow(document, () => {
     const go = document.getElementById('go');
     if (!go) return;

@@ -7,7 +7,7 @@ import { speak } from './i18n';
 import { followLinks } from './router';
 import { makeStore } from './store';
 import { keepHome, keptHome, makeSync, weekKey } from './sync';
-import type { Home, Timetable } from './types';
+import type { Home, Slot, Timetable } from './types';
 
 /** The JSON block of a page, with the server's time of writing and the tag to ask again with. */
 function carried<T>(id: string): Kept<T> | null {
@@ -62,6 +62,7 @@ async function start(root: Element): Promise<void> {
   const store = makeStore({
     url: location.pathname + location.search,
     home: held,
+    slots: carried<Slot[]>('slot-data')?.data ?? null,
     weeks: {},
     online: navigator.onLine,
     refused: null,

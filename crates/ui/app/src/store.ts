@@ -1,7 +1,7 @@
 /** The program's whole state, and the hook by which a screen follows it. */
 import { useEffect, useReducer } from 'preact/hooks';
 import type { Kept } from './db';
-import type { Home, Timetable } from './types';
+import type { Home, Slot, Timetable } from './types';
 
 /** A week on screen: what we hold of it, or why we hold nothing. */
 export type Week = { kind: 'held'; kept: Kept<Timetable> } | { kind: 'loading' } | { kind: 'none' };
@@ -10,6 +10,8 @@ export interface State {
   /** Path and query of the screen shown. */
   url: string;
   home: Kept<Home> | null;
+  /** My hours, where a plan holds; `null` until they are known. */
+  slots: Slot[] | null;
   /** Keyed by school, person and Monday. */
   weeks: Record<string, Week>;
   online: boolean;

@@ -3,7 +3,7 @@ import { get, now, spared, type Answer } from './api';
 import { keep, prune, read, type Kept } from './db';
 import type { Store } from './store';
 import { addDays, dayOf, mondayOf } from './time';
-import type { Home, Timetable } from './types';
+import type { Home, Slot, Timetable } from './types';
 
 const HOME = 'home';
 /** A visible page asks again after this long; hidden ones do not ask at all. */
@@ -54,12 +54,19 @@ export function makeSync(store: Store) {
           ? { at: answer.at, etag: answer.etag, data: answer.data }
           : held && { ...held, at: answer.at };
       store.set({ home: kept, refused: null, online: true, light: spared().length > 0, now: now() });
+      if (answer.kind === 'ok' || store.get().slots === null) void slots();
       if (kept) await keep(kept.data.user.id, HOME, kept);
       later(FRESH * (spared().includes('polling') ? 4 : 1) * (1 + Math.random() / 5));
     } else {
       failed(answer);
       later(answer.kind === 'wait' ? answer.seconds * 1000 : 30_000 * (1 + Math.random()));
     }
+  }
+
+  /** My hours: told beside the day, and no reason to hold it up. */
+  async function slots(): Promise<void> {
+    const answer = await get<{ items: Slot[] }>('/api/v1/account/slot', null);
+    if (answer.kind === 'ok') store.set({ slots: answer.data.items });
   }
 
   function hold(key: string, kept: Kept<Timetable>): void {

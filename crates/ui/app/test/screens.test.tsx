@@ -41,7 +41,7 @@ function show(change: Partial<State>): { root: HTMLElement; store: ReturnType<ty
   const root = document.createElement('div');
   document.body.append(root);
   const store = makeStore({
-    url: '/', home: null, weeks: {}, online: true, refused: null, light: false, now: NOW, signedOut: false, reading: false, ...change,
+    url: '/', home: null, slots: null, weeks: {}, online: true, refused: null, light: false, now: NOW, signedOut: false, reading: false, ...change,
   });
   act(() => render(<App store={store} sync={still} />, root));
   return { root, store };
@@ -58,6 +58,16 @@ test('a pupil sees what is on, what is next and the day', () => {
   expect(now).toMatch(/Maintenant.*Anglais.*8:00 – 8:55.*M. Durand/);
   expect(next).toMatch(/Ensuite.*Français/);
   expect(root.querySelectorAll('.lesson')).toHaveLength(2);
+});
+
+test('my own hours of today are told, each once, in the school’s time, and not on another day', () => {
+  const held = { at: NOW, etag: null, data: home([view('Camille', 'self', day)]) };
+  const slot = { school_id: 's', tz: 'Europe/Paris', today: [{ from: '2026-11-23T07:30:00Z', to: '2026-11-23T08:00:00Z' }] };
+  const { root, store } = show({ home: held, slots: [slot, slot] });
+  const lines = () => [...root.querySelectorAll('.slot')].map(text);
+  expect(lines()).toEqual(['Votre créneau aujourd’hui : 8:30 – 9:00 Toutes les plages horaires']);
+  act(() => store.set({ now: NOW + 24 * 3_600_000 }));
+  expect(lines()).toEqual([]);
 });
 
 test('the clock moves the screen on without asking the server', () => {

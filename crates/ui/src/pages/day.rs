@@ -1,6 +1,7 @@
 //! « Accueil »: where am I expected now, where next, and what is left of the day.
 
 use askama::Template;
+use chrono::{DateTime, Utc};
 
 use super::{
     Carried, Frame, Page, Screen, Site,
@@ -8,7 +9,7 @@ use super::{
 };
 use crate::{
     time,
-    view::{Home, Lesson, Relation, School, View},
+    view::{Home, Lesson, Relation, School, SlotStanding, View},
     words::{Words, fill, zone_name},
 };
 
@@ -19,6 +20,7 @@ struct DayPage<'a> {
     first_name: String,
     date: String,
     age: String,
+    slots: Vec<String>,
     empty: Option<&'static str>,
     days: Vec<OneDay>,
     data: String,
@@ -35,8 +37,9 @@ struct OneDay {
     lessons: Vec<LessonText>,
 }
 
-/// The day of everyone this account shows; `carried` is what `home` was read from.
-pub fn day(site: &Site<'_>, home: &Home, carried: Carried<'_>) -> Page {
+/// The day of everyone this account shows; `carried` is what `home` was read from. `slots`: the reader's hours, where a plan
+/// holds.
+pub fn day(site: &Site<'_>, home: &Home, carried: Carried<'_>, slots: &[SlotStanding]) -> Page {
     let w = site.lang.words();
     let frame = Frame::shell(site, w.title_day, Screen::Day, home);
     let views = home.schools.iter().map(|school| school.views.len()).sum::<usize>();
@@ -52,11 +55,38 @@ pub fn day(site: &Site<'_>, home: &Home, carried: Carried<'_>) -> Page {
         first_name: home.user.first_name.clone(),
         date: dateline(w, frame.today, home, views),
         age: super::data_time(w, home.generated_at, time::zone(tz)),
+        slots: slot_lines(w, site.now, home, slots),
         empty,
         days,
-        data: super::answer_block(site, "home-data", carried, &[]),
+        data: super::answer_block(site, "home-data", carried, &[])
+            + &super::data_block("slot-data", &[], &serde_json::json!(slots).to_string()),
         frame,
     })
+}
+
+/// « Votre créneau aujourd’hui : 8:30 – 9:00 », a line a school where some hours are the reader's today.
+fn slot_lines(w: &Words, now: DateTime<Utc>, home: &Home, slots: &[SlotStanding]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for slot in slots {
+        let tz = time::zone(&slot.tz);
+        let today = slot.today.iter().filter(|span| time::day_of(span.from, tz) == time::day_of(now, tz));
+        let hours: Vec<_> = today
+            .map(|span| format!("{} – {}", time::hour(span.from, tz), time::hour(span.to, tz)))
+            .collect();
+        if hours.is_empty() {
+            continue;
+        }
+        let mut line = fill(w.slot_today, &[("hours", &hours.join(", "))]);
+        if let Some(school) = home.schools.iter().find(|it| home.schools.len() > 1 && it.id == slot.school_id)
+        {
+            line.push_str(" · ");
+            line.push_str(&school.name);
+        }
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
 }
 
 /// « Lundi 23 novembre · 3e B »: a pupil of one school has nothing else to be told apart by.
@@ -113,7 +143,7 @@ fn one_day(site: &Site<'_>, home: &Home, school: &School, view: &View, choice: b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::Lang;
+    use crate::{view::SlotSpan, words::Lang};
 
     const JSON: &str = r#"{
         "user": {"id": "u", "first_name": "Léa <b>", "last_name": "Martin", "lang": "fr"},
@@ -134,11 +164,34 @@ mod tests {
     }"#;
 
     fn drawn(lang: Lang, app: Option<&str>) -> String {
+        drawn_with(lang, app, Vec::new())
+    }
+
+    fn drawn_with(lang: Lang, app: Option<&str>, slots: Vec<SlotStanding>) -> String {
         let home: Home = serde_json::from_str(JSON).unwrap();
         let now = "2026-11-23T12:00:00Z".parse().unwrap();
         let site =
             Site { lang, now, app, access: None, level: preau_admission::Level::default(), waiting: false };
-        day(&site, &home, Carried { json: JSON, etag: Some("\"tag\"") }).html().to_owned()
+        day(&site, &home, Carried { json: JSON, etag: Some("\"tag\"") }, &slots).html().to_owned()
+    }
+
+    #[test]
+    fn ones_own_hours_of_today_are_told_in_the_schools_time() {
+        let span = |from: &str, to: &str| SlotSpan { from: from.parse().unwrap(), to: to.parse().unwrap() };
+        let mut slot = SlotStanding {
+            school_id: "s".to_owned(),
+            today: vec![
+                span("2026-11-23T04:30:00Z", "2026-11-23T05:00:00Z"),
+                span("2026-11-23T10:00:00Z", "2026-11-23T11:00:00Z"),
+            ],
+            tz: "Indian/Reunion".to_owned(),
+        };
+        let html = drawn_with(Lang::French, None, vec![slot.clone(), slot.clone()]);
+        let said = "Votre créneau aujourd’hui\u{a0}: 8:30 – 9:00, 14:00 – 15:00";
+        assert_eq!(html.matches(said).count(), 1, "once, as a pupil and as a guardian alike\n{html}");
+        assert!(html.contains("href=\"/plages-horaires\"") && html.contains("id=\"slot-data\""));
+        slot.today = vec![span("2026-11-22T04:30:00Z", "2026-11-22T05:00:00Z")];
+        assert!(!drawn_with(Lang::French, None, vec![slot]).contains("Votre créneau"), "of another day");
     }
 
     #[test]

@@ -129,6 +129,8 @@ pub struct FormPage<'a> {
     pub hidden: Vec<(&'static str, String)>,
     /// The words of its button; without them there is no form.
     pub submit: &'a str,
+    /// Whether there may be a line to wait in: the small script then keeps what was typed.
+    pub waits: bool,
     /// Whether the act takes something away.
     pub danger: bool,
     /// Other ways: address and words.

@@ -42,7 +42,7 @@ pub use load::{
 };
 pub use paper::{Profile, Sheet, SheetChoice, SheetSchool, Sheets, profiles, sheet_choice, sheets};
 pub use priority::priority;
-pub use queue::{Place as QueuePlace, Queue, queue};
+pub use queue::{Asks, Place as QueuePlace, Queue, queue};
 pub use slots::{Plan as SlotsPlan, slots};
 pub use status::{Health, error, status, suspended, wait};
 pub use week::{Chosen, week};

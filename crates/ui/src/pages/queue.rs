@@ -57,6 +57,21 @@ impl From<preau_overload::Place> for Place {
     }
 }
 
+/// What one types at one's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks<'a> {
+    /// Nothing: a desk asks.
+    Nothing,
+    /// The password.
+    Password {
+        /// The login name as typed.
+        login: &'a str,
+    },
+    /// The new password that goes with a code. What else was typed is in this page and nowhere else, so that it does not
+    /// reload, and may be sent again at any time.
+    NewPassword,
+}
+
 /// What somebody who waits sees.
 #[derive(Clone, Debug)]
 pub struct Queue<'a> {
@@ -68,14 +83,22 @@ pub struct Queue<'a> {
     pub notice: Option<&'a str>,
     /// Where the form leads when the turn has come, which is also where the page is.
     pub here: &'a str,
-    /// Whether one signs in here with a password; otherwise at a desk, where the forms lead.
-    pub asks_password: bool,
-    /// The login name as typed.
-    pub login: &'a str,
+    /// What one types when the turn has come.
+    pub asks: Asks<'a>,
     /// What the forms carry on.
     pub carried: Vec<(&'static str, &'a str)>,
     /// The zone of the hours.
     pub zone: Tz,
+}
+
+impl Asks<'_> {
+    fn is_new(&self) -> bool {
+        *self == Self::NewPassword
+    }
+
+    fn is_password(&self) -> bool {
+        matches!(self, Self::Password { .. })
+    }
 }
 
 impl Queue<'_> {
@@ -104,8 +127,7 @@ struct QueuePage<'a> {
     method: &'static str,
     action: &'a str,
     carried: &'a [(&'static str, &'a str)],
-    asks_password: bool,
-    login: &'a str,
+    asks: Asks<'a>,
     profiles: Vec<(&'static str, &'static str)>,
     data: String,
 }
@@ -132,14 +154,19 @@ pub fn queue(site: &Site<'_>, queue: &Queue<'_>) -> Page {
         Some(shown) => format!("{shown} · {}", w.page_queue_tab),
     };
     let (before, after) = w.page_queue_place.split_once("{n}").unwrap_or((w.page_queue_place, ""));
-    let asks_who = reason == "unknown";
+    let stays = queue.asks == Asks::NewPassword;
+    // The directory has said who comes with a code.
+    let asks_who = reason == "unknown" && !stays;
     let drawn = QueuePage {
         lang,
         w,
         tab,
         title,
         script: site.access,
-        refresh: queue.place.map(|place| place.poll_after_ms.div_ceil(1000).max(LEAST_REFRESH_S)),
+        refresh: queue
+            .place
+            .filter(|_| !stays)
+            .map(|place| place.poll_after_ms.div_ceil(1000).max(LEAST_REFRESH_S)),
         here: queue.here,
         notice: queue.notice,
         turn: queue.place.is_none(),
@@ -147,11 +174,10 @@ pub fn queue(site: &Site<'_>, queue: &Queue<'_>) -> Page {
         wait: queue.place.map(|place| range(w, place.eta_low_s, place.eta_high_s)).unwrap_or_default(),
         slot,
         why: word_of(w.page_queue_reasons, reason),
-        method: if queue.asks_password { "post" } else { "get" },
+        method: if queue.asks == Asks::Nothing { "get" } else { "post" },
         action: queue.here,
         carried: &queue.carried,
-        asks_password: queue.asks_password,
-        login: queue.login,
+        asks: queue.asks,
         profiles: if asks_who { pairs(w.page_queue_profiles) } else { Vec::new() },
         data: queue.place.map(|place| data(w, place, shown)).unwrap_or_default(),
     };
@@ -249,8 +275,7 @@ mod tests {
             best: None,
             notice: None,
             here: "/connexion",
-            asks_password: true,
-            login: "jean-baptiste.de-la-fontaine12",
+            asks: Asks::Password { login: "jean-baptiste.de-la-fontaine12" },
             carried: vec![("vers", to), ("shared_device", "yes")],
             zone: Tz::Europe__Paris,
         }
@@ -274,6 +299,19 @@ mod tests {
             }
             let turn = queue(&site(lang), &Queue { place: None, ..waiting(&place("pupil", None), to) });
             assert!(turn.html().len() <= BUDGET);
+            let place = place("lesson-soon", Some("2026-11-24T07:00:00Z"));
+            let (login, code) = ("jean-baptiste.de-la-fontaine12", "ABCDE-FGHJK-MNP");
+            let carried = vec![
+                ("login", login),
+                ("code", code),
+                ("terms_version", "2026-09"),
+                ("accept_terms", "yes"),
+                ("shared_device", "yes"),
+            ];
+            let asks = Asks::NewPassword;
+            let page =
+                queue(&site(lang), &Queue { asks, carried, here: "/activation", ..waiting(&place, "/") });
+            assert!(page.html().len() <= BUDGET, "{}", page.html().len());
         }
         // A budget that nothing comes near guards nothing.
         assert!(heaviest > BUDGET * 3 / 4, "{heaviest}");
@@ -303,6 +341,22 @@ mod tests {
             turn.html().contains("name=\"password\"")
                 && !turn.html().contains("id=\"go\" method=\"post\" action=\"/connexion\" hidden")
         );
+    }
+
+    #[test]
+    fn a_typed_code_stays_in_the_page_that_holds_it() {
+        let place = place("unknown", None);
+        let carried = vec![("login", "lina.martin"), ("code", "ABCDE-FGHJK-MNP")];
+        let (asks, here) = (Asks::NewPassword, "/activation");
+        let page = queue(&site(Lang::French), &Queue { asks, carried, here, ..waiting(&place, "/") });
+        let html = page.html();
+        assert!(html.contains("name=\"code\" value=\"ABCDE-FGHJK-MNP\""), "{html}");
+        assert!(
+            !html.contains("http-equiv") && !html.contains("href=\"/activation\""),
+            "a reload would lose it"
+        );
+        assert!(html.contains("id=\"go\" method=\"post\" action=\"/activation\">"), "it may be sent again");
+        assert!(!html.contains("<select"));
     }
 
     #[test]

@@ -86,6 +86,9 @@ pub(super) async fn show_sign_in(browser: Browser) -> Response {
     if query.autre.is_some() {
         return waiting::elsewhere(&browser);
     }
+    if let Some(to) = desks::goes_on(browser.headers()) {
+        return see_other(&to);
+    }
     if let Some(line) = waiting::still(&browser).await {
         return line;
     }
@@ -232,7 +235,7 @@ fn choose_person(site: &pages::Site<'_>, refused: &Refused, shared: bool, to: &s
 }
 
 /// What has happened to somebody who held a ticket and must wait on: they came with it when their turn had come.
-fn notice_of(w: &'static Words, held: Option<&str>, place: &QueuePlace) -> Option<&'static str> {
+pub(super) fn notice_of(w: &'static Words, held: Option<&str>, place: &QueuePlace) -> Option<&'static str> {
     let held = held?;
     Some(if held == place.ticket { w.page_queue_again } else { w.page_queue_liar })
 }
@@ -472,11 +475,18 @@ pub(super) struct ActivationFields {
 #[utoipa::path(post, path = "/activation", operation_id = "submit_activation", responses((status = SEE_OTHER)))]
 #[tracing::instrument(level = "debug", name = "ui.activation", skip_all)]
 pub(super) async fn submit_activation(browser: Browser, form: Sent<ActivationFields>) -> Response {
-    let Ok(Form(form)) = form else { return browser.explain(incomplete()) };
+    let response = match form {
+        Ok(Form(form)) => activate(&browser, form).await,
+        Err(_) => browser.explain(incomplete()),
+    };
+    waiting::for_script(browser.headers(), response)
+}
+
+async fn activate(browser: &Browser, form: ActivationFields) -> Response {
     let shared = form.shared_device.is_some();
     let site = browser.site();
     let w = site.lang.words();
-    let again = async |status, error, wait| match terms_in_force(&browser).await {
+    let again = async |status, error, wait| match terms_in_force(browser).await {
         Ok(terms) => {
             let shown = ActivationForm { login: &form.login, code: &form.code, shared };
             Mended::answer(status, wait, pages::activation(&site, &terms, shown, Some(error)))
@@ -496,13 +506,29 @@ pub(super) async fn submit_activation(browser: Browser, form: Sent<ActivationFie
     if let Some(error) = missing {
         return again(StatusCode::UNPROCESSABLE_ENTITY, error, None).await;
     }
+    let held = waiting::ticket(browser.headers());
     let body = json!({
         "login": form.login, "code": form.code, "password": form.password, "accept_terms": true,
-        "terms_version": form.terms_version, "trusted_device": !shared,
+        "terms_version": form.terms_version, "trusted_device": !shared, "ticket": held,
     });
-    match browser.ask(Call::post("/api/v1/activations").json(body)).await.and_then(|said| welcome(&said, "/"))
-    {
-        Ok(response) => response,
+    let entered = match browser.ask(Call::post("/api/v1/activations").json(body)).await {
+        Ok(said) if waiting::is_place(&said) => {
+            let mut carried = vec![
+                ("login", form.login.as_str()),
+                ("code", form.code.as_str()),
+                ("terms_version", form.terms_version.as_str()),
+                ("accept_terms", accepted),
+            ];
+            carried.extend(shared.then_some(("shared_device", "yes")));
+            return waiting::with_code(browser, &said, "/activation", carried).await;
+        }
+        other => other.and_then(|said| welcome(&said, "/")),
+    };
+    match entered {
+        Ok(mut response) => {
+            waiting::leave(browser, &mut response);
+            response
+        }
         Err(refused) => match mend(&site, refused) {
             Ok(mended) => again(mended.status, mended.error, mended.wait).await,
             Err(refused) => browser.explain(refused),

@@ -14,7 +14,9 @@ use preau_admission::Declared;
 use preau_http::{Problem, ValidPath};
 use preau_identity::{
     Coming, device_label,
-    federation::{AccountState, Arrival, Candidate, Carried, Error, Farewell, Kind as Desk, SignOut},
+    federation::{
+        AccountState, Arrival, Candidate, Carried, Error, Farewell, Kind as Desk, Later, SignOut, Why,
+    },
 };
 use preau_kernel::{FamilyId, PersonId};
 use preau_session::{Device, cookies};
@@ -38,6 +40,8 @@ use crate::{
 const DEPARTURE: &str = "__Host-preau-depart";
 /// Among whom somebody may choose.
 const CHOICE: &str = "__Host-preau-choix";
+/// What a desk has said of somebody for whom there is no room yet, after the desk's name.
+const HELD: &str = "__Host-preau-retenu";
 /// Whom the desk should sign out.
 const FAREWELL: &str = "__Host-preau-adieu";
 
@@ -59,13 +63,7 @@ pub(super) async fn depart(browser: Browser, at: Slug, RawQuery(query): RawQuery
     let query: DepartQuery =
         serde_urlencoded::from_str(query.as_deref().unwrap_or_default()).unwrap_or_default();
     let to = onward(query.vers.as_deref());
-    let declared = query.profil.as_deref().and_then(|word| word.parse().ok());
-    let coming = Coming {
-        // Whoever says what they are leaves the lane of those who did not.
-        ticket: waiting::ticket(browser.headers()).filter(|_| declared.is_none()).map(str::to_owned),
-        declared: declared.map(|profile| Declared { profile, school_id: None }),
-        departure: None,
-    };
+    let coming = coming(&browser, query.profil.as_deref());
     let device = Device { trusted: query.partage.is_none(), ..device(browser.headers()) };
     let gone = match at {
         Ok(ValidPath(slug)) => browser.app.federation.depart(&slug, to, coming, &device).await,
@@ -110,11 +108,83 @@ pub(super) async fn submit_return(browser: Browser, at: Slug, form: Sent<ReturnF
     let federation = &browser.app.federation;
     let brought = cookies::read(browser.headers(), DEPARTURE);
     let arrived = federation.returned(&slug, &form.response, brought, device(browser.headers())).await;
-    let mut response = match arrived {
-        Ok(arrival) => show(&browser, &slug, arrival),
-        Err(err) => explain(&browser, err, "/").await,
-    };
+    let mut response = show(&browser, &slug, arrived).await;
     cookie(response.headers_mut(), DEPARTURE, "", "None", 0);
+    response
+}
+
+/// Go on with what a desk said when there was no room: the turn has come, or the place is shown.
+#[utoipa::path(get, path = "/federation/{provider}/suite", operation_id = "show_desk_return",
+    params(("provider" = String, Path)), responses((status = SEE_OTHER)))]
+#[tracing::instrument(level = "debug", name = "ui.return_again", skip_all)]
+pub(super) async fn show_desk_return(browser: Browser, at: Slug, RawQuery(query): RawQuery) -> Response {
+    let Ok(ValidPath(slug)) = at else { return browser.explain(Problem::not_found().into()) };
+    let query: DepartQuery =
+        serde_urlencoded::from_str(query.as_deref().unwrap_or_default()).unwrap_or_default();
+    let coming = coming(&browser, query.profil.as_deref());
+    let kept = held(browser.headers()).and_then(|(of, kept)| (of == slug).then_some(kept));
+    let here = device(browser.headers());
+    let arrived = browser.app.federation.resume(&slug, kept, coming, here).await;
+    show(&browser, &slug, arrived).await
+}
+
+/// The ticket that this browser holds, or what one says to be: whoever says it leaves the lane of those who did not.
+fn coming(browser: &Browser, profile: Option<&str>) -> Coming {
+    let declared = profile.and_then(|word| word.parse().ok());
+    Coming {
+        ticket: waiting::ticket(browser.headers()).filter(|_| declared.is_none()).map(str::to_owned),
+        declared: declared.map(|profile| Declared { profile, school_id: None }),
+        departure: None,
+    }
+}
+
+/// What a desk has said of whoever waits here, and which desk.
+fn held(headers: &HeaderMap) -> Option<(&str, &str)> {
+    cookies::read(headers, HELD)?.split_once(':')
+}
+
+/// Where somebody goes on whom a desk has identified already.
+pub(super) fn goes_on(headers: &HeaderMap) -> Option<String> {
+    let (slug, _) = held(headers)?;
+    let plain = slug.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    (plain && !slug.is_empty()).then(|| format!("/federation/{slug}/suite"))
+}
+
+/// Forgets what a desk has said of whoever waits here, if it has.
+pub(super) fn forget(browser: &Browser, response: &mut Response) {
+    if held(browser.headers()).is_some() {
+        cookie(response.headers_mut(), HELD, "", "Lax", 0);
+    }
+}
+
+/// Somebody whom a desk has identified, and who waits all the same. Nothing is asked of them again.
+async fn wait(browser: &Browser, slug: &str, later: Later) -> Response {
+    let Later { cookie: (kept, seconds), place, why } = later;
+    let site = browser.site();
+    let w = site.lang.words();
+    let here = format!("/federation/{slug}/suite");
+    let mut response = match place {
+        Some(place) => {
+            let place = QueuePlace::from(place);
+            let notice = match why {
+                Why::Turn => None,
+                Why::Place => Some(w.page_queue_liar),
+                Why::Store(_) => Some(w.page_queue_known),
+            };
+            waiting::wait(browser, &place, At::Desk { here: &here, carried: Vec::new() }, notice).await
+        }
+        None => {
+            let refused = match why {
+                Why::Store(fault) => Refused::from(fault),
+                Why::Turn | Why::Place => {
+                    Refused::from(Problem::overloaded(std::time::Duration::from_secs(2)))
+                }
+            };
+            waiting::again(browser, &here, &refused)
+        }
+    };
+    let seconds = u32::try_from(seconds).unwrap_or_default();
+    cookie(response.headers_mut(), HELD, &format!("{slug}:{kept}"), "Lax", seconds);
     response
 }
 
@@ -134,10 +204,7 @@ pub(super) async fn submit_choice(browser: Browser, at: Slug, form: Sent<ChoiceF
     let chosen = form.account.parse().unwrap_or(usize::MAX);
     let brought = cookies::read(browser.headers(), CHOICE);
     let arrived = browser.app.federation.choose(&slug, chosen, brought, device(browser.headers())).await;
-    let mut response = match arrived {
-        Ok(arrival) => show(&browser, &slug, arrival),
-        Err(err) => explain(&browser, err, "/").await,
-    };
+    let mut response = show(&browser, &slug, arrived).await;
     cookie(response.headers_mut(), CHOICE, "", "Lax", 0);
     response
 }
@@ -239,7 +306,17 @@ pub(super) fn take_leave(farewell: &Farewell) -> Response {
     response
 }
 
-fn show(browser: &Browser, slug: &str, arrival: Arrival) -> Response {
+async fn show(browser: &Browser, slug: &str, arrived: Result<Arrival, Error>) -> Response {
+    let mut response = match arrived {
+        Ok(Arrival::Later(later)) => return wait(browser, slug, *later).await,
+        Ok(arrival) => draw(browser, slug, arrival),
+        Err(err) => explain(browser, err, "/").await,
+    };
+    forget(browser, &mut response);
+    response
+}
+
+fn draw(browser: &Browser, slug: &str, arrival: Arrival) -> Response {
     let site = browser.site();
     let w = site.lang.words();
     let links = vec![("/activation", w.desk_use_code), ("/connexion", w.desk_use_password)];
@@ -256,8 +333,10 @@ fn show(browser: &Browser, slug: &str, arrival: Arrival) -> Response {
             let first = GATES.iter().find(|(gate, _)| due(gate));
             let mut response = see_other(first.map_or(onward(Some(&to)), |(_, page)| page));
             give(response.headers_mut(), &signed_in.grant);
+            waiting::leave(browser, &mut response);
             response
         }
+        Arrival::Later(_) => see_other(&format!("/federation/{slug}/suite")),
         Arrival::Choose { cookie: kept, people } => {
             let choices = people.iter().enumerate().map(|(at, one)| choice(site.lang, at, one)).collect();
             let page = FormPage {

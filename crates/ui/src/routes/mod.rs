@@ -95,6 +95,7 @@ pub fn routes(state: UiState) -> Routes {
         .add(essential(Policy::browser()), routes!(access::submit_passkey_sign_in))
         .add(essential(Policy::browser()), routes!(desks::depart))
         .add(essential(Policy::browser().from_elsewhere()), routes!(desks::submit_return))
+        .add(essential(Policy::browser()), routes!(desks::show_desk_return))
         .add(essential(Policy::browser()), routes!(desks::submit_choice))
         .add(Policy::anyone(), routes!(desks::get_metadata))
         .add(Policy::browser(), routes!(desks::show_desk_sign_out))

@@ -14,7 +14,7 @@ use super::{
     access::incomplete,
     api::Call,
     browser::Browser,
-    see_other,
+    see_other, waiting,
     words::{Mended, mend, required},
 };
 use crate::{
@@ -173,6 +173,7 @@ fn by_code(w: &'static Words, login: &str) -> FormPage<'static> {
             Field::new("code", w.page_reset_code, Kind::Code).hint(w.page_code_hint),
             new_password(w),
         ],
+        waits: true,
         submit: w.page_reset,
         links: vec![("/connexion", w.page_back_sign_in)],
         ..FormPage::default()
@@ -185,6 +186,7 @@ fn by_link(w: &'static Words, action: &'static str) -> FormPage<'static> {
         lead: w.page_reset_link_lead,
         action,
         fields: vec![new_password(w)],
+        waits: true,
         submit: w.page_reset,
         links: vec![("/connexion", w.page_back_sign_in)],
         ..FormPage::default()
@@ -227,7 +229,14 @@ pub(super) struct ResetForm {
 #[utoipa::path(post, path = "/reinitialisation", operation_id = "submit_reset", responses((status = SEE_OTHER)))]
 #[tracing::instrument(level = "debug", name = "ui.reset", skip_all)]
 pub(super) async fn submit_reset(browser: Browser, form: Sent<ResetForm>) -> Response {
-    let Ok(Form(form)) = form else { return browser.explain(incomplete()) };
+    let response = match form {
+        Ok(Form(form)) => reset(&browser, form).await,
+        Err(_) => browser.explain(incomplete()),
+    };
+    waiting::for_script(browser.headers(), response)
+}
+
+async fn reset(browser: &Browser, form: ResetForm) -> Response {
     let site = browser.site();
     let w = site.lang.words();
     let again = |status, error, wait| {
@@ -254,12 +263,28 @@ pub(super) async fn submit_reset(browser: Browser, form: Sent<ResetForm>) -> Res
     if let Some(error) = missing {
         return again(StatusCode::UNPROCESSABLE_ENTITY, error, None);
     }
-    let body = match &form.token {
-        Some(token) => json!({ "token": token, "password": form.password }),
-        None => json!({ "login": form.login, "code": form.code.trim(), "password": form.password }),
+    let held = waiting::ticket(browser.headers());
+    let (body, carried) = match &form.token {
+        Some(token) => (
+            json!({ "token": token, "password": form.password, "ticket": held }),
+            vec![("token", token.as_str())],
+        ),
+        None => {
+            let code = form.code.trim();
+            let body =
+                json!({ "login": form.login, "code": code, "password": form.password, "ticket": held });
+            (body, vec![("login", form.login.as_str()), ("code", code)])
+        }
     };
     match browser.ask(Call::post("/api/v1/password-resets/completion").json(body)).await {
-        Ok(_) => see_other("/connexion?nouveau"),
+        Ok(said) if waiting::is_place(&said) => {
+            waiting::with_code(browser, &said, "/reinitialisation", carried).await
+        }
+        Ok(_) => {
+            let mut response = see_other("/connexion?nouveau");
+            waiting::leave(browser, &mut response);
+            response
+        }
         Err(refused) if refused.code == "bad-reset" => {
             let text = if form.token.is_some() { w.page_bad_reset_link } else { w.page_bad_reset };
             again(refused.status, FormError::new(w.page_error_title, text), None)

@@ -10,10 +10,12 @@ use preau_kernel::{FamilyId, Limit, Principal};
 use preau_session::Why;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{Sent, access::incomplete, browser::Browser, see_other};
+use super::{
+    Sent, access::incomplete, account::Listed, api::Call, browser::Browser, see_other, visitor::Visitor,
+};
 use crate::{
     pages::{self, Carried, Chosen, Device},
-    view::{Home, Timetable},
+    view::{Home, SlotStanding, Timetable},
 };
 
 /// Reads what an answer says, for drawing.
@@ -32,6 +34,12 @@ fn carried(answer: &Tagged) -> Carried<'_> {
     Carried { json: std::str::from_utf8(answer.body()).unwrap_or_default(), etag: answer.tag().to_str().ok() }
 }
 
+/// The reader's hours. The day is shown whether or not they can be told.
+async fn slots(browser: &Browser, visitor: &Visitor) -> Vec<SlotStanding> {
+    let asked = browser.ask_as(&visitor.me, Call::get("/api/v1/account/slot")).await;
+    asked.and_then(|said| said.read::<Listed<SlotStanding>>()).map(|listed| listed.items).unwrap_or_default()
+}
+
 /// The day.
 #[utoipa::path(get, path = "/", operation_id = "show_day", responses((status = OK)))]
 #[tracing::instrument(level = "debug", name = "ui.day", skip_all)]
@@ -40,7 +48,8 @@ pub(super) async fn show_day(browser: Browser) -> Response {
         .for_visitor(async |visitor| {
             let answer = (browser.app.answers.home)(visitor.me.clone()).await?;
             let home = home_in(&answer, &visitor.me)?;
-            Ok(pages::day(&browser.site(), &home, carried(&answer)).into_response())
+            let slots = slots(&browser, visitor).await;
+            Ok(pages::day(&browser.site(), &home, carried(&answer), &slots).into_response())
         })
         .await
 }
@@ -72,7 +81,7 @@ pub(super) async fn show_week(browser: Browser, at: Result<ValidPath<WeekPath>, 
             let Some(chosen) = Chosen::of(&home, date, query.ecole.as_deref(), query.personne.as_deref())
             else {
                 // Nobody's timetable to show: the day says so in words.
-                return Ok(pages::day(&site, &home, carried(&answer)).into_response());
+                return Ok(pages::day(&site, &home, carried(&answer), &[]).into_response());
             };
             let school = chosen.school.id.parse().map_err(Problem::internal)?;
             let person = chosen.view.person.id.parse().map_err(Problem::internal)?;

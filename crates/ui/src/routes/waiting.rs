@@ -13,12 +13,15 @@ use serde_json::json;
 
 use super::{
     Sent,
-    access::incomplete,
-    api::{Call, Said},
+    access::{incomplete, notice_of},
+    api::{Call, Refused, Said},
     browser::Browser,
-    onward, see_other,
+    desks, onward, see_other,
 };
-use crate::pages::{self, Queue, QueuePlace};
+use crate::{
+    pages::{self, Asks, Queue, QueuePlace},
+    words::fill,
+};
 
 /// The ticket, and what the form held beside the password.
 const TICKET: &str = "__Host-preau-ticket";
@@ -80,6 +83,13 @@ pub(super) enum At<'a> {
         /// What it carries on.
         carried: Vec<(&'static str, &'a str)>,
     },
+    /// With a code and a new password: the page itself holds what was typed beside the password, for no cookie should.
+    Code {
+        /// Where the form leads.
+        here: &'a str,
+        /// What was typed.
+        carried: Vec<(&'static str, &'a str)>,
+    },
 }
 
 /// The page of a place; it sets the cookies that hold it.
@@ -96,7 +106,7 @@ pub(super) async fn wait(
     };
     let typed = match &at {
         At::Password(typed) => Some(typed),
-        At::Desk { .. } => None,
+        At::Desk { .. } | At::Code { .. } => None,
     };
     let queue = queue_at(&at, Some(place), best, notice, zone);
     let shown = queue.shown().unwrap_or(place.position);
@@ -107,6 +117,22 @@ pub(super) async fn wait(
     cookie(response.headers_mut(), TICKET, &format!("{}{kept}", place.ticket), "HttpOnly; ", LIVES_S);
     cookie(response.headers_mut(), RANK, &format!("{}.{shown}", place.tag), "", LIVES_S);
     response
+}
+
+/// The page of a place for somebody with a code: what was typed comes along.
+pub(super) async fn with_code(
+    browser: &Browser,
+    said: &Said,
+    here: &str,
+    carried: Vec<(&'static str, &str)>,
+) -> Response {
+    match said.read::<QueuePlace>() {
+        Ok(place) => {
+            let notice = notice_of(browser.site().lang.words(), ticket(browser.headers()), &place);
+            wait(browser, &place, At::Code { here, carried }, notice).await
+        }
+        Err(refused) => browser.explain(refused),
+    }
 }
 
 /// The page of one's turn.
@@ -134,14 +160,29 @@ fn queue_at<'a>(
             if !typed.school.is_empty() {
                 carried.push(("ecole", typed.school.as_str()));
             }
-            let login = &typed.login;
-            Queue { place, best, notice, here: "/connexion", asks_password: true, login, carried, zone }
+            let asks = Asks::Password { login: &typed.login };
+            Queue { place, best, notice, here: "/connexion", asks, carried, zone }
         }
         At::Desk { here, carried } => {
-            let carried = carried.clone();
-            Queue { place, best, notice, here, asks_password: false, login: "", carried, zone }
+            Queue { place, best, notice, here, asks: Asks::Nothing, carried: carried.clone(), zone }
+        }
+        At::Code { here, carried } => {
+            Queue { place, best, notice, here, asks: Asks::NewPassword, carried: carried.clone(), zone }
         }
     }
+}
+
+/// Somebody whose turn it is and for whom a store has no room, where nobody gives places: the button again, and a time.
+pub(super) fn again(browser: &Browser, here: &str, refused: &Refused) -> Response {
+    let site = browser.site();
+    let w = site.lang.words();
+    let seconds = refused.retry_after_s.unwrap_or(2).max(1);
+    let text =
+        if refused.status == StatusCode::SERVICE_UNAVAILABLE { w.page_unavailable } else { w.page_busy };
+    let notice = fill(text, &[("wait", &site.lang.wait(seconds))]);
+    let at = At::Desk { here, carried: Vec::new() };
+    let queue = queue_at(&at, None, None, Some(&notice), chrono_tz::Tz::Europe__Paris);
+    pages::queue(&site, &queue).status(refused.status).retry_after(seconds).into_response()
 }
 
 fn login_kept(typed: &Typed) -> String {
@@ -235,6 +276,7 @@ fn cookie(headers: &mut HeaderMap, name: &str, value: &str, http_only: &str, sec
 pub(super) fn elsewhere(browser: &Browser) -> Response {
     let mut response = see_other("/connexion");
     leave(browser, &mut response);
+    desks::forget(browser, &mut response);
     response
 }
 

@@ -9,11 +9,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use preau_db::{DbError, journal};
 use preau_kernel::{Member, PersonId, Power, Role, SchoolId};
 use preau_post::{Mail, Text};
-use preau_session::{Why, load_profile};
+use preau_session::{Device, Why, load_profile};
 use serde::{Deserialize, Serialize};
 
 use super::{Accounts, Error, REQUEST_LIVES, rules, secret};
-use crate::{ActivationCode, MadeCode, queries as door, rules::login_name, service::check_password};
+use crate::{
+    ActivationCode, Coming, MadeCode, doorway::Entry, queries as door, rules::login_name,
+    service::check_password,
+};
 
 pub(crate) use queries::behind;
 
@@ -384,12 +387,41 @@ impl Accounts {
     }
 
     /// Chooses a new password. Every device is signed out, ways back in are void, and a second factor stays what it was:
-    /// nobody is let in by this alone.
+    /// nobody is let in by this alone. It waits in the same line as a sign-in; a proof is not used up before the end.
     ///
     /// # Errors
-    /// [`Error::BadReset`], whatever is wrong with the proof; [`crate::Error::PasswordRefused`] once it is right;
-    /// [`crate::Error::TooManyAttempts`].
-    pub async fn reset_password(&self, proof: Proof, password: &str) -> Result<(), Error> {
+    /// [`crate::Error::Wait`] while it is not their turn; [`Error::BadReset`], whatever is wrong with the proof;
+    /// [`crate::Error::PasswordRefused`] once it is right; [`crate::Error::TooManyAttempts`].
+    pub async fn reset_password(
+        &self,
+        proof: Proof,
+        password: &str,
+        coming: &Coming,
+        device: &Device,
+    ) -> Result<(), Error> {
+        let identifier = match &proof {
+            Proof::Link(token) => self.backoff.hash(&format!("link:{token}")),
+            Proof::Code { login, .. } => {
+                self.backoff.hash(&format!("reset:{}", login_name(login).unwrap_or_default()))
+            }
+        };
+        let mut entry = None;
+        let error = match self.reset(proof, password, (coming, device, &identifier), &mut entry).await {
+            Err(Error::Door(error)) => error,
+            Err(Error::Db(error)) => error.into(),
+            other => return other,
+        };
+        let doorway = self.identity.doorway();
+        Err(doorway.turn_back_from_code((coming, device, &identifier), entry, error).await.into())
+    }
+
+    async fn reset(
+        &self,
+        proof: Proof,
+        password: &str,
+        (coming, device, identifier): (&Coming, &Device, &[u8; 32]),
+        entry: &mut Option<Entry>,
+    ) -> Result<(), Error> {
         let now = self.clock.now();
         let (person, found) = match proof {
             Proof::Link(token) => {
@@ -410,8 +442,10 @@ impl Accounts {
             return Err(Error::BadReset);
         }
         check_password(password, &profile, &[&target.login, &target.first_name, &target.last_name])?;
-        let lane = self.identity.doorway().lane(&profile);
-        let phc = self.hashes.hash(lane, password).await.map_err(crate::Error::from)?;
+        let doorway = self.identity.doorway();
+        let turn = entry.insert(doorway.ask_for(coming, device, identifier, (person, &profile)).await?);
+        doorway.redeem(&turn.pass, device, person, &profile).await?;
+        let phc = self.hashes.hash(turn.pass.turn(), password).await.map_err(crate::Error::from)?;
         let mut tx = self.db.as_person(person).await?;
         // Used up here and not before: a refused password must not cost the link.
         if !queries::use_up(&mut tx, &found, now).await? {

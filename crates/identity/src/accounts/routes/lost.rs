@@ -1,17 +1,24 @@
 //! Lost logins and passwords; passphrases and terms, which are asked for on the same pages.
 
 use axum::{
+    Extension,
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use preau_http::{Policy, Problem, Reply, Routes, ValidJson};
 use preau_kernel::Priority;
+use preau_overload::Departure;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 
 use super::unkept;
-use crate::accounts::{Accounts, Channel, Error, Proof, TermsVersion, passphrase};
+use crate::{
+    QueuePlace,
+    accounts::{Accounts, Channel, Error, Proof, TermsVersion, passphrase},
+    queue::{accepted, coming},
+    routes::device,
+};
 
 pub(super) fn routes(accounts: Accounts) -> Routes {
     let essential = |policy: Policy| policy.priority(Priority::Essential);
@@ -88,6 +95,10 @@ struct CompleteReset {
     code: Option<String>,
     #[schema(max_length = 128)]
     password: String,
+    /// The ticket of an earlier 202, now that its turn has come.
+    #[serde(default)]
+    #[schema(max_length = 128)]
+    ticket: Option<String>,
 }
 
 /// Choose a new password. Every device is signed out; one signs in afterwards, with the second factor if there is one.
@@ -96,21 +107,27 @@ struct CompleteReset {
     request_body = CompleteReset,
     responses(
         (status = NO_CONTENT),
+        (status = ACCEPTED, description = "Not yet: a place, and the code or the link is as good as before. Come back with `ticket`", body = QueuePlace),
         (status = UNAUTHORIZED, description = "`bad-reset`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[tracing::instrument(level = "debug", name = "identity.reset_password", skip_all)]
 async fn complete_password_reset(
     State(accounts): State<Accounts>,
+    headers: HeaderMap,
+    departure: Option<Extension<Departure>>,
     ValidJson(body): ValidJson<CompleteReset>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let proof = match (body.token, body.login, body.code) {
         (Some(token), None, None) => Proof::Link(token),
         (None, Some(login), Some(code)) => Proof::Code { login, code },
         _ => return Err(Error::BadReset.into()),
     };
-    accounts.reset_password(proof, &body.password).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let coming = coming(body.ticket, None, departure);
+    match accounts.reset_password(proof, &body.password, &coming, &device(&headers, false)).await {
+        Err(Error::Door(crate::Error::Wait(place))) => Ok(accepted(*place)),
+        done => done.map(|()| StatusCode::NO_CONTENT.into_response()).map_err(Problem::from),
+    }
 }
 
 /// A passphrase.

@@ -4,8 +4,8 @@ import { nowAndNext } from '../lessons';
 import { weekUrl } from '../router';
 import type { State } from '../store';
 import { weekKey } from '../sync';
-import { age, dayOf, longDay, mondayOf } from '../time';
-import type { Lesson, School, View } from '../types';
+import { age, dayOf, hour, longDay, mondayOf } from '../time';
+import type { Lesson, School, Slot, View } from '../types';
 import { LessonRow, Moment, type Reader } from '../ui/lesson';
 import { Age, Nothing } from '../ui/shell';
 
@@ -30,6 +30,18 @@ export function heading(school: School, view: View, alone: boolean): { title: st
     return { title: t('child_day', { name: view.person.first_name }), note };
   }
   return alone ? null : { title: school.name, note: classes };
+}
+
+/** « Votre créneau aujourd’hui : 8:30 – 9:00 », a line a school where some hours are mine today. */
+export function slotLines(slots: Slot[], schools: School[], now: number): string[] {
+  const lines = slots.flatMap(({ school_id, today, tz }) => {
+    const hours = today
+      .filter((span) => dayOf(Date.parse(span.from), tz) === dayOf(now, tz))
+      .map((span) => `${hour(span.from, tz)} – ${hour(span.to, tz)}`);
+    const school = schools.length > 1 ? schools.find((one) => one.id === school_id) : undefined;
+    return hours.length > 0 ? [t('slot_today', { hours: hours.join(', ') }) + (school ? ` · ${school.name}` : '')] : [];
+  });
+  return [...new Set(lines)];
 }
 
 function OneDay(props: { school: School; view: View; state: State; alone: boolean; choice: boolean }) {
@@ -103,6 +115,11 @@ export function DayScreen({ state }: { state: State }) {
         </div>
         <Age words={age(home.at, state.now)} />
       </div>
+      {slotLines(state.slots ?? [], schools, state.now).map((line) => (
+        <p key={line} class="slot">
+          {line} <a href="/plages-horaires">{t('slot_rules')}</a>
+        </p>
+      ))}
       {schools.length === 0 && <p class="empty">{t('no_school')}</p>}
       {schools.length > 0 && views === 0 && <p class="empty">{t('no_view')}</p>}
       {schools.map((school) =>
