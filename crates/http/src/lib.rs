@@ -9,6 +9,7 @@ mod policy;
 mod problem;
 mod request_log;
 mod routes;
+mod shared;
 mod suspension;
 mod tagged;
 
@@ -21,5 +22,6 @@ pub use policy::{Policy, Who};
 pub use problem::{Cause, FieldError, Problem, ProblemBody};
 pub use request_log::request_log;
 pub use routes::{RouteRow, Routes, finish_openapi};
+pub use shared::{Shared, SharedService};
 pub use suspension::{SERVICES, Suspension, Suspensions};
 pub use tagged::{IfMatch, IfNoneMatch, Tagged};

@@ -13,7 +13,7 @@ use utoipa::openapi::{
 };
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use crate::{Policy, Who, policy::enforce};
+use crate::{Policy, Shared, Who, policy::enforce};
 
 /// A row of the route table (`preau routes --json`).
 #[derive(Clone, Debug, Serialize)]
@@ -82,7 +82,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     /// Adds the handler of `routes!(handler)` under `policy`.
     #[must_use]
-    pub fn add(mut self, policy: Policy, (schemas, paths, mut methods): UtoipaMethodRouter<S>) -> Self {
+    pub fn add(mut self, policy: Policy, (schemas, paths, methods): UtoipaMethodRouter<S>) -> Self {
+        let mut methods = methods.layer(Shared);
         for (path, item) in &paths.paths {
             for (method, operation) in operations(item) {
                 let row = RouteRow {

@@ -9,7 +9,7 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use preau_http::{Gate, Problem, request_log};
+use preau_http::{Gate, Problem, Shared, request_log};
 use preau_overload::{Door, InFlight, Mode, hold_slot, watch_departure};
 use preau_session::{SessionLayerState, identify};
 use tower_http::{
@@ -39,37 +39,42 @@ pub(crate) fn protect(
     let in_flight = if door.mode() == Mode::Off { InFlight::UNBOUNDED } else { limits.in_flight };
     routes
         // What a route's policy needs: the database for a territory's administrator, our own origin.
-        .layer(axum::Extension(gate))
+        .layer(shared(axum::Extension(gate)))
         // A place at the database for those who are in, by rank, school and territory.
-        .layer(from_fn_with_state(room, hold_room))
+        .layer(shared(from_fn_with_state(room, hold_room)))
         // Nothing begins for whoever will not wait for its end.
-        .layer(from_fn(keep_deadline))
+        .layer(shared(from_fn(keep_deadline)))
         // A repeated read is the first thing spared.
-        .layer(from_fn_with_state(door.clone(), refuse_repeats))
+        .layer(shared(from_fn_with_state(door.clone(), refuse_repeats)))
         // Whoever asks keeps their seat.
-        .layer(from_fn_with_state(door, attend))
+        .layer(shared(from_fn_with_state(door, attend)))
         // Who is asking: a signature and a set in memory, no I/O.
-        .layer(from_fn_with_state(session, identify))
-        .layer(DefaultBodyLimit::max(limits.body_bytes))
+        .layer(shared(from_fn_with_state(session, identify)))
+        .layer(shared(DefaultBodyLimit::max(limits.body_bytes)))
         // Outside the session: past this many, not even a signature is checked.
-        .layer(from_fn_with_state(InFlight::new(in_flight, refuse_busy), hold_slot))
+        .layer(shared(from_fn_with_state(InFlight::new(in_flight, refuse_busy), hold_slot)))
         // hyper drops this layer when the client hangs up: what has not begun need not.
-        .layer(from_fn(watch_departure))
+        .layer(shared(from_fn(watch_departure)))
         // What fits a packet or two costs more to compress than to send.
-        .layer(
+        .layer(shared(
             CompressionLayer::new()
                 .quality(CompressionLevel::Fastest)
                 .compress_when(DefaultPredicate::new().and(SizeAbove::new(1024))),
-        )
-        .layer(CatchPanicLayer::custom(problem_from_panic))
-        .layer(SetResponseHeaderLayer::if_not_present(
+        ))
+        .layer(shared(CatchPanicLayer::custom(problem_from_panic)))
+        .layer(shared(SetResponseHeaderLayer::if_not_present(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
-        ))
+        )))
         // Outside what follows, so that refusals, timeouts and panics are all counted and logged.
-        .layer(from_fn(request_log))
+        .layer(shared(from_fn(request_log)))
         // Outermost, or the log's own time would be nobody's. Costs nothing while no collector is named.
-        .layer(from_fn(trace))
+        .layer(shared(from_fn(trace)))
+}
+
+/// A layer that clones a pointer to what is behind it, and not all of that.
+fn shared<L>(layer: L) -> (Shared, L) {
+    (Shared, layer)
 }
 
 fn refuse_busy() -> Response {

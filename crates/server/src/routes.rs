@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Router, http::StatusCode, middleware::from_fn_with_state};
 use preau_directory::DirectoryState;
 use preau_files::FilesState;
-use preau_http::{Problem, RouteRow, Routes, finish_openapi};
+use preau_http::{Problem, RouteRow, Routes, Shared, finish_openapi};
 use preau_jobs::JobsState;
 use preau_kernel::Scope;
 use preau_timetable::TimetableState;
@@ -110,7 +110,7 @@ pub(crate) fn router(app: &App) -> (Router, Vec<RouteRow>) {
     #[expect(clippy::disallowed_methods, reason = "the composition root owns the one fallback")]
     let router = router.merge(docs).fallback(preau_ui::not_found).method_not_allowed_fallback(not_allowed);
     // Outside the policies, so that what they refuse is explained as well.
-    (router.layer(from_fn_with_state(pages, preau_ui::explain_to_people)), table)
+    (router.layer((Shared, from_fn_with_state(Arc::new(pages), preau_ui::explain_to_people))), table)
 }
 
 /// A path that is there, asked in a way that it does not answer; axum adds `Allow`.

@@ -175,7 +175,7 @@ pub async fn not_found() -> Problem {
 
 /// Draws a page in place of a problem that a person would read as JSON: a form from another site, an address that leads
 /// nowhere, a page that did not come in time. Programs, and all of `/api`, get the problem itself.
-pub async fn explain_to_people(State(state): State<UiState>, request: Request, next: Next) -> Response {
+pub async fn explain_to_people(State(state): State<Arc<UiState>>, request: Request, next: Next) -> Response {
     let person = !request.uri().path().starts_with("/api/") && reads_html(request.headers());
     let headers = person.then(|| request.headers().clone());
     let response = next.run(request).await;
