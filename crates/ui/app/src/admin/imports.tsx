@@ -6,7 +6,6 @@ import { get, newKey, send } from './client';
 import { instant, Notice, Table, useList, type Place } from './common';
 import { Choice, SchoolPicker } from './forms';
 import { Schedule } from './schedule';
-import { detail } from './school';
 
 type Schemas = components['schemas'];
 type Job = Schemas['Job'];
@@ -18,9 +17,16 @@ const over = (job: Job): boolean => job.state !== 'queued' && job.state !== 'run
 /** What a table may be said to hold, where its columns do not say it. */
 const PROFILES = ['pupil', 'guardian', 'teacher', 'staff', 'guest', 'by_row'] as const;
 
-/** What a code says; the code itself where this program does not know it yet. */
-function said(prefix: string, code: string): string {
-  return known(`admin_${prefix}_${code.replace(/-/g, '_')}`) ?? code;
+/** Why a school waits, with its figures; the code itself where this program does not know it yet. */
+function why(code: string, counts: Record<string, number>): string {
+  const key = `admin_hold_${code.replace(/-/g, '_')}`;
+  return known(key) === null ? code : t(key as Key, counts);
+}
+
+/** What would happen in a school, in numbers. */
+function figures(hold: Hold): Record<string, number> {
+  const counts = hold.counts as unknown as Record<string, number>;
+  return { ...counts, gone: (counts.left ?? 0) + (counts.moved ?? 0) };
 }
 
 function Send({ place, begun }: { place: Place; begun: () => void }) {
@@ -110,6 +116,7 @@ function Jobs({ place, jobs }: { place: Place; jobs: ReturnType<typeof useList<J
 }
 
 function Waiting({ hold, decide }: { hold: Hold; decide: (hold: Hold, approve: boolean) => void }) {
+  const counts = figures(hold);
   return (
     <li class="card">
       <h3>
@@ -118,11 +125,11 @@ function Waiting({ hold, decide }: { hold: Hold; decide: (hold: Hold, approve: b
       <ul>
         {hold.reasons.map((reason) => (
           <li key={reason}>
-            <span class="tag warn">{said('hold', reason)}</span>
+            <strong>{why(reason, counts)}</strong>
           </li>
         ))}
       </ul>
-      <p class="break">{detail(hold.counts)}</p>
+      <p>{t('admin_hold_would', counts)}</p>
       <p class="muted small">{t('admin_held_since', { when: instant(hold.held_at) })}</p>
       <p class="acts">
         <button class="btn primary" type="button" onClick={() => decide(hold, true)}>
