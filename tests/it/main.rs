@@ -23,6 +23,7 @@ mod hostile_files;
 mod idempotency;
 mod jobs;
 mod journal;
+mod line;
 mod metrics;
 mod openapi;
 mod overload;

@@ -13,19 +13,19 @@ const TICKETS: &str = "/api/v1/queue/tickets";
 const NOW: &str = "/api/v1/queue/now";
 const ORIGIN: &str = "http://localhost:8080";
 
-async fn class(stage: &Stage) -> Class {
+pub(crate) async fn class(stage: &Stage) -> Class {
     stage.territory("test").await.school("Collège Rosa-Parks").await.class("6e B").await
 }
 
 /// A node that lets one person a second in.
-async fn slow(stage: &Stage) -> Node {
+pub(crate) async fn slow(stage: &Stage) -> Node {
     let node = stage.node_with(|config| config.admission.inlet_per_s = 1.0).await;
     node.app.door.turn().await;
     node
 }
 
 /// Lets `seconds` pass, and every node see it.
-async fn pass(stage: &Stage, nodes: &[&Node], seconds: i64) {
+pub(crate) async fn pass(stage: &Stage, nodes: &[&Node], seconds: i64) {
     for _ in 0..seconds {
         stage.advance(Duration::seconds(1));
         for node in nodes {
@@ -38,7 +38,7 @@ async fn pass(stage: &Stage, nodes: &[&Node], seconds: i64) {
 }
 
 /// People enough for a line.
-async fn crowd(node: &Node, how_many: usize) {
+pub(crate) async fn crowd(node: &Node, how_many: usize) {
     let ask = async |_| node.stranger().post(TICKETS, &json!({ "declared": { "profile": "pupil" } })).await;
     join_all((0..how_many).map(ask)).await;
     node.app.door.turn().await;
@@ -53,14 +53,14 @@ fn as_pupil(who: &Persona) -> Value {
     with(secret(who), "declared", json!({ "profile": "pupil" }))
 }
 
-fn with(mut body: Value, name: &str, value: impl Into<Value>) -> Value {
+pub(crate) fn with(mut body: Value, name: &str, value: impl Into<Value>) -> Value {
     body[name] = value.into();
     body
 }
 
 /// A place: 202, with everything that was promised.
 #[track_caller]
-fn place(answer: Answer) -> Value {
+pub(crate) fn place(answer: Answer) -> Value {
     let answer = answer.expect(202);
     let seconds: u64 = answer.header("retry-after").expect("a time").parse().expect("seconds");
     let place = answer.json();
@@ -72,16 +72,16 @@ fn place(answer: Answer) -> Value {
     place
 }
 
-fn ticket(place: &Value) -> String {
+pub(crate) fn ticket(place: &Value) -> String {
     place["ticket"].as_str().unwrap().to_owned()
 }
 
-async fn sessions(stage: &Stage) -> i64 {
+pub(crate) async fn sessions(stage: &Stage) -> i64 {
     stage.count("SELECT count(*) FROM session_family").await
 }
 
 /// Lets a second pass until an answer comes that is no place.
-async fn until_no_place(stage: &Stage, node: &Node, ask: impl AsyncFn() -> Answer) -> Answer {
+pub(crate) async fn until_no_place(stage: &Stage, node: &Node, ask: impl AsyncFn() -> Answer) -> Answer {
     for _ in 0..200 {
         pass(stage, &[node], 1).await;
         let answer = ask().await;
@@ -462,7 +462,7 @@ fn nobody_is_ever_refused_without_a_place() {
 }
 
 /// The value of a cookie that an answer sets.
-fn cookie(answer: &Answer, name: &str) -> Option<String> {
+pub(crate) fn cookie(answer: &Answer, name: &str) -> Option<String> {
     let lines = answer.cookies();
     let line = lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
     Some(line.split(';').next().unwrap_or_default().to_owned())
@@ -531,17 +531,17 @@ fn signing_out_leaves_the_seat_to_somebody_else() {
     });
 }
 
-async fn submit(client: &Client, path: &str, form: &str) -> Answer {
+pub(crate) async fn submit(client: &Client, path: &str, form: &str) -> Answer {
     let media = "application/x-www-form-urlencoded";
     client.send(Method::POST, path, Some((media, form.to_owned().into()))).await
 }
 
-fn text(answer: &Answer) -> String {
+pub(crate) fn text(answer: &Answer) -> String {
     String::from_utf8_lossy(&answer.body).into_owned()
 }
 
 /// A browser that holds what those answers have set.
-fn holding(node: &Node, answers: &[&Answer]) -> Client {
+pub(crate) fn holding(node: &Node, answers: &[&Answer]) -> Client {
     let jar: Vec<String> = answers.iter().map(|answer| desk::jar(answer)).collect();
     node.stranger().with("origin", ORIGIN).with("cookie", &jar.join("; "))
 }
