@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use preau_tests::{Answer, Class, Line, Node, PASSWORD, Persona, Relay, Stage, play};
+use preau_tests::{Answer, Class, Line, Node, PASSWORD, Persona, Relay, Stage, play, run};
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -88,6 +88,22 @@ fn without_postgresql_there_is_a_time_to_come_back_and_then_everything() {
             until(200, async || me.get(&classes).await).await;
             until(201, async || sign_in(&node, &fresh).await).await;
         }
+    });
+}
+
+#[test]
+fn a_postgresql_that_takes_no_writes_is_away_for_whoever_writes() {
+    play(async |stage| {
+        let pupil = class(&stage).await.pupil("Lina Martin").await;
+        let name = stage.database().name().to_owned();
+        let mut owner = stage.database().owner().await;
+        run(&mut owner, &format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
+        let node = stage.node().await;
+        sign_in(&node, &pupil).await.refused(503, "unavailable");
+        // Its own connection takes no writes either, until it says so.
+        run(&mut owner, "SET default_transaction_read_only = off").await;
+        run(&mut owner, &format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
+        until(201, async || sign_in(&node, &pupil).await).await;
     });
 }
 

@@ -54,6 +54,8 @@ impl From<sqlx::Error> for DbError {
                 Some("57014") => Self::Saturated,
                 // admin_shutdown, crash_shutdown, cannot_connect_now, idle session timeouts, too_many_connections
                 Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300") => Self::Unavailable(err),
+                // read_only_sql_transaction: a server that is a standby now, or that was told to take no writes
+                Some("25006") => Self::Unavailable(err),
                 // insufficient_privilege: a row that a policy refuses, or a right that was never granted, which is a bug
                 Some("42501") if is_of_policy(db.as_ref()) => Self::Walled(err),
                 _ => Self::Statement(err),

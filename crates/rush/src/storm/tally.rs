@@ -397,6 +397,10 @@ pub fn recovery(goodput: &[u32], broken_s: f64, mended_s: f64) -> Option<f64> {
         |part: &[u32]| part.iter().map(|it| f64::from(*it)).sum::<f64>() / float(count(part.len().max(1)));
     let before = goodput.get(at(broken_s).saturating_sub(5)..at(broken_s))?;
     let wanted = 0.95 * mean(before);
+    // Nobody came in before either: there is nothing to come back to.
+    if wanted <= 0.0 {
+        return None;
+    }
     let after = goodput.get(at(mended_s)..)?;
     let found = after.windows(3).position(|window| mean(window) >= wanted)?;
     Some(float(count(found)))
@@ -589,6 +593,7 @@ mod tests {
         assert_eq!(recovery(&goodput, 5.0, 8.0), Some(2.0));
         assert_eq!(recovery(&goodput[..11], 5.0, 8.0), None);
         assert_eq!(recovery(&goodput, 5.0, 99.0), None);
+        assert_eq!(recovery(&[0; 14], 5.0, 8.0), None);
     }
 
     #[test]
