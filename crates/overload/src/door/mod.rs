@@ -244,6 +244,12 @@ impl Door {
         self.0.ask(asks).await
     }
 
+    /// Whether somebody is what the pass was drawn for, as far as profiles and schools tell: then nothing else of them
+    /// matters to [`Self::redeem`].
+    pub fn fits(&self, pass: &Pass, people: &[Person]) -> bool {
+        fits(pass, people)
+    }
+
     /// Who came is known: whether the pass was rightly theirs.
     pub async fn redeem(&self, pass: &Pass, who: &Verified) -> Redeemed {
         self.0.redeem(pass, who).await
@@ -618,24 +624,7 @@ impl Inner {
     /// Where somebody belongs who claimed to be what they are not; nothing for whoever told the truth. Whoever was right
     /// when the place was drawn still is: a lesson may have ended meanwhile.
     fn lie(&self, pass: &Pass, who: &Verified, view: &View) -> Option<Wanted> {
-        use preau_admission::Profile;
-        let claims: &[Profile] = match pass.reason {
-            Reason::Teacher => &[Profile::Teacher],
-            Reason::Staff => &[Profile::Staff],
-            Reason::Pupil | Reason::PupilOutsideSlot | Reason::LessonSoon => {
-                &[Profile::Pupil, Profile::Guardian]
-            }
-            // A second ticket does not say what was claimed for it: whoever belongs lower than its lane has claimed too much.
-            Reason::OtherDevice => &[],
-            Reason::Guardian | Reason::Suspended | Reason::Unknown | Reason::Degraded => return None,
-        };
-        let fits = |person: &Person| {
-            let profile = person.profile.is_some_and(|profile| claims.contains(&profile));
-            let in_school = pass.school.is_none_or(|school| person.school == Some(school));
-            let child = person.profile != Some(Profile::Guardian) || person.primary;
-            profile && in_school && (child || pass.lane >= Lane::Guardian)
-        };
-        if who.people.iter().any(fits) {
+        if fits(pass, &who.people) {
             return None;
         }
         let now = self.clock.now();
@@ -953,6 +942,26 @@ struct Wanted {
     kind: Kind,
     lot: f64,
     not_before: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+/// Whether one of `people` is what was claimed for the pass.
+fn fits(pass: &Pass, people: &[Person]) -> bool {
+    use preau_admission::Profile;
+    let claims: &[Profile] = match pass.reason {
+        Reason::Teacher => &[Profile::Teacher],
+        Reason::Staff => &[Profile::Staff],
+        Reason::Pupil | Reason::PupilOutsideSlot | Reason::LessonSoon => &[Profile::Pupil, Profile::Guardian],
+        // A second ticket does not say what was claimed for it: whoever belongs lower than its lane has claimed too much.
+        Reason::OtherDevice => &[],
+        // Nothing that would help was claimed.
+        Reason::Guardian | Reason::Suspended | Reason::Unknown | Reason::Degraded => return true,
+    };
+    people.iter().any(|person| {
+        let profile = person.profile.is_some_and(|profile| claims.contains(&profile));
+        let in_school = pass.school.is_none_or(|school| person.school == Some(school));
+        let child = person.profile != Some(Profile::Guardian) || person.primary;
+        profile && in_school && (child || pass.lane >= Lane::Guardian)
+    })
 }
 
 /// The turn has come and there is no room for a moment.

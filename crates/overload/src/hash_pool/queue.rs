@@ -419,7 +419,11 @@ mod tests {
         }
         let later = start + Duration::from_millis(1_400);
         let order: Vec<u32> = std::iter::from_fn(|| take(&mut queue, later)).collect();
-        assert_eq!(order, (0..70).collect::<Vec<_>>(), "oldest first, and nobody dropped before a second and a half");
+        assert_eq!(
+            order,
+            (0..70).collect::<Vec<_>>(),
+            "oldest first, and nobody dropped before a second and a half"
+        );
     }
 
     #[test]
