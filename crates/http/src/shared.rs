@@ -55,7 +55,7 @@ where
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use axum::{Router, body::Body, extract::State, http::Request, middleware::from_fn, routing::get};
+    use axum::{body::Body, extract::State, http::Request, middleware::from_fn, routing::get};
 
     use super::*;
 
@@ -72,7 +72,7 @@ mod tests {
         let count = Arc::new(AtomicUsize::new(0));
         let handler = get(async |State(_): State<Counted>| "here");
         let handler = if shared { handler.layer(Shared) } else { handler };
-        let mut router = Router::new().route("/", handler).with_state(Counted(Arc::clone(&count)));
+        let mut router = handler.with_state(Counted(Arc::clone(&count)));
         for _ in 0..layers {
             router =
                 router.layer(from_fn(async |request, next: axum::middleware::Next| next.run(request).await));
