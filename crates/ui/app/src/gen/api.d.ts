@@ -3329,6 +3329,8 @@ export interface components {
             login?: string | null;
             code?: string | null;
             password: string;
+            /** @description The ticket of an earlier 202, now that its turn has come. */
+            ticket?: string | null;
         };
         /** @description The token of a link. */
         ConfirmByLink: {
@@ -3372,6 +3374,8 @@ export interface components {
             accept_terms: boolean;
             /** @description The version of the terms that was shown. */
             terms_version: string;
+            /** @description The ticket of an earlier 202, now that its turn has come. */
+            ticket?: string | null;
             /** @description Whether the device is the person's own. */
             trusted_device?: boolean;
             /** @description Whether the tokens are wanted in the body. */
@@ -8033,6 +8037,15 @@ export interface operations {
                     "application/json": components["schemas"]["SessionCreated"];
                 };
             };
+            /** @description Not yet: a place, and the code is as good as before. Come back with `ticket` */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueuePlace"];
+                };
+            };
             /** @description The request cannot be understood */
             400: {
                 headers: {
@@ -12028,6 +12041,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Not yet: a place, and the code or the link is as good as before. Come back with `ticket` */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueuePlace"];
+                };
+            };
             204: {
                 headers: {
                     [name: string]: unknown;
