@@ -1,6 +1,7 @@
 // The line before the door, lived through: a place that falls, a turn that waits, nothing that moves by itself.
 import assert from 'node:assert/strict';
-import { inspect, person, ready, stored } from './browser.mjs';
+import { enter } from './accounts.mjs';
+import { inspect, person, ready, signIn, stored } from './browser.mjs';
 
 /** People who come before: each draws a place and waits. */
 async function crowd(url, people) {
@@ -183,6 +184,55 @@ export const queueScenarios = [
       await leave();
     } finally {
       await node.stop();
+    }
+  }],
+
+  ['slots: a plan is made, anybody reads its hours, and a pupil reads their own beside the day', async ({ browser, url, accounts }) => {
+    const head = accounts.find((one) => one.role === 'school_admin');
+    const child = accounts.find((one) => one.role === 'pupil' && one.school_id === head?.school_id);
+    assert.ok(head && child, 'the demo has no administrator and pupil of one school');
+    const { page: office, leave: close } = await person(browser, url);
+    await enter(office, head);
+    const plans = `/api/v1/schools/${head.school_id}/plans`;
+    const send = (method, path, body) =>
+      office.evaluate(
+        async ([method, path, body]) => {
+          const headers = { 'content-type': 'application/json', 'idempotency-key': crypto.randomUUID() };
+          const answer = await fetch(path, { method, headers, body });
+          return { status: answer.status, body: await answer.text() };
+        },
+        [method, path, body && JSON.stringify(body)],
+      );
+    const days = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
+    const made = await send('POST', plans, {
+      name: 'Essai des plages', mode: 'advice', starts_on: '2020-01-01', siblings: true,
+      windows: [{ profile: 'pupil', days, from: '05:00', to: '23:00' }],
+    });
+    assert.equal(made.status, 201, made.body);
+    try {
+      const { page, leave } = await person(browser, url, { javaScriptEnabled: false });
+      for (let tries = 0; ; tries += 1) {
+        await page.goto(`/plages-horaires?ecole=${head.school_id}&essai=${tries}`);
+        if (await page.getByText('Essai des plages').count()) break;
+        assert.ok(tries < 200, 'the plan never came');
+      }
+      await page.getByText('de 05:00 à 23:00').waitFor();
+      await leave();
+      const { page: phone, leave: away } = await person(browser, url);
+      await phone.goto(`/plages-horaires?ecole=${head.school_id}`);
+      await inspect(phone, 'plages-horaires');
+      await signIn(phone, child);
+      await ready(phone);
+      const said = phone.getByText('Votre créneau aujourd’hui\u00a0: 5:00 – 23:00');
+      await said.waitFor();
+      await inspect(phone, 'jour-creneau');
+      await phone.getByRole('link', { name: 'Toutes les plages horaires' }).click();
+      await phone.waitForURL('/plages-horaires');
+      await away();
+    } finally {
+      const { id } = JSON.parse(made.body);
+      assert.ok((await send('DELETE', `${plans}/${id}`)).status < 300);
+      await close();
     }
   }],
 ];
