@@ -318,7 +318,7 @@ impl Doorway {
         person: PersonId,
         account: &Account,
     ) -> Result<Option<String>, Error> {
-        if !device.trusted {
+        if !device.trusted || device.keeps_nothing {
             return Ok(None);
         }
         let now = self.0.clock.now();

@@ -114,7 +114,7 @@ async fn create_session(
     departure: Option<Extension<Departure>>,
     ValidJson(body): ValidJson<CreateSession>,
 ) -> Result<Response, Problem> {
-    let device = device(&headers, body.trusted_device);
+    let device = Device { keeps_nothing: body.tokens, ..device(&headers, body.trusted_device) };
     let signed_in = match (body.login, body.password, body.challenge, body.second_factor) {
         (Some(login), Some(password), None, None) => {
             let coming = coming(body.ticket, body.declared, departure);
@@ -184,7 +184,7 @@ async fn create_activation(
         code: body.code,
         password: body.password,
         terms_version: body.terms_version,
-        device: device(&headers, body.trusted_device),
+        device: Device { keeps_nothing: body.tokens, ..device(&headers, body.trusted_device) },
         coming: coming(body.ticket, None, departure),
     };
     or_place(identity.activate(activation).await.map(|signed_in| created(signed_in, body.tokens)))
@@ -385,7 +385,13 @@ pub fn device(headers: &HeaderMap, trusted: bool) -> Device {
     let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let cookie = |name| cookies::read(headers, name).map(str::to_owned);
     let label = device_label(agent);
-    Device { label, trusted, cookie: cookie(cookies::DEVICE), place: cookie(cookies::PLACE), known: false }
+    Device {
+        label,
+        trusted,
+        cookie: cookie(cookies::DEVICE),
+        place: cookie(cookies::PLACE),
+        ..Device::default()
+    }
 }
 
 pub(crate) fn created(signed_in: SignedIn, tokens: bool) -> Response {

@@ -45,6 +45,8 @@ pub struct Device {
     pub place: Option<String>,
     /// Whether it has shown that the person signed in on it before: then nobody is told of a new device.
     pub known: bool,
+    /// Whether it takes its tokens from the body and keeps no cookie: then there is nothing to remember for it.
+    pub keeps_nothing: bool,
 }
 
 /// What a client is given.
