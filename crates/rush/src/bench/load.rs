@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -14,7 +14,6 @@ use std::{
 
 use anyhow::bail;
 use bytes::Bytes;
-use http::header;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
@@ -24,7 +23,6 @@ use crate::{
     cpu::{Spent, Watch},
     flow::{Tokens, sign_in_ask},
     number::{count, float},
-    storm::desk::jar,
 };
 
 /// What one client of a closed loop keeps asking.
@@ -146,56 +144,32 @@ async fn keep_asking<A: Asker>(client: Arc<Client>, mut asker: A, deadline: Inst
     (counts, asker)
 }
 
-/// Signs people in, one after the other, round the whole list, each on a device of their own: it sends back what it was
-/// given to remember, as a browser does from the second time on.
+/// Signs people in, one after the other, round the whole list.
 #[derive(Clone)]
 pub(crate) struct SigningIn {
     people: Arc<[Account]>,
-    devices: Arc<[OnceLock<String>]>,
     next: Arc<AtomicUsize>,
-    /// Who is being signed in.
-    now: usize,
 }
 
 impl SigningIn {
     pub(crate) fn new(people: Arc<[Account]>) -> Self {
-        let devices = people.iter().map(|_| OnceLock::new()).collect();
-        Self { people, devices, next: Arc::new(AtomicUsize::new(0)), now: 0 }
-    }
-
-    /// Whether everybody has signed in once.
-    pub(crate) fn knows_all(&self) -> bool {
-        self.next.load(Ordering::Relaxed) >= self.people.len()
+        Self { people, next: Arc::new(AtomicUsize::new(0)) }
     }
 }
 
 impl Asker for SigningIn {
     fn ask(&mut self) -> Ask {
-        self.now = self.next.fetch_add(1, Ordering::Relaxed).checked_rem(self.people.len()).unwrap_or(0);
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let person = turn.checked_rem(self.people.len()).and_then(|turn| self.people.get(turn));
         // Nobody on the list: the server will refuse the nameless, and the loop will say so.
-        let (login, password) =
-            self.people.get(self.now).map_or(("", ""), |person| (&person.login, &person.password));
-        let ask = sign_in_ask(login, password, true);
-        match self.devices.get(self.now).and_then(OnceLock::get) {
-            Some(cookies) => ask.with(header::COOKIE, cookies),
-            None => ask,
-        }
+        let (login, password) = person.map_or(("", ""), |person| (&person.login, &person.password));
+        sign_in_ask(login, password, true)
     }
 
     fn take(&mut self, answer: &Answer) -> bool {
-        if let Some(device) = self.devices.get(self.now).filter(|_| answer.status == 201) {
-            let cookies = jar(answer);
-            let kept =
-                cookies.split("; ").filter(|one| OF_THE_DEVICE.iter().any(|name| one.starts_with(name)));
-            // The first one holds for a week; what is set again meanwhile is the same.
-            let _: Result<(), String> = device.set(kept.collect::<Vec<_>>().join("; "));
-        }
         answer.status == 201
     }
 }
-
-/// What a device remembers without a session: itself, and its owner's lane.
-const OF_THE_DEVICE: [&str; 2] = ["__Host-preau-device=", "__Host-preau-place="];
 
 /// Refreshes one session again and again.
 pub(crate) struct Refreshing(pub(crate) Tokens);

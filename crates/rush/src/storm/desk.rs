@@ -149,7 +149,7 @@ fn location(answer: &Answer) -> Option<&str> {
 }
 
 /// The cookies that an answer sets, as a browser sends them back.
-pub(crate) fn jar(answer: &Answer) -> String {
+pub(super) fn jar(answer: &Answer) -> String {
     let set: Vec<&str> = answer
         .headers
         .get_all(header::SET_COOKIE)
