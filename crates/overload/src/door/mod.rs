@@ -1,7 +1,7 @@
 //! The door: whether somebody comes in now or waits, and where.
 //!
 //! Deciding costs no I/O: a ticket is opened with keys in memory and compared with thresholds in memory. Only drawing a
-//! place asks Redis, in batches of a few milliseconds for all who draw on this node; without Redis it is drawn here.
+//! place asks Redis, in one batch for all who draw on this node at that moment; without Redis it is drawn here.
 
 mod beat;
 mod counters;
