@@ -107,6 +107,24 @@ impl Cluster {
         crate::reconcile::psql(&url, "SELECT pg_reload_conf();\n").await.map(drop)
     }
 
+    /// Makes each commit wait so much longer before it goes to the disk, or as long as the disk takes. What commits meanwhile
+    /// goes with it, as it would on a disk that is slow to flush.
+    pub(crate) async fn slow_commits(&self, delay: Option<Duration>) -> anyhow::Result<()> {
+        let changes = match delay {
+            Some(delay) => [
+                format!("ALTER SYSTEM SET commit_delay = {};\n", delay.as_micros()),
+                // Without it a commit that is alone would not wait.
+                "ALTER SYSTEM SET commit_siblings = 0;\n".to_owned(),
+            ],
+            None => ["commit_delay", "commit_siblings"].map(|name| format!("ALTER SYSTEM RESET {name};\n")),
+        };
+        let url = self.url("postgres", "postgres");
+        for change in changes {
+            crate::reconcile::psql(&url, &change).await?;
+        }
+        crate::reconcile::psql(&url, "SELECT pg_reload_conf();\n").await.map(drop)
+    }
+
     /// Leaves nothing behind.
     pub(crate) async fn remove(self) {
         // A run that was stopped on request may leave it standing still, and then it cannot end.

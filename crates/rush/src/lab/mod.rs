@@ -26,6 +26,7 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
+use tokio_util::task::TaskTracker;
 
 use self::{
     cluster::Cluster,
@@ -47,6 +48,8 @@ use crate::{
 const START: Duration = Duration::from_secs(60);
 /// The most that the demo territory may take.
 const DEMO: Duration = Duration::from_secs(600);
+/// The name of the sessions that hold others up.
+const HOLDER: &str = "preau-rush-holds";
 /// As DESIGN §12 wants every figure: 64 keep-alive connections.
 pub(crate) const CONNECTIONS: usize = 64;
 
@@ -385,6 +388,22 @@ impl Lab {
         }
     }
 
+    /// Keeps a copy of what Redis knows now.
+    pub(crate) async fn redis_copy(&self) -> anyhow::Result<()> {
+        let said = self.redis_says(&["SAVE"]).await?;
+        anyhow::ensure!(said.trim() == "OK", "Redis keeps no copy: {}", said.trim());
+        Ok(())
+    }
+
+    /// Ends Redis and starts it with that copy: whatever it was told since is lost.
+    pub(crate) async fn redis_as_copied(&mut self) -> anyhow::Result<()> {
+        self.redis_down().await;
+        let started = self.redis_up().await;
+        // The next start is an empty one again.
+        let _ = std::fs::remove_file(self.folder.join("dump.rdb"));
+        started
+    }
+
     /// In Debian the server is one file with `redis-check-rdb`, told apart by the name it is called by.
     fn redis_program(&self) -> anyhow::Result<PathBuf> {
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -438,6 +457,36 @@ impl Lab {
     pub(crate) async fn sql_as_superuser(&self, script: &str) -> anyhow::Result<String> {
         let url = as_role(&in_database(&self.stores.owner_url, &self.database)?, "postgres")?;
         psql(&url, script).await
+    }
+
+    /// Holds, for `time`, whoever reads which class a pupil is in: each such reader holds its connection as well. Sign-in
+    /// itself does not read it.
+    pub(crate) fn hold_connections(&self, time: Duration) -> anyhow::Result<()> {
+        let url = as_role(&in_database(&self.stores.owner_url, &self.database)?, "postgres")?;
+        let script = format!(
+            "SET application_name = '{HOLDER}';\nBEGIN;\nLOCK TABLE class_pupil IN ACCESS EXCLUSIVE MODE;\n\
+             SELECT pg_sleep({});\nCOMMIT;\n",
+            time.as_secs_f64()
+        );
+        let began = Instant::now();
+        TaskTracker::new().spawn(async move {
+            // Ended on request at the end of its time, it has done what it was for.
+            if let Err(e) = psql(&url, &script).await
+                && began.elapsed() < time
+            {
+                say(&format!("  ! connections were held no longer: {e}"));
+            }
+        });
+        Ok(())
+    }
+
+    /// Ends what [`Lab::hold_connections`] began, if its time is not up yet.
+    pub(crate) async fn release_connections(&self) -> anyhow::Result<()> {
+        let end = format!(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = '{HOLDER}' \
+             AND datname = current_database();\n"
+        );
+        self.sql_as_superuser(&end).await.map(drop)
     }
 
     // Nodes

@@ -25,6 +25,8 @@ fn slug(territory: usize) -> String {
 const ENTITY: &str = "https://guichet.invalid/tempete";
 /// Where a browser holds its place.
 const TICKET: &str = "__Host-preau-ticket";
+/// Where it keeps what a desk has said, while there is no room.
+const KEPT: &str = "__Host-preau-retenu";
 
 /// See the module.
 pub struct Desk {
@@ -85,13 +87,18 @@ impl Desk {
     /// The way to the desk, with the ticket where a browser holds it.
     #[must_use]
     pub fn depart(&self, territory: usize, ticket: Option<&str>, claim: Option<&str>) -> Ask {
-        let cookies: Vec<String> = ticket
-            .map(|ticket| format!("{TICKET}={ticket}"))
-            .into_iter()
-            .chain(claim.map(str::to_owned))
-            .collect();
-        let ask = Ask::plain(format!("/federation/{}/depart", slug(territory)));
-        if cookies.is_empty() { ask } else { ask.with(header::COOKIE, &cookies.join("; ")) }
+        asks(
+            territory,
+            "depart",
+            [ticket.map(|ticket| format!("{TICKET}={ticket}")), claim.map(str::to_owned)],
+        )
+    }
+
+    /// On with what the desk has said, which the browser `kept`: nobody is sent there twice.
+    #[must_use]
+    pub fn resume(&self, territory: usize, ticket: Option<&str>, kept: &str, claim: Option<&str>) -> Ask {
+        let ticket = ticket.map(|ticket| format!("{TICKET}={ticket}"));
+        asks(territory, "suite", [ticket, Some(format!("{KEPT}={kept}")), claim.map(str::to_owned)])
     }
 
     /// Whether an answer to [`Desk::depart`] leads to the desk.
@@ -144,6 +151,12 @@ impl Desk {
     }
 }
 
+fn asks<const N: usize>(territory: usize, page: &str, cookies: [Option<String>; N]) -> Ask {
+    let cookies: Vec<String> = cookies.into_iter().flatten().collect();
+    let ask = Ask::plain(format!("/federation/{}/{page}", slug(territory)));
+    if cookies.is_empty() { ask } else { ask.with(header::COOKIE, &cookies.join("; ")) }
+}
+
 fn location(answer: &Answer) -> Option<&str> {
     answer.headers.get(header::LOCATION)?.to_str().ok()
 }
@@ -172,6 +185,14 @@ pub(super) fn held(answer: &Answer) -> Option<String> {
     let value = cookies.split("; ").find_map(|one| one.strip_prefix(TICKET)?.strip_prefix('='))?;
     let ticket = value.split('.').next()?;
     (!ticket.is_empty()).then(|| ticket.to_owned())
+}
+
+/// What the desk has said, as a page of the queue keeps it in its cookie.
+#[must_use]
+pub(super) fn kept(answer: &Answer) -> Option<String> {
+    let cookies = jar(answer);
+    let value = cookies.split("; ").find_map(|one| one.strip_prefix(KEPT)?.strip_prefix('='))?;
+    (!value.is_empty()).then(|| value.to_owned())
 }
 
 /// What a problem document says.
@@ -215,7 +236,18 @@ mod tests {
         assert_eq!(ask.headers[0].1, "__Host-preau-ticket=TICKET; __Host-preau-place=x");
         let waits = answer(202, &[(header::SET_COOKIE, "__Host-preau-ticket=ABC.e30; Path=/; Max-Age=9")]);
         assert!(!desk.is_departure(&waits));
-        assert_eq!(held(&waits).as_deref(), Some("ABC"));
+        assert_eq!((held(&waits).as_deref(), kept(&waits)), (Some("ABC"), None));
+        let known = answer(
+            202,
+            &[
+                (header::SET_COOKIE, "__Host-preau-ticket=ABC; Path=/"),
+                (header::SET_COOKIE, "__Host-preau-retenu=tempete-2:x.y; Path=/; Max-Age=300"),
+            ],
+        );
+        assert_eq!(kept(&known).as_deref(), Some("tempete-2:x.y"));
+        let ask = desk.resume(2, held(&known).as_deref(), "tempete-2:x.y", None);
+        assert_eq!(ask.path, "/federation/tempete-2/suite");
+        assert_eq!(ask.headers[0].1, "__Host-preau-ticket=ABC; __Host-preau-retenu=tempete-2:x.y");
         let inside = answer(
             303,
             &[

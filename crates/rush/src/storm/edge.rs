@@ -84,6 +84,7 @@ fn route_of(method: &str, path: &str) -> Option<&'static str> {
         return match rest.rsplit('/').next() {
             Some("depart") => Some(route::DEPART),
             Some("retour") => Some(route::RETURN),
+            Some("suite") => Some(route::RESUME),
             _ => None,
         };
     }
@@ -129,10 +130,10 @@ fn parse_log(text: &str) -> Log {
                 log.fetched += 1;
             }
         }
-        let signs_in = matches!(route, route::SESSIONS | route::RETURN);
+        let signs_in = route::LETS_IN.contains(&route);
         // HAProxy's own letter for whose doing the end was; without a server there was nothing to break.
         log.broken_off += u64::from(signs_in && ended.starts_with(['S', 's']) && server != "<NOSRV>");
-        let let_in = (route == route::SESSIONS && status == 201) || (route == route::RETURN && status == 303);
+        let let_in = signs_in && status == if route == route::SESSIONS { 201 } else { 303 };
         if let_in {
             *log.sign_ins.entry(server.to_owned()).or_default() += 1;
         }

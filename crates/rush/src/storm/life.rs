@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+/// Home on the screen within this of the knock that let them in, or it is no success.
+const GOOD_US: u64 = 10_000_000;
+
 /// How it ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -97,6 +100,24 @@ impl Life {
     /// Counts a request without one.
     pub fn unanswered(&mut self, route: &'static str) {
         *self.unanswered.entry(route).or_default() += 1;
+    }
+
+    /// Whether the day was on the screen within ten seconds of the knock that let them in.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.is_on_time(self.knocked_us)
+    }
+
+    /// Whether the day was on the screen within ten seconds of `from`.
+    #[must_use]
+    pub fn is_on_time(&self, from: Option<u64>) -> bool {
+        self.home_us.zip(from).is_some_and(|(home, from)| home.saturating_sub(from) <= GOOD_US)
+    }
+
+    /// Whether they left without having come in.
+    #[must_use]
+    pub fn gave_up(&self) -> bool {
+        self.end == End::Abandoned && self.inside_us.is_none()
     }
 
     /// From arriving to being inside, in seconds.

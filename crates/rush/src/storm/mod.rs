@@ -16,6 +16,7 @@ mod segment;
 mod signs;
 mod slow;
 mod stage;
+pub mod step;
 pub mod tally;
 pub mod user;
 pub mod wire;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     inlet::Inlet,
     scenario::Fault,
+    step::Stepped,
     tally::{Figures, Series},
 };
 use crate::reconcile::Reconciled;
@@ -116,6 +117,9 @@ pub struct SegmentReport {
     /// when that did not happen.
     pub recovered_after_s: Vec<Option<f64>>,
     pub series: Series,
+    /// Of a segment whose crowd comes and goes at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<Stepped>,
     /// Why nothing may be quoted from it.
     pub void: Vec<String>,
 }
@@ -144,6 +148,9 @@ impl Report {
                 segment.offered_x = Some(segment.figures.offered_per_s / peak);
             }
             segment.goodput_ratio = Some(segment.figures.goodput_per_s / peak);
+            if let Some(step) = &mut segment.step {
+                step.judge(peak);
+            }
             let late = format!(
                 "{:.2} % of the sends left late: the generator was too slow",
                 segment.late_sends_ratio * 100.0
@@ -267,6 +274,7 @@ mod tests {
             faults: Vec::new(),
             recovered_after_s: Vec::new(),
             series: Series::default(),
+            step: None,
             void: Vec::new(),
         }
     }

@@ -10,8 +10,6 @@ use super::{
 };
 use crate::number::{count, float, floor, quantile};
 
-/// Home on the screen within this of the knock that let them in, or it is no success.
-const GOOD_US: u64 = 10_000_000;
 /// Groups smaller than this say nothing about order or fairness.
 const ENOUGH: usize = 20;
 
@@ -106,9 +104,8 @@ pub fn figures(lives: &[Life], window_us: u64, rosters: &[u64], bell: &Bell) -> 
     let seconds = float(window_us.max(1)) / 1e6;
     let people: Vec<&Life> = lives.iter().filter(|life| !life.hostile).collect();
     let good = |life: &&&Life, from: Option<u64>| {
-        let on_time = life.home_us.zip(from).is_some_and(|(home, from)| home.saturating_sub(from) <= GOOD_US);
         // What a drain lets in afterwards is no throughput of the segment.
-        on_time && life.inside_us.is_some_and(|inside| inside <= window_us)
+        life.is_on_time(from) && life.inside_us.is_some_and(|inside| inside <= window_us)
     };
     let mut found = Figures {
         arrived: count(people.len()),

@@ -85,6 +85,29 @@ fn who_never_recovers_is_found() {
 }
 
 #[test]
+fn steps_are_judged_by_the_slowest_of_five() {
+    let steps = |to_95: &[Option<f64>], model: bool| {
+        let segments: Vec<Value> = to_95
+            .iter()
+            .map(|seconds| {
+                json!({ "name": "step", "mode": "ticket", "void": [], "faults": [],
+                    "step": { "to_95_s": seconds, "to_normal_s": 1.0 } })
+            })
+            .collect();
+        let mut run = run("steps", segments.into());
+        run["scale_model"] = json!(model);
+        check(&[run]).into_iter().find(|line| line.what.contains("after a step")).unwrap()
+    };
+    let five = steps(&[Some(1.0), Some(1.9), Some(1.2), Some(1.1), Some(1.3)], true);
+    assert_eq!((five.standing, five.value.as_str()), (Standing::Ok, "1.900 s"));
+    assert!(five.from.ends_with("5 steps: 1.000 s … 1.900 s, median 1.200 s"), "{}", five.from);
+    assert_eq!(steps(&[Some(1.0); 4], true).standing, Standing::NotMeasured);
+    assert_eq!(steps(&[Some(1.0); 5], false).standing, Standing::NotMeasured, "of a scale model alone");
+    let never = steps(&[Some(1.0), Some(1.0), None, Some(1.0), Some(1.0)], true);
+    assert_eq!((never.standing, never.value.as_str()), (Standing::Short, "never"));
+}
+
+#[test]
 fn redis_is_judged_by_what_came_in_meanwhile() {
     let cut = |each: u32, what: &str| {
         let goodput: Vec<u32> = (0..30).map(|second| if second < 10 { 40 } else { each }).collect();

@@ -6,6 +6,8 @@ use super::{Crowd, MODES, Scenario, Segment, Supervise};
 
 /// Nodes that one core is cut for, at most.
 const MOST_NODES: u32 = 64;
+/// Times that a segment is played, at most.
+const MOST_TIMES: u32 = 50;
 
 impl Scenario {
     pub(super) fn check(&self) -> anyhow::Result<()> {
@@ -70,6 +72,14 @@ impl Scenario {
         }
         if let Some(supervised) = &segment.supervise {
             supervised.check()?;
+        }
+        if !(1..=MOST_TIMES).contains(&segment.repeat) {
+            bail!("repeat: between once and {MOST_TIMES} times");
+        }
+        if let Some(step) = segment.step
+            && !(step.up_s >= 0.0 && step.down_s > step.up_s && step.down_s < segment.seconds)
+        {
+            bail!("step: up before down, and both before the segment ends");
         }
         for fault in &segment.fault {
             fault.check(segment.seconds + segment.drain_s)?;

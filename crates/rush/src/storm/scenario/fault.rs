@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// A round trip to Redis is made this much longer at most, in milliseconds.
 const LONGEST_DELAY_MS: u32 = 60_000;
+/// A commit's way to the disk, likewise: PostgreSQL bears no more.
+const LONGEST_COMMIT_MS: u32 = 100;
 /// Leaders are killed this often at most, and this seldom, in seconds.
 const KILLS_EVERY_S: std::ops::RangeInclusive<f64> = 1.0..=600.0;
 
@@ -18,7 +20,8 @@ pub struct Fault {
     /// Until it is mended, in seconds.
     #[serde(default)]
     pub for_s: f64,
-    /// Of [`Break::SlowRedis`] alone: by how much a round trip is longer, in milliseconds.
+    /// Of [`Break::SlowRedis`], by how much a round trip is longer, and of [`Break::SlowDisk`], by how much a commit's way to
+    /// the disk, in milliseconds; of no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u32>,
     /// Of [`Break::KillLeader`] alone: seconds from one to the next.
@@ -40,12 +43,19 @@ pub enum Break {
     SlowRedis,
     /// Nodes cannot reach Redis, which goes on by itself and forgets nothing.
     CutRedis,
+    /// At the end Redis is killed, and comes back as it was at the beginning: a replica that lagged by that much takes over.
+    RewindRedis,
     /// PostgreSQL stands still, then goes on.
     StallPostgres,
     /// PostgreSQL is stopped at once, then started: recovery included.
     KillPostgres,
     /// PostgreSQL answers, and writes nothing, as a standby that nobody has promoted.
     ReadOnlyPostgres,
+    /// Each commit waits `delay_ms` longer before it goes to the disk, alone or with those that come meanwhile.
+    SlowDisk,
+    /// A transaction of the harness's own keeps others from the table that the day is first read from, asleep: whoever reads
+    /// holds a connection until its time is up.
+    HoldConnections,
     /// A node is killed, then started again.
     KillNode,
     /// The node that leads is killed and started again, and the next that leads, every `every_s`.
@@ -62,7 +72,7 @@ impl Break {
     /// Whether it needs a PostgreSQL that nobody else uses.
     #[must_use]
     pub fn needs_own_postgres(self) -> bool {
-        matches!(self, Self::StallPostgres | Self::KillPostgres | Self::ReadOnlyPostgres)
+        matches!(self, Self::StallPostgres | Self::KillPostgres | Self::ReadOnlyPostgres | Self::SlowDisk)
     }
 
     /// Whether it happens on the road to Redis, which somebody then has to stand on.
@@ -121,6 +131,8 @@ impl Fault {
         match (self.act, self.delay_ms) {
             (Break::SlowRedis, Some(delay)) if (1..=LONGEST_DELAY_MS).contains(&delay) => {}
             (Break::SlowRedis, _) => bail!("slow_redis: delay_ms is between 1 and {LONGEST_DELAY_MS}"),
+            (Break::SlowDisk, Some(delay)) if (1..=LONGEST_COMMIT_MS).contains(&delay) => {}
+            (Break::SlowDisk, _) => bail!("slow_disk: delay_ms is between 1 and {LONGEST_COMMIT_MS}"),
             (_, Some(_)) => bail!("{:?} delays nothing", self.act),
             (_, None) => {}
         }
@@ -169,6 +181,11 @@ mod tests {
         assert!(!sound("at_s = 1\nact = 'kill_leader'\nfor_s = 9\nevery_s = 0.1"));
         assert!(!sound("at_s = 1\nact = 'kill_leader'\nfor_s = 9"));
         assert!(!sound("at_s = 1\nact = 'read_only_postgres'"));
+        assert!(sound("at_s = 1\nact = 'slow_disk'\nfor_s = 9\ndelay_ms = 10"));
+        assert!(!sound("at_s = 1\nact = 'slow_disk'\nfor_s = 9\ndelay_ms = 101"));
+        assert!(!sound("at_s = 1\nact = 'rewind_redis'"), "how much is lost is how long it lasts");
+        assert!(fault("at_s = 1\nact = 'slow_disk'\nfor_s = 9").act.needs_own_postgres());
+        assert!(!fault("at_s = 1\nact = 'hold_connections'\nfor_s = 9").act.needs_own_postgres());
         assert!(!sound("at_s = 55\nact = 'stall_nodes'\nfor_s = 9"));
     }
 }

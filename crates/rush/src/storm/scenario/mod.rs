@@ -11,7 +11,10 @@ use serde::Deserialize;
 
 pub use self::fault::{Break, Fault, Step};
 
-use super::world::{Role, Size};
+use super::{
+    step::Step as UpAndDown,
+    world::{Role, Size},
+};
 
 /// What is brought upon a Préau, in what order.
 #[derive(Clone, Debug, Deserialize)]
@@ -290,6 +293,11 @@ pub struct Segment {
     pub settings: BTreeMap<String, String>,
     #[serde(default)]
     pub fault: Vec<Fault>,
+    /// When its crowd comes and goes at once: how soon that is met is counted.
+    pub step: Option<UpAndDown>,
+    /// So many times, one after the other: `name-1`, `name-2`…
+    #[serde(default = "once")]
+    pub repeat: u32,
     /// Only in the long form (`FULL=1`).
     #[serde(default)]
     pub full: bool,
@@ -341,6 +349,10 @@ fn two_seconds() -> f64 {
     2.0
 }
 
+fn once() -> u32 {
+    1
+}
+
 fn ordinary() -> f64 {
     40.0
 }
@@ -372,8 +384,9 @@ impl Scenario {
     /// # Errors
     /// As [`Scenario::read`].
     pub fn parse(text: &str) -> anyhow::Result<Self> {
-        let scenario: Self = toml::from_str(text)?;
+        let mut scenario: Self = toml::from_str(text)?;
         scenario.check()?;
+        scenario.segment = scenario.segment.into_iter().flat_map(Segment::each).collect();
         Ok(scenario)
     }
 
@@ -425,6 +438,16 @@ impl Scenario {
                 segment.seconds = seconds;
             }
         }
+    }
+}
+
+impl Segment {
+    /// As often as it is to be played.
+    fn each(self) -> Vec<Self> {
+        if self.repeat == 1 {
+            return vec![self];
+        }
+        (1..=self.repeat).map(|time| Self { name: format!("{}-{time}", self.name), ..self.clone() }).collect()
     }
 }
 

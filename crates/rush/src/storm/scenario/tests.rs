@@ -52,6 +52,14 @@ fn senseless_scenarios_are_refused() {
     assert!(fault("at_s = 1\nact = 'kill_node'\nfor_s = 9").is_err());
     assert!(fault("at_s = 1\nact = 'kill_postgres'\nfor_s = 1").unwrap().needs_own_postgres());
     assert!(fault("at_s = 1\nact = 'cut_redis'\nfor_s = 1").unwrap().needs_road_to_redis());
+    let stepped = |text: &str| with(&format!("{segment}{text}"));
+    let names: Vec<String> =
+        stepped("repeat = 3").unwrap().segment.into_iter().map(|segment| segment.name).collect();
+    assert_eq!(names, ["a-1", "a-2", "a-3"]);
+    assert!(stepped("repeat = 0").is_err());
+    assert!(stepped("step = { up_s = 1, down_s = 2 }").is_ok());
+    assert!(stepped("step = { up_s = 2, down_s = 2 }").is_err());
+    assert!(stepped("step = { up_s = 1, down_s = 5 }").is_err());
     let supervised = |text: &str| with(&format!("{segment}supervise = {{ {text} }}"));
     assert_eq!(supervised("most = 4").unwrap().most_nodes(), 4);
     assert!(supervised("most = 0").is_err());

@@ -21,6 +21,7 @@ use super::{
     report::{Argon, SegmentReport},
     scenario::{Break, Segment},
     stage::Stage,
+    step::Stepped,
     tally,
     user::{Live, Scene, Sends},
     wire::Snapshots,
@@ -165,6 +166,7 @@ impl Stage {
                 .map(|fault| tally::recovery(&series.goodput, fault.at_s, fault.at_s + fault.for_s))
                 .collect(),
             faults: segment.fault.clone(),
+            step: segment.step.map(|step| Stepped::of(step, &played.lives, until)),
             series,
             figures,
             void,

@@ -58,7 +58,7 @@ impl Stage {
         let answered = count(entered.count());
         let in_vain: u64 = lives
             .iter()
-            .flat_map(|life| [route::SESSIONS, route::RETURN].map(|route| life.unanswered.get(route)))
+            .flat_map(|life| route::LETS_IN.map(|route| life.unanswered.get(route)))
             .flatten()
             .map(|times| u64::from(*times))
             .sum();

@@ -27,9 +27,15 @@ impl Stage {
                 self.road()?.weather(Weather { delay, cut: false });
             }
             Break::CutRedis => self.road()?.weather(Weather { delay: Duration::ZERO, cut: true }),
+            Break::RewindRedis => self.lab.redis_copy().await?,
             Break::StallPostgres => self.cluster()?.stall(true).await?,
             Break::KillPostgres => self.cluster()?.crash().await?,
             Break::ReadOnlyPostgres => self.cluster()?.read_only(true).await?,
+            Break::SlowDisk => {
+                let delay = Duration::from_millis(fault.delay_ms.unwrap_or(0).into());
+                self.cluster()?.slow_commits(Some(delay)).await?;
+            }
+            Break::HoldConnections => self.lab.hold_connections(Duration::from_secs_f64(fault.for_s))?,
             Break::KillNode => {
                 if let Some(node) = self.take_node(false) {
                     node.kill().await;
@@ -70,6 +76,9 @@ impl Stage {
                 self.lab.find_postgres_again().await?;
             }
             Break::ReadOnlyPostgres => self.cluster()?.read_only(false).await?,
+            Break::SlowDisk => self.cluster()?.slow_commits(None).await?,
+            Break::HoldConnections => self.lab.release_connections().await?,
+            Break::RewindRedis => self.lab.redis_as_copied().await?,
             Break::KillNode => self.start_node(segment).await?,
             Break::StallNodes => self.stall_nodes(false).await,
             Break::KillLeader | Break::FlushRedis | Break::AddNode | Break::RollNodes => return Ok(()),

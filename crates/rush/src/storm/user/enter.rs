@@ -103,12 +103,39 @@ impl Walk<'_> {
     async fn enter_by_desk(&mut self) -> Result<Entered, Stop> {
         self.look_and_draw().await?;
         let mut attempt = 0_u32;
+        let mut kept: Option<String> = None;
         loop {
             self.wait_for_turn().await?;
             let scene = self.scene;
             let Some(desk) = &scene.desk else { return Err(Stop(End::Failed)) };
             let territory = self.life.territory.unwrap_or(0);
             let ticket = self.place.as_ref().map(|place| place.ticket.as_str());
+            if let Some(said) = &kept {
+                let ask = desk.resume(territory, ticket, said, self.someone.device.claim.as_deref());
+                self.life.knocked_us = Some(self.now_us());
+                self.life.posts += 1;
+                let Ok(answer) = self.send_hanging(route::RESUME, ask).await? else {
+                    attempt += 1;
+                    self.after_no_answer(attempt).await?;
+                    continue;
+                };
+                match (answer.status, desk.session(&answer)) {
+                    (200 | 303, Some(session)) => return Ok(self.came_by_desk(&answer, session)),
+                    (202, _) => {
+                        kept = desk::kept(&answer).or(kept);
+                        self.hold_page(&answer).await?;
+                    }
+                    // It was used, by an answer that was lost, or is too old: to the desk again.
+                    (401, _) => kept = None,
+                    (429 | 503, _) => {
+                        self.note_refusal(&answer);
+                        attempt += 1;
+                        self.after_refusal(&answer, attempt).await?;
+                    }
+                    _ => return Err(Stop(End::Failed)),
+                }
+                continue;
+            }
             let ask = desk.depart(territory, ticket, self.someone.device.claim.as_deref());
             self.life.knocked_us = Some(self.now_us());
             self.life.posts += 1;
@@ -138,13 +165,13 @@ impl Walk<'_> {
                 continue;
             };
             match (answer.status, desk.session(&answer)) {
-                (200 | 303, Some(session)) => {
-                    self.came_in(&answer);
-                    self.life.family_id = session.family_id;
-                    return Ok(Entered::Cookie(session.cookie));
+                (200 | 303, Some(session)) => return Ok(self.came_by_desk(&answer, session)),
+                (202, _) => {
+                    kept = desk::kept(&answer);
+                    self.hold_page(&answer).await?;
                 }
-                (202, _) => self.hold_page(&answer).await?,
                 (429 | 503, _) => {
+                    kept = desk::kept(&answer);
                     self.note_refusal(&answer);
                     attempt += 1;
                     self.after_refusal(&answer, attempt).await?;
@@ -152,6 +179,12 @@ impl Walk<'_> {
                 _ => return Err(Stop(End::Failed)),
             }
         }
+    }
+
+    fn came_by_desk(&mut self, answer: &Answer, session: desk::Session) -> Entered {
+        self.came_in(answer);
+        self.life.family_id = session.family_id;
+        Entered::Cookie(session.cookie)
     }
 
     /// The queue's page: the browser keeps the ticket that it holds in a cookie, and asks for its place.

@@ -42,9 +42,12 @@ pub mod route {
     pub const LEAVE: &str = "DELETE /api/v1/sessions/current";
     pub const DEPART: &str = "GET /federation/depart";
     pub const RETURN: &str = "POST /federation/retour";
+    pub const RESUME: &str = "GET /federation/suite";
 
     /// All of them.
-    pub const ALL: [&str; 8] = [SESSIONS, TICKETS, NOW, REFRESH, HOME, LEAVE, DEPART, RETURN];
+    pub const ALL: [&str; 9] = [SESSIONS, TICKETS, NOW, REFRESH, HOME, LEAVE, DEPART, RETURN, RESUME];
+    /// Those that may end in a session.
+    pub const LETS_IN: [&str; 3] = [SESSIONS, RETURN, RESUME];
 }
 
 /// What yesterday left on somebody's device.
