@@ -12,6 +12,23 @@ async function section(page, path, name) {
   await page.setViewportSize(DESKTOP);
 }
 
+/** A school of an académie of its own, said to be complete, with its first `count` pupils. */
+function complet(count) {
+  const value = (name, text) => `<attr name="${name}"><value>${text}</value></attr>`;
+  const object = (kind, category, key, attributes) =>
+    `<addRequest><operationalAttributes>${value(kind, category)}</operationalAttributes><identifier><id>${key}</id></identifier>` +
+    `<attributes>${attributes}</attributes></addRequest>\n`;
+  const school = value('ENTStructureJointure', 77) + value('ENTStructureUAI', '0750001D') + value('ENTStructureNomCourant', 'COLLEGE$DES ESSAIS$PARIS');
+  const pupils = Array.from({ length: count }, (_, at) =>
+    object('categoriePersonne', 'Eleve', 9000 + at, [
+      value('ENTPersonJointure', 9000 + at), value('sn', `Essai${at}`), value('givenName', 'Lou'),
+      value('ENTPersonStructRattach', 77), value('ENTEleveClasses', '77$6e Z'),
+    ].join('')),
+  );
+  const xml = `<ficAlimMENESR>\n<!-- codeAcademieExport="24" -->\n${object('categorieStructure', 'EtabEducNat', 77, school)}${pupils.join('')}</ficAlimMENESR>\n`;
+  return { name: 'ENT_Complet_20261125_Eleve_0000.xml', mimeType: 'application/xml', buffer: Buffer.from(xml) };
+}
+
 export const officeScenarios = [
   ['an administrator adds somebody, changes the record, and ends a profile', async ({ browser, url, accounts }) => {
     const { page, leave } = await person(browser, url, { allow: REFUSED, viewport: DESKTOP });
@@ -127,6 +144,47 @@ export const officeScenarios = [
     await page.getByRole('button', { name: 'Chercher les doublons' }).click();
     await page.getByText('La recherche a commencé.').waitFor();
     await section(page, '/administration/territoire/clients', 'administration-programmes-territoire');
+    await leave();
+  }],
+
+  ['a halved delivery waits, says why, is thrown away, then let pass', async ({ browser, url, accounts }) => {
+    const { page, leave } = await person(browser, url, { allow: REFUSED, viewport: DESKTOP });
+    const [account] = of(accounts, 'territory_admin');
+    await enter(page, account);
+    await section(page, '/administration/territoire/imports', 'administration-imports-vide');
+    const send = async (count) => {
+      await page.getByLabel('Fichier').setInputFiles(complet(count));
+      await page.getByLabel(/^Essai à blanc/).uncheck();
+      const [answer] = await Promise.all([
+        page.waitForResponse((one) => one.url().endsWith('/directory-imports') && one.request().method() === 'POST'),
+        page.getByRole('button', { name: 'Importer un annuaire' }).click(),
+      ]);
+      // The job's own row: those of the demo's imports stand in the same table, and are done.
+      const { id } = await answer.json();
+      const row = page.getByRole('table', { name: 'Imports' }).locator('tbody tr', { has: page.locator(`a[href*="${id}"]`) });
+      return (state) => row.getByText(state, { exact: true }).waitFor();
+    };
+    await (await send(40))('Terminé');
+    await page.getByText('Aucun établissement n’attend de décision.').waitFor();
+    const held = page.getByRole('heading', { name: /DES ESSAIS/ });
+    const why = page.getByText('20 élèves sur 40 disparaîtraient : au-delà de 5 %, quelqu’un décide.');
+    await (await send(20))('Attend une décision');
+    await held.waitFor();
+    await why.waitFor();
+    await page.getByText(/20 qui ne seraient plus nulle part/).waitFor();
+    await inspect(page, 'administration-imports-retenu');
+    await page.setViewportSize(DESKTOP);
+    await page.getByRole('button', { name: /^Refuser/ }).click();
+    await page.getByText(/rien ne changera avant la prochaine livraison/).waitFor();
+    await held.waitFor({ state: 'detached' });
+    // Nobody has left: the same file waits for the same reason again.
+    const third = await send(20);
+    await third('Attend une décision');
+    await why.waitFor();
+    await page.getByRole('button', { name: /^Approuver/ }).click();
+    await page.getByText(/l’import va continuer/).waitFor();
+    await held.waitFor({ state: 'detached' });
+    await third('Terminé');
     await leave();
   }],
 

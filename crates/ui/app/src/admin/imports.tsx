@@ -162,7 +162,11 @@ export function ImportsSection({ place }: { place: Place }) {
         holds.again();
       }
     }, POLL_MS);
-    return () => clearInterval(timer);
+    return () => {
+      clearInterval(timer);
+      // The last look at the jobs may have come after the last look at who waits.
+      holds.again();
+    };
   }, [moving]);
   const decide = async (hold: Hold, approve: boolean): Promise<void> => {
     const path = '/api/v1/territories/{territory_id}/feed-holds/{hold_id}/decisions' as const;
