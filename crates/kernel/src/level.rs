@@ -1,7 +1,7 @@
 //! The level at which a pupil studies (niveau): what a national programme code (MEF) says, or the words of a school.
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use std::{fmt, str::FromStr};
+use crate::words::words;
 
 /// A level. The words are those that schools write; apprentices and holders of a baccalauréat are levels of their own,
 /// because their hours are.
@@ -73,11 +73,6 @@ pub enum Level {
     /// A programme that no level describes: health and social diplomas, insertion.
     Other,
 }
-
-/// A text that names no level.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a level")]
-pub struct UnknownLevel(pub String);
 
 /// Programme codes of a level. `?` stands for any one character: the tenth tells the year.
 ///
@@ -330,22 +325,7 @@ fn is_like(code: &str, prefix: &str) -> bool {
         && code.bytes().zip(prefix.bytes()).all(|(is, wanted)| wanted == b'?' || is == wanted)
 }
 
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Level {
-    type Err = UnknownLevel;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|level| level.as_str() == text)
-            .ok_or_else(|| UnknownLevel(text.to_owned()))
-    }
-}
+words!(Level, "level");
 
 #[cfg(test)]
 mod tests {

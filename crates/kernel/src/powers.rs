@@ -1,9 +1,7 @@
 //! What an administrator may hand to somebody for a time.
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use std::str::FromStr;
-
-use crate::UnknownRole;
+use crate::words::words;
 
 /// A power of a school's administrator that can be delegated, one at a time and until a date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -46,13 +44,7 @@ impl Power {
     }
 }
 
-impl FromStr for Power {
-    type Err = UnknownRole;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|power| power.as_str() == text).ok_or_else(|| UnknownRole(text.to_owned()))
-    }
-}
+words!(Power, "power");
 
 #[cfg(test)]
 mod tests {

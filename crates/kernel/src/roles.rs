@@ -2,7 +2,9 @@
 //! about it is answered.
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+
+use crate::words::words;
 
 /// A person's role in one school (profil).
 #[derive(
@@ -32,11 +34,6 @@ pub enum Role {
     SchoolAdmin,
 }
 
-/// A text that names no role.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a role")]
-pub struct UnknownRole(pub String);
-
 impl Role {
     /// Every role, in the order of their bits.
     pub const ALL: [Self; 5] = [Self::Pupil, Self::Guardian, Self::Teacher, Self::Staff, Self::SchoolAdmin];
@@ -63,19 +60,7 @@ impl Role {
     }
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Role {
-    type Err = UnknownRole;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| UnknownRole(text.to_owned()))
-    }
-}
+words!(Role, "role");
 
 /// A set of roles in one byte, as the access token carries it.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

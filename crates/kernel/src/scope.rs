@@ -4,6 +4,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::{UnknownWord, words::words};
+
 /// What a scope reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -54,11 +56,6 @@ pub enum Scope {
     #[serde(rename = "territory:read")]
     TerritoryRead,
 }
-
-/// A text that names no scope.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a scope")]
-pub struct UnknownScope(pub String);
 
 impl Scope {
     /// Every scope, in the order of their bits.
@@ -131,22 +128,7 @@ impl Scope {
     }
 }
 
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Scope {
-    type Err = UnknownScope;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|scope| scope.as_str() == text)
-            .ok_or_else(|| UnknownScope(text.to_owned()))
-    }
-}
+words!(Scope, "scope");
 
 /// A set of scopes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -195,7 +177,7 @@ impl FromIterator<Scope> for ScopeSet {
 }
 
 impl FromStr for ScopeSet {
-    type Err = UnknownScope;
+    type Err = UnknownWord;
 
     fn from_str(words: &str) -> Result<Self, Self::Err> {
         words.split_ascii_whitespace().map(str::parse::<Scope>).collect()
