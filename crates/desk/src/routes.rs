@@ -3,7 +3,7 @@
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -11,9 +11,10 @@ use chrono::{DateTime, Utc};
 use futures::{Stream, stream};
 use preau_db::{DbError, journal};
 use preau_http::{
-    AdminOf, Cursors, InSchool, Keyed, ListQuery, Policy, Problem, Reply, Routes, ValidPath, ValidQuery, once,
+    AdminOf, Cursors, InSchool, Keyed, ListQuery, Policy, Problem, Reply, Routes, SchoolPath, TerritoryPath,
+    ValidPath, ValidQuery, once, spreadsheet,
 };
-use preau_kernel::{Page, Priority, Role, SchoolId, TerritoryAdmin, TerritoryId};
+use preau_kernel::{Page, Priority, Role, TerritoryAdmin, TerritoryId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -43,28 +44,12 @@ pub fn routes(desk: Desk) -> Routes {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-struct LoadPath {
-    /// The territory.
-    territory_id: TerritoryId,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
 struct LoadOrderPath {
     /// The territory.
     #[serde(rename = "territory_id")]
     _territory_id: TerritoryId,
     /// The order.
     order_id: Uuid,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-struct SchoolLoadPath {
-    /// The school.
-    school_id: SchoolId,
 }
 
 /// An order to be given.
@@ -85,7 +70,7 @@ struct NewLoadOrder {
     path = "/api/v1/territories/{territory_id}/load",
     operation_id = "get_load",
     tag = "load",
-    params(LoadPath),
+    params(TerritoryPath),
     responses((status = OK, body = Load)),
 )]
 #[tracing::instrument(name = "load.get", skip_all, fields(territory.id = %admin.territory()))]
@@ -99,7 +84,7 @@ async fn get_load(State(desk): State<Desk>, AdminOf(admin): AdminOf) -> Reply<Lo
     path = "/api/v1/territories/{territory_id}/load-orders",
     operation_id = "list_load_orders",
     tag = "load",
-    params(LoadPath, ListQuery),
+    params(TerritoryPath, ListQuery),
     responses((status = OK, body = Page<LoadOrder>)),
 )]
 #[tracing::instrument(name = "load.list_orders", skip_all, fields(territory.id = %admin.territory()))]
@@ -124,7 +109,7 @@ async fn list_load_orders(
     path = "/api/v1/territories/{territory_id}/load-orders",
     operation_id = "create_load_order",
     tag = "load",
-    params(LoadPath),
+    params(TerritoryPath),
     request_body = NewLoadOrder,
     responses((status = CREATED, description = "Every node obeys within a second or so", body = LoadOrder)),
 )]
@@ -186,7 +171,7 @@ async fn end_load_order(
     path = "/api/v1/schools/{school_id}/load-orders",
     operation_id = "list_school_load_orders",
     tag = "load",
-    params(SchoolLoadPath, ListQuery),
+    params(SchoolPath, ListQuery),
     responses((status = OK, body = Page<LoadOrder>)),
 )]
 #[tracing::instrument(name = "load.list_school_orders", skip_all, fields(school.id = %member.school()))]
@@ -270,7 +255,7 @@ impl From<StoredEvent> for LoadEvent {
     path = "/api/v1/territories/{territory_id}/load-events",
     operation_id = "list_load_events",
     tag = "load",
-    params(LoadPath, ListQuery, LoadEventFilter),
+    params(TerritoryPath, ListQuery, LoadEventFilter),
     responses((status = OK, body = Page<LoadEvent>)),
 )]
 #[tracing::instrument(name = "load.list_events", skip_all, fields(territory.id = %admin.territory()))]
@@ -311,8 +296,7 @@ impl Export {
     async fn next(&mut self) -> Result<Option<String>, DbError> {
         if !self.begun {
             self.begun = true;
-            // A mark that tells spreadsheets that this is UTF-8.
-            return Ok(Some(format!("\u{feff}{}", line(HEAD))));
+            return Ok(Some(format!("{}{}", spreadsheet::MARK, spreadsheet::line(&HEAD))));
         }
         if self.given >= MOST_ROWS {
             return Ok(None);
@@ -340,7 +324,7 @@ fn row(event: &StoredEvent) -> String {
     };
     let waiting = event.inputs.pointer("/waiting").and_then(Value::as_u64).unwrap_or(0).to_string();
     let order = event.order_id.map_or_else(|| "mesure".to_owned(), |id| id.to_string());
-    line([
+    spreadsheet::line(&[
         event.at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true).as_str(),
         if event.territory_id.is_none() { "installation" } else { "territoire" },
         &event.what,
@@ -355,20 +339,6 @@ fn row(event: &StoredEvent) -> String {
     ])
 }
 
-/// Cells between semicolons, as French spreadsheets read them. None begins a formula: a node's name is all that others
-/// choose, and it may begin with anything.
-fn line<const N: usize>(cells: [&str; N]) -> String {
-    let cell = |text: &str| {
-        let risky = text.starts_with(['=', '+', '-', '@', '\t']);
-        format!(
-            "\"{}{}\"",
-            if risky { "'" } else { "" },
-            text.replace('"', "\"\"").replace(['\n', '\r'], " ")
-        )
-    };
-    format!("{}\r\n", cells.map(cell).join(";"))
-}
-
 fn stream_of(export: Export) -> impl Stream<Item = Result<Bytes, DbError>> {
     stream::try_unfold(export, |mut export| async move {
         Ok(export.next().await?.map(|text| (Bytes::from(text), export)))
@@ -381,7 +351,7 @@ fn stream_of(export: Export) -> impl Stream<Item = Result<Bytes, DbError>> {
     path = "/api/v1/territories/{territory_id}/load-events/export",
     operation_id = "export_load_events",
     tag = "load",
-    params(LoadPath, LoadEventFilter),
+    params(TerritoryPath, LoadEventFilter),
     responses((status = OK, description = "UTF-8, semicolons, one line an event", body = String, content_type = "text/csv")),
 )]
 #[tracing::instrument(name = "load.export_events", skip_all, fields(territory.id = %admin.territory()))]
@@ -391,13 +361,7 @@ async fn export_load_events(
     ValidQuery(filter): ValidQuery<LoadEventFilter>,
 ) -> Response {
     let export = Export { desk, admin, filter, before: None, given: 0, begun: false };
-    let mut response = Response::new(Body::from_stream(stream_of(export)));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    let name = HeaderValue::from_static("attachment; filename=\"evenements-de-charge.csv\"");
-    headers.insert(header::CONTENT_DISPOSITION, name);
-    response
+    spreadsheet::file("evenements-de-charge.csv", Body::from_stream(stream_of(export)))
 }
 
 impl Desk {
@@ -412,15 +376,5 @@ impl Desk {
             return Ok(());
         }
         Err(Error::OfTheInstallation)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_cell_begins_a_formula() {
-        assert_eq!(line(["=1+1", "a\"b", "nœud-1"]), "\"'=1+1\";\"a\"\"b\";\"nœud-1\"\r\n");
     }
 }

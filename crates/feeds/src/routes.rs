@@ -1,13 +1,10 @@
 //! Imports over HTTP: asked for here by administrators of a territory, watched as jobs.
 
-use axum::{
-    extract::State,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use preau_db::{Db, journal};
 use preau_http::{
-    AdminOf, Cursors, Keyed, Policy, Problem, Reply, Routes, ValidJson, ValidPath, ValidQuery, once,
+    AdminOf, Cursors, Keyed, Policy, Problem, Reply, Routes, TerritoryPath, ValidJson, ValidPath, ValidQuery,
+    once, spreadsheet,
 };
 use preau_jobs::{Job, NewJob, enqueue, find, wake};
 use preau_kernel::{
@@ -56,14 +53,6 @@ impl From<Error> for Problem {
     }
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-struct ImportsPath {
-    /// The territory.
-    territory_id: TerritoryId,
-}
-
 /// A directory to import. The files say in which format they are.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -108,7 +97,7 @@ struct NewTimetableImport {
     path = "/api/v1/territories/{territory_id}/directory-imports",
     operation_id = "create_directory_import",
     tag = "feeds",
-    params(ImportsPath),
+    params(TerritoryPath),
     request_body = NewDirectoryImport,
     responses((status = ACCEPTED, description = "The job that does it", body = Job)),
 )]
@@ -147,7 +136,7 @@ async fn create_directory_import(
     path = "/api/v1/territories/{territory_id}/timetable-imports",
     operation_id = "create_timetable_import",
     tag = "feeds",
-    params(ImportsPath),
+    params(TerritoryPath),
     request_body = NewTimetableImport,
     responses((status = ACCEPTED, description = "The job that does it", body = Job)),
 )]
@@ -222,7 +211,7 @@ struct HoldsQuery {
     path = "/api/v1/territories/{territory_id}/feed-holds",
     operation_id = "list_feed_holds",
     tag = "feeds",
-    params(ImportsPath, HoldsQuery),
+    params(TerritoryPath, HoldsQuery),
     responses((status = OK, body = Page<Hold>)),
 )]
 #[tracing::instrument(name = "feed_hold.list", skip_all, fields(territory.id = %admin.territory()))]
@@ -339,15 +328,7 @@ async fn get_feed_report(
     let mut tx = app.db.in_territory(&admin).await?;
     let table = import::report_csv(&mut tx, at.job_id).await?.ok_or_else(Problem::not_found)?;
     tx.commit().await?;
-    let mut response = table.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    headers.insert(
-        header::CONTENT_DISPOSITION,
-        HeaderValue::from_static("attachment; filename=\"rapport.csv\""),
-    );
-    Ok(response)
+    Ok(spreadsheet::file("rapport.csv", table))
 }
 
 /// Show when the territory's delivery is fetched by itself.
@@ -356,7 +337,7 @@ async fn get_feed_report(
     path = "/api/v1/territories/{territory_id}/feed-schedule",
     operation_id = "get_feed_schedule",
     tag = "feeds",
-    params(ImportsPath),
+    params(TerritoryPath),
     responses((status = OK, body = Schedule)),
 )]
 #[tracing::instrument(name = "feed_schedule.get", skip_all, fields(territory.id = %admin.territory()))]
@@ -376,7 +357,7 @@ async fn get_feed_schedule(
     path = "/api/v1/territories/{territory_id}/feed-schedule",
     operation_id = "update_feed_schedule",
     tag = "feeds",
-    params(ImportsPath),
+    params(TerritoryPath),
     request_body = NewSchedule,
     responses((status = OK, body = Schedule)),
 )]

@@ -9,11 +9,10 @@ use axum::{
 };
 use preau_admission::{Level, Rung};
 use preau_db::Db;
-use preau_http::{AdminOf, Policy, Problem, Reply, Routes};
-use preau_kernel::{Clock, Priority, Scope, TerritoryId};
-use serde::Deserialize;
+use preau_http::{AdminOf, Policy, Problem, Reply, Routes, TerritoryPath};
+use preau_kernel::{Clock, Priority, Scope};
 use tokio::sync::Semaphore;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::{Error, Spooled, Upload, store};
@@ -58,14 +57,6 @@ pub fn routes(state: FilesState) -> Routes {
     Routes::new().add(policy, routes!(create_upload)).with_state(state)
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-struct UploadsPath {
-    /// The territory.
-    territory_id: TerritoryId,
-}
-
 /// The bytes of a file.
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary)]
@@ -88,7 +79,7 @@ const TYPES: [&str; 6] = [
     path = "/api/v1/territories/{territory_id}/uploads",
     operation_id = "create_upload",
     tag = "files",
-    params(UploadsPath),
+    params(TerritoryPath),
     request_body(description = "The bytes of the file", content(
         (UploadBytes = "application/zip"),
         (UploadBytes = "application/xml"),

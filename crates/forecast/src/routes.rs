@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use preau_db::{Db, DbError};
-use preau_http::{AdminOf, FieldError, Policy, Problem, Reply, Routes, ValidQuery};
+use preau_http::{AdminOf, FieldError, Policy, Problem, Reply, Routes, TerritoryPath, ValidQuery};
 use preau_kernel::TerritoryId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -51,14 +51,6 @@ impl ForecastState {
 /// The feature's routes.
 pub fn routes(state: ForecastState) -> Routes {
     Routes::new().add(Policy::territory_admin(), routes!(get_forecast)).with_state(state)
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-struct ForecastPath {
-    /// The territory.
-    territory_id: TerritoryId,
 }
 
 /// What if.
@@ -163,7 +155,7 @@ fn invalid(field: &'static str) -> Problem {
 /// département closed before the others; figures of closed places are told with the range of what other places saw.
 #[utoipa::path(
     get, path = "/api/v1/territories/{territory_id}/forecast", operation_id = "get_forecast", tag = "operations",
-    params(ForecastPath, WhatIf),
+    params(TerritoryPath, WhatIf),
     responses((status = OK, body = TerritoryForecast)),
 )]
 #[tracing::instrument(name = "forecast.get", skip_all, fields(territory.id = %admin.territory()))]

@@ -1,18 +1,13 @@
 //! Lists that leave the product, as CSV that no spreadsheet runs.
 
-use axum::{
-    body::Body,
-    extract::State,
-    http::{HeaderValue, header},
-    response::Response,
-};
+use axum::{body::Body, extract::State, response::Response};
 use bytes::Bytes;
 use futures::{Stream, stream};
 use preau_db::{
     DbError,
     journal::{self, Act},
 };
-use preau_http::{Budget, InSchool, Policy, Problem, Routes, ValidPath};
+use preau_http::{Budget, InSchool, Policy, Problem, Routes, ValidPath, spreadsheet};
 use preau_kernel::{Limit, Member, PersonId, Power, Priority, Role, SchoolId, TerritoryId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -21,7 +16,7 @@ use utoipa_axum::routes;
 
 use self::queries::Division;
 use super::{divisions, people};
-use crate::{DirectoryState, Office, administration::Error, rules::names_like, rungs::EXPORTS};
+use crate::{DirectoryState, Office, rules::names_like, rungs::EXPORTS};
 
 /// The route of exports.
 pub(super) fn routes(state: DirectoryState) -> Routes {
@@ -98,38 +93,6 @@ struct ExportPath {
     export: ExportKind,
 }
 
-/// A cell that no spreadsheet takes for a formula, whatever it takes for a separator: a quote stands before each sign that
-/// would begin one, at the start of the cell and after anything that may end one.
-pub(super) fn cell(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len() + 2);
-    let mut begins = true;
-    for char in text.chars() {
-        let char = if matches!(char, '\n' | '\r') { ' ' } else { char };
-        let trigger = matches!(char, '=' | '+' | '-' | '@' | '\t' | '＝' | '＋' | '－' | '＠');
-        if begins && trigger {
-            safe.push('\'');
-        }
-        begins = matches!(char, ',' | ';' | '\t' | '|' | '"') || begins && char.is_whitespace();
-        safe.push(char);
-    }
-    safe
-}
-
-/// A line of cells: always quoted, semicolons between, as French spreadsheets read it.
-fn line(cells: &[impl AsRef<str>]) -> String {
-    let mut line = String::new();
-    for (at, text) in cells.iter().enumerate() {
-        if at > 0 {
-            line.push(';');
-        }
-        line.push('"');
-        line.push_str(&cell(text.as_ref()).replace('"', "\"\""));
-        line.push('"');
-    }
-    line.push_str("\r\n");
-    line
-}
-
 fn role_word(role: Role) -> &'static str {
     match role {
         Role::Pupil => "élève",
@@ -173,8 +136,7 @@ impl Export {
                         Place::Divisions(all.into_iter())
                     }
                 };
-                // A mark that tells spreadsheets that this is UTF-8.
-                Ok(Some(format!("\u{feff}{}", line(self.kind.header()))))
+                Ok(Some(format!("{}{}", spreadsheet::MARK, spreadsheet::line(self.kind.header()))))
             }
             Place::People(after) => self.people(after).await,
             Place::Divisions(rest) => self.division(rest).await,
@@ -219,7 +181,7 @@ impl Export {
                 .filter(|function| !function.is_empty())
                 .collect();
             let classes: Vec<&str> = person.classes.iter().map(|class| class.name.as_str()).collect();
-            text.push_str(&line(&[
+            text.push_str(&spreadsheet::line(&[
                 person.last_name.as_str(),
                 &person.first_name,
                 &person.title,
@@ -247,7 +209,7 @@ impl Export {
         let mut text = String::new();
         let (name, level) = (&division.name, &division.level);
         for pupil in members.pupils {
-            text.push_str(&line(&[
+            text.push_str(&spreadsheet::line(&[
                 name,
                 level,
                 role_word(Role::Pupil),
@@ -261,7 +223,7 @@ impl Export {
             let head = if teacher.head { "oui" } else { "" };
             let subjects = teacher.subject_codes.join(" / ");
             let who = role_word(Role::Teacher);
-            text.push_str(&line(&[
+            text.push_str(&spreadsheet::line(&[
                 name,
                 level,
                 who,
@@ -287,7 +249,7 @@ impl Export {
                 2 => "en charge",
                 _ => "aucun",
             };
-            text.push_str(&line(&[
+            text.push_str(&spreadsheet::line(&[
                 row.pupil_last_name.as_str(),
                 &row.pupil_first_name,
                 &row.guardian_last_name,
@@ -337,14 +299,7 @@ async fn export_list(
     office.commit().await?;
     budget.export(&member, usize::try_from(records).unwrap_or(usize::MAX)).await?;
     let export = Export { app, member, territory, kind: at.export, place: Place::Start };
-    let mut response = Response::new(Body::from_stream(stream_of(export)));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    let name = format!("attachment; filename=\"{}.csv\"", at.export.word());
-    let name = HeaderValue::try_from(name).map_err(|_| Error::NotFound)?;
-    headers.insert(header::CONTENT_DISPOSITION, name);
-    Ok(response)
+    Ok(spreadsheet::file(&format!("{}.csv", at.export.word()), Body::from_stream(stream_of(export))))
 }
 
 mod queries {
@@ -438,47 +393,5 @@ mod queries {
         )
         .fetch_all(tx.conn())
         .await?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn formulas_are_words() {
-        for (text, safe) in [
-            ("=1+1", "'=1+1"),
-            ("+33612345678", "'+33612345678"),
-            ("-Paul", "'-Paul"),
-            ("@x", "'@x"),
-            ("Jean-Paul", "Jean-Paul"),
-            (" =x", " '=x"),
-            ("a;=x", "a;'=x"),
-            ("a\n=x", "a =x"),
-        ] {
-            assert_eq!(cell(text), safe);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_cell_begins_a_formula_in_any_locale(
-            text in "[a-z=+@\t\r\n;,|\" \\-]{0,24}", next in "[=+@a-z\\-]{0,6}",
-        ) {
-            let written = line(&[text.as_str(), next.as_str()]);
-            for separator in *b";,\t|" {
-                let mut reader = csv::ReaderBuilder::new()
-                    .has_headers(false).flexible(true).delimiter(separator).from_reader(written.as_bytes());
-                for record in reader.records() {
-                    for cell in record.unwrap().iter() {
-                        let begins = cell.trim_start().chars().next();
-                        prop_assert!(!begins.is_some_and(|char| "=+-@".contains(char)), "{separator} {cell:?} in {written:?}");
-                    }
-                }
-            }
-        }
     }
 }

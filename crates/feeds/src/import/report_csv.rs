@@ -8,6 +8,7 @@
 use std::fmt::Write as _;
 
 use preau_db::{DbError, TerritoryTx};
+use preau_http::spreadsheet;
 use preau_kernel::{JobId, TerritoryId};
 use serde_json::Value;
 
@@ -15,16 +16,13 @@ use super::verdict::Counts;
 use crate::report::Report;
 use crate::words;
 
-/// What a cell begins with that a spreadsheet would execute.
-const TRIGGERS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
-
-/// Builds the table. UTF-8 with its mark and semicolons, as spreadsheets in French expect.
+/// The table.
 #[derive(Debug)]
 struct Table(String);
 
 impl Table {
     fn new() -> Self {
-        let mut table = Self("\u{feff}".to_owned());
+        let mut table = Self(spreadsheet::MARK.to_owned());
         table.row(&[
             "établissement",
             "nom",
@@ -39,38 +37,8 @@ impl Table {
     }
 
     fn row(&mut self, cells: &[&str]) {
-        for (at, cell) in cells.iter().enumerate() {
-            if at > 0 {
-                self.0.push(';');
-            }
-            push(&mut self.0, cell);
-        }
-        self.0.push_str("\r\n");
+        self.0.push_str(&spreadsheet::line(cells));
     }
-}
-
-/// Writes a cell that is text in every program: always quoted, and never beginning with what could be a formula, whichever
-/// separator the program believes in.
-fn push(out: &mut String, cell: &str) {
-    let inner = cell.trim_start_matches([' ', '\u{a0}', '\n', '\u{feff}', '"']);
-    out.push('"');
-    if cell.starts_with(TRIGGERS) || inner.starts_with(TRIGGERS) {
-        out.push('\'');
-    }
-    let mut after_separator = false;
-    for letter in cell.chars() {
-        // A program that splits at another separator must not find a formula behind it either.
-        if after_separator && TRIGGERS.contains(&letter) {
-            out.push('\'');
-        }
-        after_separator = matches!(letter, ';' | ',' | '\t' | '|' | '\n' | '\r')
-            || (after_separator && matches!(letter, ' ' | '"' | '\u{a0}'));
-        if letter == '"' {
-            out.push('"');
-        }
-        out.push(letter);
-    }
-    out.push('"');
 }
 
 const KINDS: [(&str, &str); 6] = [
@@ -188,34 +156,6 @@ fn warnings(table: &mut Table, report: &Report) {
                 &sample.about,
                 sentence,
             ]);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn formulas_are_text() {
-        let mut out = String::new();
-        push(&mut out, "=HYPERLINK(\"x\")");
-        assert_eq!(out, "\"'=HYPERLINK(\"\"x\"\")\"");
-    }
-
-    proptest! {
-        #[test]
-        fn no_cell_begins_with_a_formula_whatever_the_separator(cell in "[=+@\t\r\n ;,|\"a-]{0,12}", separator in "[;,|\t]") {
-            let mut out = String::new();
-            push(&mut out, &cell);
-            let separator = separator.chars().next().unwrap();
-            // A program that ignores quotes and splits at this separator, then trims.
-            for part in out.split(separator) {
-                let part = part.trim_matches(['"', ' ', '\n', '\u{a0}']);
-                prop_assert!(!part.starts_with(['=', '+', '-', '@']), "{out:?} {part:?}");
-            }
         }
     }
 }

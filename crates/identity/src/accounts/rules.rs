@@ -77,11 +77,6 @@ pub(super) fn pin(typed: &str) -> Option<String> {
     (!plain).then_some(pin)
 }
 
-/// A cell of CSV that no spreadsheet takes for a formula.
-pub(super) fn cell(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use preau_kernel::{Membership, RoleSet};
@@ -159,12 +154,5 @@ mod tests {
             assert!(pin(bad).is_none(), "{bad}");
         }
         assert_eq!(pin("27 18").unwrap(), "2718");
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_cell_is_a_formula(text in ".{0,40}") {
-            proptest::prop_assert!(!cell(&text).starts_with(['=', '+', '-', '@', '\t', '\r']));
-        }
     }
 }

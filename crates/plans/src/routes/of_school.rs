@@ -1,7 +1,9 @@
 //! Plans, exceptions and suspensions of a school; it sees its territory's, and changes its own.
 
 use axum::{extract::State, response::Response};
-use preau_http::{IfMatch, IfNoneMatch, InSchool, Keyed, ListQuery, Problem, Reply, ValidJson, ValidPath};
+use preau_http::{
+    IfMatch, IfNoneMatch, InSchool, Keyed, ListQuery, Problem, Reply, SchoolPath, ValidJson, ValidPath,
+};
 use preau_kernel::{Page, SchoolId};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -13,14 +15,6 @@ use crate::{
     acts::{NewForcedMode, NewProfileSuspension, NewSlotException},
     rules::NewSlotPlan,
 };
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-pub(super) struct SchoolPlansPath {
-    /// The school.
-    school_id: SchoolId,
-}
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -58,7 +52,7 @@ pub(super) struct SchoolSuspensionPath {
     path = "/api/v1/schools/{school_id}/plans",
     operation_id = "list_slot_plans",
     tag = "plans",
-    params(SchoolPlansPath, ListQuery),
+    params(SchoolPath, ListQuery),
     responses((status = OK, body = Page<SlotPlan>)),
 )]
 #[tracing::instrument(name = "slot_plan.list", skip_all, fields(school.id = %member.school()))]
@@ -76,7 +70,7 @@ pub(super) async fn list_slot_plans(
     path = "/api/v1/schools/{school_id}/plans",
     operation_id = "create_slot_plan",
     tag = "plans",
-    params(SchoolPlansPath),
+    params(SchoolPath),
     request_body = NewSlotPlan,
     responses((status = CREATED, body = SlotPlan)),
 )]
@@ -95,7 +89,7 @@ pub(super) async fn create_slot_plan(
     path = "/api/v1/schools/{school_id}/plans/preview",
     operation_id = "preview_slot_plan",
     tag = "plans",
-    params(SchoolPlansPath),
+    params(SchoolPath),
     request_body = NewSlotPlan,
     responses((status = OK, body = SlotPreview)),
 )]
@@ -214,7 +208,7 @@ pub(super) async fn list_slot_plan_versions(
     path = "/api/v1/schools/{school_id}/slot-exceptions",
     operation_id = "list_slot_exceptions",
     tag = "plans",
-    params(SchoolPlansPath, ListQuery),
+    params(SchoolPath, ListQuery),
     responses((status = OK, body = Page<SlotException>)),
 )]
 #[tracing::instrument(name = "slot_exception.list", skip_all, fields(school.id = %member.school()))]
@@ -232,7 +226,7 @@ pub(super) async fn list_slot_exceptions(
     path = "/api/v1/schools/{school_id}/slot-exceptions",
     operation_id = "create_slot_exception",
     tag = "plans",
-    params(SchoolPlansPath),
+    params(SchoolPath),
     request_body = NewSlotException,
     responses((status = CREATED, body = SlotException)),
 )]
@@ -269,7 +263,7 @@ pub(super) async fn delete_slot_exception(
     path = "/api/v1/schools/{school_id}/suspensions",
     operation_id = "list_suspensions",
     tag = "plans",
-    params(SchoolPlansPath, ListQuery),
+    params(SchoolPath, ListQuery),
     responses((status = OK, body = Page<ProfileSuspension>)),
 )]
 #[tracing::instrument(name = "suspension.list", skip_all, fields(school.id = %member.school()))]
@@ -287,7 +281,7 @@ pub(super) async fn list_suspensions(
     path = "/api/v1/schools/{school_id}/suspensions",
     operation_id = "create_suspension",
     tag = "plans",
-    params(SchoolPlansPath),
+    params(SchoolPath),
     request_body = NewProfileSuspension,
     responses((status = CREATED, body = ProfileSuspension)),
 )]

@@ -1,7 +1,9 @@
 //! Plans, exceptions and suspensions of a territory.
 
 use axum::{extract::State, response::Response};
-use preau_http::{AdminOf, IfMatch, IfNoneMatch, Keyed, ListQuery, Problem, Reply, ValidJson, ValidPath};
+use preau_http::{
+    AdminOf, IfMatch, IfNoneMatch, Keyed, ListQuery, Problem, Reply, TerritoryPath, ValidJson, ValidPath,
+};
 use preau_kernel::{Page, TerritoryId};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -13,14 +15,6 @@ use crate::{
     acts::{NewForcedMode, NewProfileSuspension, NewSlotException},
     rules::NewSlotPlan,
 };
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-pub(super) struct TerritoryPlansPath {
-    /// The territory.
-    territory_id: TerritoryId,
-}
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -58,7 +52,7 @@ pub(super) struct TerritorySuspensionPath {
     path = "/api/v1/territories/{territory_id}/plans",
     operation_id = "list_territory_slot_plans",
     tag = "plans",
-    params(TerritoryPlansPath, ListQuery),
+    params(TerritoryPath, ListQuery),
     responses((status = OK, body = Page<SlotPlan>)),
 )]
 #[tracing::instrument(name = "slot_plan.list", skip_all, fields(territory.id = %admin.territory()))]
@@ -76,7 +70,7 @@ pub(super) async fn list_territory_slot_plans(
     path = "/api/v1/territories/{territory_id}/plans",
     operation_id = "create_territory_slot_plan",
     tag = "plans",
-    params(TerritoryPlansPath),
+    params(TerritoryPath),
     request_body = NewSlotPlan,
     responses((status = CREATED, body = SlotPlan)),
 )]
@@ -95,7 +89,7 @@ pub(super) async fn create_territory_slot_plan(
     path = "/api/v1/territories/{territory_id}/plans/preview",
     operation_id = "preview_territory_slot_plan",
     tag = "plans",
-    params(TerritoryPlansPath),
+    params(TerritoryPath),
     request_body = NewSlotPlan,
     responses((status = OK, body = SlotPreview)),
 )]
@@ -214,7 +208,7 @@ pub(super) async fn list_territory_slot_plan_versions(
     path = "/api/v1/territories/{territory_id}/slot-exceptions",
     operation_id = "list_territory_slot_exceptions",
     tag = "plans",
-    params(TerritoryPlansPath, ListQuery),
+    params(TerritoryPath, ListQuery),
     responses((status = OK, body = Page<SlotException>)),
 )]
 #[tracing::instrument(name = "slot_exception.list", skip_all, fields(territory.id = %admin.territory()))]
@@ -232,7 +226,7 @@ pub(super) async fn list_territory_slot_exceptions(
     path = "/api/v1/territories/{territory_id}/slot-exceptions",
     operation_id = "create_territory_slot_exception",
     tag = "plans",
-    params(TerritoryPlansPath),
+    params(TerritoryPath),
     request_body = NewSlotException,
     responses((status = CREATED, body = SlotException)),
 )]
@@ -269,7 +263,7 @@ pub(super) async fn delete_territory_slot_exception(
     path = "/api/v1/territories/{territory_id}/suspensions",
     operation_id = "list_territory_suspensions",
     tag = "plans",
-    params(TerritoryPlansPath, ListQuery),
+    params(TerritoryPath, ListQuery),
     responses((status = OK, body = Page<ProfileSuspension>)),
 )]
 #[tracing::instrument(name = "suspension.list", skip_all, fields(territory.id = %admin.territory()))]
@@ -287,7 +281,7 @@ pub(super) async fn list_territory_suspensions(
     path = "/api/v1/territories/{territory_id}/suspensions",
     operation_id = "create_territory_suspension",
     tag = "plans",
-    params(TerritoryPlansPath),
+    params(TerritoryPath),
     request_body = NewProfileSuspension,
     responses((status = CREATED, body = ProfileSuspension)),
 )]

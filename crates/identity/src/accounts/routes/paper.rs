@@ -2,11 +2,11 @@
 
 use axum::{
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use preau_http::{InSchool, Policy, Problem, Reply, Routes, ValidJson, ValidPath, ValidQuery};
+use preau_http::{InSchool, Policy, Problem, Reply, Routes, ValidJson, ValidPath, ValidQuery, spreadsheet};
 use preau_kernel::{ClassId, Member, Page, PersonId, Power, Role, SchoolId};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
@@ -257,12 +257,7 @@ async fn export_activation_sheets(
     ValidJson(body): ValidJson<CreateSheets>,
 ) -> Result<Response, Problem> {
     let text = csv(&make(&accounts, &member, body).await?);
-    let mut response = unkept((StatusCode::CREATED, text).into_response());
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-    headers
-        .insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"fiches.csv\""));
-    Ok(response)
+    Ok(unkept((StatusCode::CREATED, spreadsheet::file("fiches.csv", text)).into_response()))
 }
 
 async fn make(accounts: &Accounts, member: &Member, body: CreateSheets) -> Result<Sheets, Error> {

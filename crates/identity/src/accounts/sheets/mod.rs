@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use preau_admission::Lane;
 use preau_db::{DbError, SchoolTx, journal};
+use preau_http::spreadsheet;
 use preau_kernel::{ClassId, Member, PersonId, Role};
 use preau_session::Why;
 use serde::{Deserialize, Serialize};
 
-use super::{Accounts, Error, passphrase, rules};
+use super::{Accounts, Error, passphrase};
 use crate::{ActivationCode, queries as door};
 
 pub(super) use queries::rule as rule_of;
@@ -328,22 +329,18 @@ fn class_of(audience: &Audience) -> Option<ClassId> {
 
 /// The sheets as CSV for a French spreadsheet: UTF-8 with a mark, semicolons, no cell that is a formula.
 pub fn csv(sheets: &Sheets) -> String {
-    let mut text =
-        String::from("\u{feff}Nom;Prénom;Classe;Identifiant;Code d'activation;Valable jusqu'au\r\n");
+    let mut text = spreadsheet::MARK.to_owned();
+    text.push_str("Nom;Prénom;Classe;Identifiant;Code d'activation;Valable jusqu'au\r\n");
     for sheet in &sheets.items {
         let until = sheet.expires_at.filter(|_| sheet.code.is_some());
-        let cells = [
+        text.push_str(&spreadsheet::line(&[
             sheet.last_name.clone(),
             sheet.first_name.clone(),
             sheet.class.clone(),
             sheet.login.clone(),
             sheet.code.as_ref().map(ActivationCode::printed).unwrap_or_default(),
             until.map(|at| at.format("%d/%m/%Y").to_string()).unwrap_or_default(),
-        ];
-        let line: Vec<String> =
-            cells.iter().map(|text| format!("\"{}\"", rules::cell(text).replace('"', "\"\""))).collect();
-        text.push_str(&line.join(";"));
-        text.push_str("\r\n");
+        ]));
     }
     text
 }
