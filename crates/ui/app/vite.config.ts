@@ -1,6 +1,6 @@
 /// <reference types="vitest/config" />
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { defineConfig, type Plugin } from 'vite';
@@ -27,12 +27,21 @@ function appWords(admin: boolean): Plugin {
   };
 }
 
+/** The files of the release before, beside ours: its pages still ask for them (`kept/README.md`). */
+function keep(kept: string, out: string): void {
+  for (const name of readdirSync(kept).filter((name) => name.endsWith('.js'))) {
+    const target = join(out, 'assets', name);
+    // Of one name both are one file, and ours is what our own pages were built with.
+    if (!existsSync(target)) copyFileSync(join(kept, name), target);
+  }
+}
+
 /**
- * What the server needs beside the bundles: entry names, the service worker with its file list, .br and .gz. The
- * administration is built apart, after the app: a chunk in common would be a request more for every pupil, and what the
- * service worker keeps must not hold it.
+ * What the server needs beside the bundles: entry names, the service worker with its file list, the files of the release
+ * before, .br and .gz. The administration is built apart, after the app: a chunk in common would be a request more for every
+ * pupil, and what the service worker keeps must not hold it.
  */
-function closing(admin: boolean): Plugin {
+export function closing(admin: boolean, kept = 'kept'): Plugin {
   return {
     name: 'closing',
     apply: 'build',
@@ -46,8 +55,13 @@ function closing(admin: boolean): Plugin {
       mkdirSync(out, { recursive: true });
       const before = admin ? JSON.parse(readFileSync(join(out, 'entries.json'), 'utf8')) : {};
       writeFileSync(join(out, 'entries.json'), JSON.stringify({ ...before, ...entries }));
+      const own = admin ? JSON.parse(readFileSync(join(out, 'own.json'), 'utf8')) : [];
+      writeFileSync(join(out, 'own.json'), JSON.stringify([...own, ...files]));
       const worker = template.replace('__FILES__', () => JSON.stringify(files)).replace('__VERSION__', version);
-      if (!admin) writeFileSync(join(out, 'sw.js'), worker);
+      if (!admin) {
+        writeFileSync(join(out, 'sw.js'), worker);
+        keep(kept, out);
+      }
       for (const name of readdirSync(out, { recursive: true, encoding: 'utf8' })) {
         const path = join(out, name);
         if (!name.endsWith('.js') || !statSync(path).isFile()) continue;

@@ -7,7 +7,9 @@ use anyhow::Result;
 
 use crate::place::Place;
 use crate::prepare::Compile;
-use crate::{alerts, cargo, floors, fuzz, k8s, licences, migrations, prepare, run, setup, sh, stores, ui};
+use crate::{
+    alerts, cargo, floors, fuzz, k8s, keep, licences, migrations, prepare, run, setup, sh, stores, ui,
+};
 
 pub(crate) fn ci(place: &Place) -> Result<()> {
     let mut gate = Gate::default();
@@ -62,6 +64,7 @@ impl Gate {
     fn walk_with(&mut self, place: &Place, stores: &stores::Stores) -> Result<()> {
         self.step("schema and statements", || migrations::check_catalogue(place, stores))?;
         self.step("browser program: build", || ui::build(place))?;
+        self.step("browser program: files of the release before", || keep::check(place))?;
         self.step("browser program: types, budgets, unit tests", || {
             for script in ["check", "budgets", "test"] {
                 sh::run(ui::npm(place, &place.app()).args(["run", "--silent", script]))?;

@@ -9,6 +9,7 @@ mod federation;
 mod floors;
 mod fuzz;
 mod k8s;
+mod keep;
 mod licences;
 mod migrations;
 mod place;
@@ -53,6 +54,12 @@ enum Chore {
     Run,
     /// Build the browser program (crates/ui/app)
     Ui,
+    /// Keep what this tree builds for the browser as the files of the release before: in the commit that follows a tag
+    Keep {
+        /// Change nothing; fail unless what is kept is of the last release, and in the build
+        #[arg(long)]
+        check: bool,
+    },
     /// Regenerate .sqlx from the migrations, without sqlx-cli
     Prepare {
         /// Change nothing; fail with the list of files that differ
@@ -127,6 +134,10 @@ fn work(chore: Chore) -> anyhow::Result<()> {
         Chore::Ui => {
             setup::setup(&place, setup::Purpose::Run)?;
             ui::build(&place)
+        }
+        Chore::Keep { check } => {
+            setup::setup(&place, setup::Purpose::Run)?;
+            if check { keep::check(&place) } else { keep::keep(&place) }
         }
         Chore::Prepare { check } => {
             setup::setup(&place, setup::Purpose::Run)?;
