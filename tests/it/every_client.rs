@@ -83,6 +83,8 @@ fn programs_are_told_what_was_decided_and_denials_write_nothing() {
         let world = World::new(stage).await;
         let next_door = world.here.school("Lycée Voisin").await;
         let theirs = &world.foreign.school;
+        let elsewhere = world.here.program(&[&next_door], &Scope::ALL).await;
+        let foreign = theirs.territory.program(&[theirs], &Scope::ALL).await;
         let (mut denials, mut answers) = (0, 0);
         for row in world.node.table.iter() {
             if matches!(row.who(), Who::Anyone | Who::Browser) {
@@ -90,8 +92,6 @@ fn programs_are_told_what_was_decided_and_denials_write_nothing() {
             }
             let target = world.own_target(None).await;
             let without = world.here.program(&[&world.school], &others(row.scope)).await;
-            let elsewhere = world.here.program(&[&next_door], &Scope::ALL).await;
-            let foreign = theirs.territory.program(&[theirs], &Scope::ALL).await;
             let in_school = matches!(row.who(), Who::InSchool(_));
             let of_territory = matches!(row.who(), Who::TerritoryAdmin);
             let mut told = vec![(&without, StatusCode::FORBIDDEN, "insufficient-scope")];

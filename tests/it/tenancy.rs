@@ -383,29 +383,33 @@ fn without_a_setting_there_are_no_rows() {
     });
 }
 
-/// Every school route asked by everybody of one school about a school of another territory, with the first wall away.
-/// Returns what was seen of the other school, and what changed there.
-async fn over_the_wall(world: &World) -> Vec<String> {
+/// School routes asked by everybody of one school about a school of another territory, with the first wall away: all of
+/// them, or the one that is named. Returns what was seen of the other school, and what changed there.
+async fn over_the_wall(world: &World, only: Option<&str>) -> Vec<String> {
     let node = world.stage.node_without_the_wall().await;
     let target = world.foreign_target();
-    let askers = [&world.pupil, &world.guardian, &world.teacher, &world.staff, &world.admin];
+    let mut askers = Vec::new();
+    for asker in [&world.pupil, &world.guardian, &world.teacher, &world.staff, &world.admin] {
+        askers.push(node.signed_in(asker).await);
+    }
     let mut leaks = Vec::new();
-    for row in node.table.iter().filter(|row| matches!(row.who(), Who::InSchool(_))) {
-        for asker in askers {
-            let client = node.signed_in(asker).await;
-            let mut ask = world.ask(row, &target).await;
-            let before = world.stage.fingerprint().await;
-            if ask.method == Method::GET && row.operation_id == "get_timetable" {
-                ask.path.push_str(&format!("?person_id={}", target.person));
-            }
-            let answer = ask.by(&client).await;
+    let rows = node.table.iter().filter(|row| matches!(row.who(), Who::InSchool(_)));
+    for row in rows.filter(|row| only.is_none_or(|only| row.operation_id == only)) {
+        // One request for all of them: it has no effect that the next one would miss, or that is a leak.
+        let mut ask = world.ask(row, &target).await;
+        if ask.method == Method::GET && row.operation_id == "get_timetable" {
+            ask.path.push_str(&format!("?person_id={}", target.person));
+        }
+        let before = world.stage.fingerprint().await;
+        for client in &askers {
+            let answer = ask.by(client).await;
             let body = String::from_utf8_lossy(&answer.body);
             if body.contains(MARK) {
                 leaks.push(format!("{} shows {body}", row.operation_id));
             }
-            if world.stage.fingerprint().await != before {
-                leaks.push(format!("{} writes", row.operation_id));
-            }
+        }
+        if world.stage.fingerprint().await != before {
+            leaks.push(format!("{} writes", row.operation_id));
         }
     }
     leaks
@@ -415,7 +419,7 @@ async fn over_the_wall(world: &World) -> Vec<String> {
 fn row_level_security_stands_alone() {
     play(async |stage| {
         let world = World::new(stage.clone()).await;
-        assert_eq!(over_the_wall(&world).await, [""; 0]);
+        assert_eq!(over_the_wall(&world, None).await, [""; 0]);
 
         // The walk sees: whoever belongs there is shown what the others are not,
         let mut unmarked = Vec::new();
@@ -435,7 +439,7 @@ fn row_level_security_stands_alone() {
         // and so is everybody once a table of those that lists read is open.
         for (table, operation) in [("class", "list_classes"), ("subject", "list_subjects")] {
             stage.sql(&format!("ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")).await;
-            let leaks = over_the_wall(&world).await;
+            let leaks = over_the_wall(&world, Some(operation)).await;
             assert!(leaks.iter().any(|leak| leak.starts_with(operation)), "{table}: {leaks:?}");
             stage.sql(&format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")).await;
         }

@@ -67,6 +67,7 @@ pub(crate) async fn ask_to_read(stage: &Stage, school: &School, program: &Progra
 pub(crate) const MARK: &str = "Zyzzyva";
 
 /// A request for an operation.
+#[derive(Clone)]
 pub(crate) struct Ask {
     pub(crate) method: Method,
     pub(crate) path: String,

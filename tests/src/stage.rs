@@ -11,7 +11,10 @@ use preau_kernel::{Clock, FamilyId, ManualClock, Token};
 use preau_overload::{Discipline, HashPool, HashPoolConfig, Lane};
 use preau_server::{App, Config};
 use secrecy::SecretString;
-use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
+use sqlx::{
+    AssertSqlSafe, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -80,10 +83,12 @@ impl Stage {
     async fn new() -> Self {
         let stores = Stores::find();
         let database = Database::copied(&stores).await;
+        // A picture of the database (`fingerprint`) reads a hundred small tables: two workers beside it would each learn all of
+        // them first, fifty times the work.
+        let options: PgConnectOptions = database.owner_url().parse().expect("a PostgreSQL URL");
         let owner = PgPoolOptions::new()
             .max_connections(3)
-            .connect_lazy(&database.owner_url())
-            .expect("a PostgreSQL URL");
+            .connect_lazy_with(options.options([("max_parallel_workers_per_gather", "0")]));
         let (clock, hands) = ManualClock::at(MONDAY.parse().expect("an instant"));
         let prefix = format!("{}:", database.name());
         Self(Arc::new(Inner {
@@ -258,7 +263,6 @@ impl Stage {
         let each = tables.iter().map(|table| {
             format!("SELECT '{table}', count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text FROM {table} t")
         });
-        // Ordered here: with this many tables the planner reads them in parallel, and they come as they please.
         let sql = format!("{} ORDER BY 1", each.collect::<Vec<_>>().join(" UNION ALL "));
         sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&self.0.owner).await.expect("a fingerprint")
     }
