@@ -10,6 +10,7 @@ mod deployment;
 mod desk;
 mod directory;
 mod door;
+mod edge;
 mod every_client;
 mod every_route;
 mod failures;

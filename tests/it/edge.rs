@@ -1,0 +1,195 @@
+//! The edge of deploy/, run by HAProxy itself, in front of nodes of two releases.
+
+use std::{
+    collections::BTreeSet,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, Response, StatusCode, header},
+};
+use parking_lot::Mutex;
+use preau_server::accept;
+use preau_tests::workspace;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use tokio_util::sync::CancellationToken;
+
+const OLD: &str = "/assets/app-OLDOLD01.js";
+const FOREVER: &str = "public, max-age=31536000, immutable";
+
+/// A file that only the new release has.
+fn new(number: usize) -> String {
+    format!("/assets/app-NEWNEW{number:02}.js")
+}
+
+/// What answers like a node's files: those named, and 404 for the rest. Tells what it was asked.
+struct Files {
+    port: u16,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Files {
+    async fn of(names: BTreeSet<String>, stop: CancellationToken) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&asked);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let path = request.uri().path().to_owned();
+            let mut answer = Response::new(Body::empty());
+            if names.contains(&path) {
+                let headers = answer.headers_mut();
+                headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static(FOREVER));
+                headers.insert(header::VARY, header::HeaderValue::from_static("Accept-Encoding"));
+                *answer.body_mut() = Body::from(path.clone());
+            } else if path != "/readyz" {
+                *answer.status_mut() = StatusCode::NOT_FOUND;
+            }
+            seen.lock().push(path);
+            async move { Ok::<_, std::convert::Infallible>(answer) }
+        });
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the stand-in's own router and task: no product, no policy"
+        )]
+        tokio::spawn(async move {
+            let router = Router::new().fallback_service(service);
+            accept(listener, router, 64, Duration::from_secs(5), stop).await;
+        });
+        Self { port, asked }
+    }
+
+    fn times(&self, path: &str) -> usize {
+        self.asked.lock().iter().filter(|asked| *asked == path).count()
+    }
+}
+
+/// HAProxy, until it is dropped.
+struct Edge {
+    process: Child,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+impl Edge {
+    /// The configuration as it ships, but for addresses: those of `nodes`, and ports that are free here.
+    fn start(file: &str, nodes: [u16; 2]) -> Self {
+        let shipped = std::fs::read_to_string(workspace().join(file)).expect("the edge's configuration");
+        let port = free_port();
+        let mut backends = 0;
+        let mut lines = Vec::new();
+        for line in shipped.lines() {
+            let word = line.trim_start();
+            if word.starts_with("server-template ") {
+                for node in nodes {
+                    backends += 1;
+                    lines.push(format!("    server node{backends} 127.0.0.1:{node}"));
+                }
+            } else if word == "bind :8080" {
+                lines.push(format!("    bind 127.0.0.1:{port}"));
+            } else if word.starts_with("bind ") {
+                lines.push(format!("    bind 127.0.0.1:{}", free_port()));
+            } else if word.starts_with("default-server ") {
+                lines.push("    default-server check inter 100ms fall 2 rise 2".to_owned());
+            } else {
+                lines.push(line.to_owned());
+            }
+        }
+        assert!(backends >= 4, "{file}: two kinds of servers at least");
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("haproxy.cfg");
+        std::fs::write(&config, lines.join("\n") + "\n").expect("written");
+        let process = Command::new("haproxy")
+            .args(["-db", "-q", "-f"])
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("haproxy (`cargo xtask setup` installs it)");
+        Self { process, port, _folder: folder }
+    }
+
+    /// Status, headers and body, over a connection of its own.
+    async fn get(&self, path: &str) -> std::io::Result<(u16, String, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+        Ok((status, head.to_lowercase(), body.to_owned()))
+    }
+
+    async fn until_it_answers(&self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !matches!(self.get("/readyz").await, Ok((200, ..))) {
+            assert!(Instant::now() < deadline, "the edge never answered");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Free a moment ago: HAProxy opens its port itself.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// While a release rolls out, a page of either finds its files whichever node is asked: the new nodes hold the files of the
+/// release before, and what an old node cannot know is asked of another.
+#[test]
+fn a_page_of_either_release_finds_its_files() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        for file in ["deploy/haproxy.cfg", "deploy/k8s/base/haproxy.cfg"] {
+            let stop = CancellationToken::new();
+            let before = Files::of(BTreeSet::from([OLD.to_owned()]), stop.clone()).await;
+            let mut names: BTreeSet<String> = (0..12).map(new).collect();
+            names.insert(OLD.to_owned());
+            let after = Files::of(names, stop.clone()).await;
+            let edge = Edge::start(file, [before.port, after.port]);
+            edge.until_it_answers().await;
+
+            let mut turned_down = 0;
+            for number in 0..12 {
+                let path = new(number);
+                let (status, head, body) = edge.get(&path).await.unwrap();
+                assert_eq!((status, &body), (200, &path), "{file}");
+                assert!(head.contains(&format!("cache-control: {FOREVER}")), "{file}: {head}");
+                turned_down += before.times(&path);
+            }
+            assert!(turned_down > 0, "{file}: the old node was never asked, so nothing was shown");
+            assert_eq!(edge.get(OLD).await.unwrap().0, 200, "{file}");
+
+            // Found once, it is at the edge: whoever comes next costs no node, nor depends on which one is asked.
+            let asked = after.times(&new(3)) + before.times(&new(3));
+            for _ in 0..8 {
+                assert_eq!(edge.get(&new(3)).await.unwrap().0, 200, "{file}");
+            }
+            assert_eq!(after.times(&new(3)) + before.times(&new(3)), asked, "{file}");
+
+            // What nobody has is asked of both, and is absent.
+            assert_eq!(edge.get("/assets/absent.js").await.unwrap().0, 404, "{file}");
+            assert!(before.times("/assets/absent.js") > 0 && after.times("/assets/absent.js") > 0, "{file}");
+            // Nothing but files is asked twice.
+            assert_eq!(edge.get("/absent").await.unwrap().0, 404, "{file}");
+            assert_eq!(before.times("/absent") + after.times("/absent"), 1, "{file}");
+            stop.cancel();
+        }
+    });
+}
