@@ -132,6 +132,38 @@ fn a_node_that_starts_before_its_stores_is_not_ready_and_then_is() {
 }
 
 #[test]
+fn a_node_that_has_just_started_judges_nobody() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let pupil = class(&stage).await.pupil("Lina Martin").await;
+        let (stays, left) = (node.sign_in(&pupil).await, node.sign_in(&pupil).await);
+        node.bearer(&left.access).delete("/api/v1/sessions/current").await.expect(204);
+        let cold = stage.cold_node(|_| {});
+        // Keys alone are not enough: who has signed out would be let in.
+        for has_keys in [false, true] {
+            if has_keys {
+                cold.app.keys.refresh().await.unwrap();
+            }
+            for session in [&stays, &left] {
+                let told = cold.bearer(&session.access).get(SESSIONS).await.refused(503, "unavailable");
+                assert!(told.header("retry-after").is_some(), "signed out by nobody's doing");
+                let cookie = format!("__Host-preau={}", session.access);
+                let page = cold.stranger().with("cookie", &cookie).get("/").await.expect(503);
+                assert!(page.cookies().is_empty(), "nor is anybody's cookie taken");
+                let fresh = json!({ "refresh_token": session.refresh });
+                let fresh = cold.stranger().post("/api/v1/sessions/refresh", &fresh).await;
+                fresh.refused(503, "unavailable");
+            }
+            assert!(!cold.app.is_ready());
+        }
+        cold.stranger().get("/api/v1/queue/now").await.expect(200);
+        cold.app.warm().await.unwrap();
+        cold.bearer(&stays.access).get(SESSIONS).await.expect(200);
+        cold.bearer(&left.access).get(SESSIONS).await.expect(401);
+    });
+}
+
+#[test]
 fn without_redis_signing_in_refreshing_and_reading_go_on() {
     play(async |stage| {
         let (postgres, redis) = relays(&stage).await;

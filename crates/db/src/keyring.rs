@@ -180,6 +180,11 @@ impl KeyRing {
         Ok(())
     }
 
+    /// Whether the ring has not been read yet.
+    pub fn is_empty(&self) -> bool {
+        self.keys.load().is_empty()
+    }
+
     /// The key that signs now: the newest that every node has had time to read, or the oldest there is.
     pub fn signing(&self, purpose: Purpose) -> Option<Key> {
         let known = self.keys.load();

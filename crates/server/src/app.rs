@@ -259,7 +259,12 @@ impl App {
 
     /// Whether the node may be given requests.
     pub fn is_ready(&self) -> bool {
-        self.revoked.is_whole() && !self.stop.is_cancelled() && !self.door.is_draining()
+        self.is_whole() && !self.stop.is_cancelled() && !self.door.is_draining()
+    }
+
+    /// Whether keys and revocations have been read.
+    pub fn is_whole(&self) -> bool {
+        self.revoked.is_whole() && !self.keys.is_empty()
     }
 
     /// The gatekeeper of every route.

@@ -8,6 +8,7 @@ mod bench_feeds;
 mod bench_rungs;
 mod bench_saml;
 mod bench_timing;
+mod cold;
 pub mod commands;
 mod config;
 mod desk;

@@ -19,6 +19,7 @@ use tower_http::{
 };
 
 use crate::{
+    cold::hold_while_cold,
     config::Http,
     door::attend,
     shed::{Room, hold_room, keep_deadline, refuse_repeats},
@@ -49,7 +50,9 @@ pub(crate) fn protect(
         // Whoever asks keeps their seat.
         .layer(shared(from_fn_with_state(door, attend)))
         // Who is asking: a signature and a set in memory, no I/O.
-        .layer(shared(from_fn_with_state(session, identify)))
+        .layer(shared(from_fn_with_state(session.clone(), identify)))
+        // Until this node can tell.
+        .layer(shared(from_fn_with_state(session, hold_while_cold)))
         .layer(shared(DefaultBodyLimit::max(limits.body_bytes)))
         // Outside the session: past this many, not even a signature is checked.
         .layer(shared(from_fn_with_state(InFlight::new(in_flight, refuse_busy), hold_slot)))

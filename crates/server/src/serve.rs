@@ -21,13 +21,15 @@ use tower::ServiceExt;
 
 use crate::{App, background, worker};
 
+/// How long a node that starts waits for its stores before it listens.
+const COLD: Duration = Duration::from_secs(3);
+
 /// Serves until told to stop. `with_worker` runs the jobs in the same process, for small installations.
 ///
 /// # Errors
 /// An address that cannot be listened on.
 pub async fn serve(app: App, metrics: PrometheusHandle, with_worker: bool) -> anyhow::Result<()> {
     let http = app.config.http.clone();
-    let listener = listen(http.listen).await?;
     let probes = listen(http.probe_listen).await?;
     // Before anybody is told that this node is here: what a hash costs on it.
     app.hashes.calibrate().await;
@@ -44,6 +46,8 @@ pub async fn serve(app: App, metrics: PrometheusHandle, with_worker: bool) -> an
     // Probes answer until the very end, so that a draining node is seen to drain.
     let probe_stop = draining.clone();
     let probe_task = app.tasks.spawn(accept(probes, probe_router, 64, header_timeout, probe_stop));
+    become_whole(&app).await;
+    let listener = listen(http.listen).await?;
 
     tracing::info!(listen = %http.listen, probes = %http.probe_listen, "serving");
     let accept_stop = tokio_util::sync::CancellationToken::new();
@@ -84,6 +88,18 @@ pub async fn work(app: App, metrics: PrometheusHandle) -> anyhow::Result<()> {
     drop(answering.await);
     app.shut_down(Duration::from_secs(15)).await;
     Ok(())
+}
+
+/// Waits a little until keys and revocations are known. A balancer that has not noticed that this node was away may send it
+/// somebody at once: a port that nobody listens on makes it ask another node, an answer would not. Without its stores the node
+/// listens all the same, and says 503 by itself.
+async fn become_whole(app: &App) {
+    let known = async {
+        while !app.is_whole() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    drop(tokio::time::timeout(COLD, known).await);
 }
 
 async fn listen(at: SocketAddr) -> anyhow::Result<TcpListener> {

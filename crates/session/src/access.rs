@@ -62,6 +62,11 @@ impl AccessTokens {
         Self { keys, clock, checked }
     }
 
+    /// Whether keys are known: without them every token looks forged.
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     /// Signs what `token` says, for [`ACCESS_SECONDS`] from its `issued_at`. `None` while the key ring is empty.
     pub fn sign(&self, token: &Token) -> Option<String> {
         let key = self.keys.signing(Purpose::Access)?;

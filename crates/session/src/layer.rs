@@ -21,6 +21,13 @@ pub struct SessionLayerState {
     pub revoked: RevocationSet,
 }
 
+impl SessionLayerState {
+    /// Whether this node can tell whose a token is, and that it still counts. Not before it has read keys and revocations.
+    pub fn is_whole(&self) -> bool {
+        self.revoked.is_whole() && self.tokens.has_keys()
+    }
+}
+
 /// Leaves an [`Identity`] on the request. It refuses nothing: the route's policy does.
 pub async fn identify(State(state): State<SessionLayerState>, mut request: Request, next: Next) -> Response {
     let identity = who(&state, request.headers());
