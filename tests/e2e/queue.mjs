@@ -142,6 +142,39 @@ export const queueScenarios = [
     }
   }],
 
+  ['the line: one looks for one’s school, and waits with those who are there', async ({ browser, accounts, slow }) => {
+    if (!slow) return 'not against a running server';
+    const node = await slow(0.5);
+    try {
+      await crowd(node.url, 12);
+      const { page, leave } = await person(browser, node.url);
+      await page.goto('/connexion');
+      await fill(page, pupil(accounts, 4));
+      await page.getByRole('button', { name: 'Se connecter' }).click();
+      await page.getByRole('heading', { name: 'Beaucoup de monde' }).waitFor();
+      await page.getByRole('link', { name: 'Dire quel est mon établissement' }).click();
+      await page.getByRole('heading', { name: 'Mon établissement' }).waitFor();
+      const asked = page.getByLabel('Nom, ville ou code (UAI)');
+      await asked.fill('nulle part');
+      await page.getByRole('button', { name: 'Chercher' }).click();
+      await page.getByText('Aucun établissement trouvé').waitFor();
+      await asked.fill('Collège');
+      await page.keyboard.press('Enter');
+      assert.ok((await page.getByLabel('Établissement', { exact: true }).locator('option').count()) >= 1);
+      await page.getByLabel('Établissement', { exact: true }).selectOption({ index: 0 });
+      await page.getByLabel('Je suis').selectOption('pupil');
+      await inspect(page, 'file-etablissement');
+      assert.equal(await page.evaluate(() => document.scripts.length), 0, 'it needs no program');
+      await page.getByRole('button', { name: 'Attendre dans cette file' }).click();
+      await page.getByText('Vous attendez avec les élèves').waitFor();
+      assert.ok((await shown(page)) >= 1);
+      assert.equal(await page.getByRole('link', { name: 'Dire quel est mon établissement' }).count(), 0);
+      await leave();
+    } finally {
+      await node.stop();
+    }
+  }],
+
   ['the line: the saved day is read meanwhile, and a lost network loses no place', async ({ browser, accounts, slow }) => {
     if (!slow) return 'not against a running server';
     const node = await slow(0.5);

@@ -8,12 +8,14 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
-use preau_admission::{Declared, Lane, Person, Profile, Reason, Roster, RosterRow, TicketKeys};
+use preau_admission::{
+    Declared, Lane, Order, Orders, Person, Profile, Reason, Roster, RosterRow, TicketKeys, orders::Act,
+};
 use preau_cache::Cache;
 use preau_kernel::{Clock, ManualClock, PersonId, SchoolId, TerritoryId};
 use preau_overload::{
     Asks, DatabaseLoad, Discipline, Door, DoorParts, HashPool, HashPoolConfig, Pass, Place, Redeemed,
-    Verdict, Verified,
+    Returning, Verdict, Verified,
 };
 use preau_tests::{Line, MONDAY, Relay, Stage, play};
 use rand::{Rng, SeedableRng, seq::SliceRandom};
@@ -206,6 +208,45 @@ async fn forget_leader(stage: &Stage) {
 }
 
 #[test]
+fn leaders_that_fall_every_five_seconds_cost_nobody_the_place() {
+    play(async |stage| {
+        let mut doors: Vec<Door> = (0..5).map(|_| door(&stage, 2.0)).collect();
+        let places = crowd(&doors[0], 1, 80).await;
+        let mut best = vec![u64::MAX; places.len()];
+        while doors.len() > 1 {
+            for _ in 0..5 {
+                second(&stage, &doors.iter().collect::<Vec<_>>()).await;
+            }
+            let led = |door: &Door| door.status().leader.as_deref() == Some(door.node());
+            let leaders: Vec<usize> = (0..doors.len()).filter(|at| led(&doors[*at])).collect();
+            assert_eq!(leaders.len(), 1, "one leads");
+            // Killed: it says nothing more, and its lease runs out.
+            drop(doors.remove(leaders[0]));
+            forget_leader(&stage).await;
+            for (at, place) in places.iter().enumerate() {
+                let door = &doors[at % doors.len()];
+                match door.ask(shown(place)).await {
+                    Verdict::Enter(_) => best[at] = 0,
+                    Verdict::Wait(again) => {
+                        assert_eq!(again.ticket, place.ticket, "the same place");
+                        assert!(again.position <= best[at], "{} after {}", again.position, best[at]);
+                        best[at] = again.position;
+                    }
+                }
+            }
+        }
+        let inside = best.iter().filter(|best| **best == 0).count();
+        assert!((16..=60).contains(&inside), "two a second for twenty seconds, with gaps: {inside}");
+        for _ in 0..50 {
+            second(&stage, &[&doors[0]]).await;
+        }
+        for place in &places {
+            assert!(enter(&doors[0], shown(place)).await.is_some(), "place {} was lost", place.position);
+        }
+    });
+}
+
+#[test]
 fn what_redis_forgets_is_put_back() {
     play(async |stage| {
         let (one, two) = (door(&stage, 2.0), door(&stage, 2.0));
@@ -379,7 +420,136 @@ fn verified(person: u128, profile: Profile) -> Verified {
             primary: false,
             tz: "Europe/Paris".parse().unwrap(),
         }],
+        returning: None,
     }
+}
+
+/// On a device that was signed out of at `left`.
+fn back(asks: Asks, left: DateTime<Utc>, mark: u8) -> Asks {
+    Asks { returning: Some(Returning { left, mark: [mark; 8] }), ..asks }
+}
+
+fn left_by(mark: u8, who: Verified) -> Verified {
+    Verified { returning: Some([mark; 8]), ..who }
+}
+
+/// The turn of a place at the front: three seconds at most, while thirty wait behind it.
+async fn at_the_front(stage: &Stage, doors: &[&Door], place: &Place) -> Pass {
+    for _ in 0..3 {
+        second(stage, doors).await;
+        if let Some(pass) = enter(doors[0], shown(place)).await {
+            return pass;
+        }
+    }
+    panic!("not at the front: {place:?}")
+}
+
+#[test]
+fn whoever_left_comes_back_to_the_front_once() {
+    play(async |stage| {
+        let (door, other) = (door(&stage, 1.0), door(&stage, 1.0));
+        let places = crowd(&door, 0, 30).await;
+        other.turn().await;
+        let last = places.last().unwrap().tag;
+        let left = stage.clock().now();
+        let waiting = |lane: usize| door.status().territories[0].lanes[lane].waiting;
+        let at = wait(&door, back(pupil(0, 7_000), left, 5)).await;
+        assert_eq!((at.class, at.reason, at.position), (Lane::Lesson, Reason::Returning, 1));
+        door.turn().await;
+        assert_eq!(waiting(1), 1);
+        // The answer was lost, on another node: the turn, and nobody is counted twice.
+        let twice = wait(&other, back(pupil(0, 7_000), left, 5)).await;
+        assert!(twice.tag < at.tag && twice.reason == Reason::Returning);
+        door.turn().await;
+        assert_eq!(waiting(1), 1, "one leave is one person");
+
+        let both = [&door, &other];
+        let lina = left_by(5, verified(1, Profile::Pupil));
+        let pass = at_the_front(&stage, &both, &at).await;
+        // As by a desk, on the other node.
+        let pass = other.from_state(&door.to_state(&pass).unwrap()).unwrap();
+        assert_eq!(other.redeem(&pass, &lina).await, Redeemed::In);
+        assert_eq!(door.redeem(&pass, &lina).await, Redeemed::In, "an answer that was lost");
+        for place in [twice, wait(&door, back(pupil(0, 7_000), left, 5)).await] {
+            let pass = at_the_front(&stage, &both, &place).await;
+            let Redeemed::Replayed(tail) = other.redeem(&pass, &lina).await else { panic!("used twice") };
+            assert_eq!((tail.class, tail.reason), (Lane::InSlot, Reason::OtherDevice), "the own lane");
+            assert!(tail.tag >= last);
+        }
+
+        // Another's leave is worth nothing, however high one stands: a place as if one came now.
+        for (who, lane) in [(Profile::Pupil, Lane::InSlot), (Profile::Teacher, Lane::Lesson)] {
+            let mark = 6 + u8::from(who == Profile::Teacher);
+            let stolen = wait(&door, back(pupil(0, 8_000), left, mark)).await;
+            let pass = at_the_front(&stage, &both, &stolen).await;
+            for thief in [verified(2, who), left_by(5, verified(2, who))] {
+                let Redeemed::Liar(place) = door.redeem(&pass, &thief).await else { panic!("stolen") };
+                assert_eq!(place.class, lane);
+                assert!(lane != Lane::InSlot || place.tag >= last);
+            }
+        }
+
+        // Not for suspects, not from the future, not after ten minutes.
+        let failing = wait(&door, Asks { failing: true, ..back(pupil(0, 9_000), left, 8) }).await;
+        assert_eq!(failing.class, Lane::Suspect);
+        for (subject, left) in
+            [(9_001, left + chrono::Duration::minutes(2)), (9_002, left - chrono::Duration::minutes(10))]
+        {
+            let plain = wait(&door, back(pupil(0, subject), left, 9)).await;
+            assert_eq!((plain.class, plain.reason), (Lane::InSlot, Reason::Pupil));
+        }
+    });
+}
+
+#[test]
+fn without_redis_whoever_left_is_at_the_front_of_the_node() {
+    play(async |stage| {
+        let deaf = door_of(&stage, stage.clock().clone(), "redis://127.0.0.1:1/0", 1.0);
+        let places = crowd(&deaf, 0, 20).await;
+        let at = wait(&deaf, back(pupil(0, 7_000), stage.clock().now(), 5)).await;
+        assert_eq!((at.class, at.reason), (Lane::Lesson, Reason::Returning));
+        for _ in 0..2 {
+            second(&stage, &[&deaf]).await;
+        }
+        assert!(enter(&deaf, shown(&at)).await.is_some(), "before the others");
+        assert!(enter(&deaf, shown(places.last().unwrap())).await.is_none());
+    });
+}
+
+#[test]
+fn a_ticket_of_another_epoch_is_none_and_its_holder_waits_like_a_newcomer() {
+    play(async |stage| {
+        let (one, two) = (door(&stage, 1.0), door(&stage, 1.0));
+        let places = crowd(&one, 0, 10).await;
+        let order = |epoch, made_at| Order {
+            id: Uuid::from_u128(u128::from(epoch)),
+            act: Act::Epoch { epoch },
+            territory: None,
+            author: "exploitation".to_owned(),
+            reason: "essai".to_owned(),
+            made_at,
+            until: None,
+        };
+        let now = stage.clock().now();
+        for door in [&one, &two] {
+            door.obey(Arc::new(Orders(vec![order(7, now)])));
+        }
+        second(&stage, &[&one, &two]).await;
+        let (mut last, mut drawn) = (0, Vec::new());
+        for (place, subject) in places.iter().zip(0..) {
+            let asks = Asks { ticket: Some(place.ticket.clone()), ..pupil(0, 50_000 + subject) };
+            let again = wait(&two, asks).await;
+            assert_ne!(again.ticket, place.ticket, "it is worth nothing");
+            assert!(again.tag > last, "and gains nothing: one after the other");
+            last = again.tag;
+            drawn.push(again);
+        }
+        one.turn().await;
+        two.turn().await;
+        for place in &drawn {
+            assert_eq!(wait(&one, shown(place)).await.ticket, place.ticket);
+        }
+    });
 }
 
 #[test]

@@ -34,6 +34,7 @@ const TABLE: &[(&str, May)] = &[
     ("create_session", May::Anyone),
     ("create_queue_ticket", May::Anyone),
     ("get_queue_now", May::Anyone),
+    ("search_schools", May::Anyone),
     ("refresh_session", May::Anyone),
     ("create_activation", May::Anyone),
     ("delete_current_session", May::SignedIn),
@@ -153,6 +154,7 @@ const TABLE: &[(&str, May)] = &[
     ("create_territory_suspension", May::Territory),
     ("delete_territory_suspension", May::Territory),
     ("show_slots", May::Anyone),
+    ("show_schools", May::Anyone),
     // Administration, and who may write to whom.
     ("list_administered_people", May::School(&[Role::SchoolAdmin])),
     ("create_person", May::School(&[Role::SchoolAdmin])),

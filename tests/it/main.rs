@@ -34,6 +34,7 @@ mod queue;
 mod real_desk;
 mod second_factor;
 mod sessions;
+mod skew;
 mod smtp;
 mod strangers;
 mod telemetry;

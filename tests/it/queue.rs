@@ -513,6 +513,75 @@ fn a_trusted_device_remembers_its_lane_and_tells_nobody() {
 }
 
 #[test]
+fn whoever_leaves_the_seat_comes_back_to_the_front() {
+    play(async |stage| {
+        let day = stage.node().await;
+        let class = class(&stage).await;
+        let (lina, omar) = (class.pupil("Lina Martin").await, class.pupil("Omar Petit").await);
+        let own = |who: &Persona| json!({ "login": who.login, "password": PASSWORD, "trusted_device": true });
+        let claim_of = |answer: &Answer| cookie(answer, "__Host-preau-place");
+        let sign_out = async |inside: &Answer| {
+            let browser = holding(&day, &[inside]);
+            browser.delete("/api/v1/sessions/current").await.expect(204)
+        };
+        let shared = json!({ "login": lina.login, "password": PASSWORD });
+        let shared = day.stranger().post(SESSIONS, &shared).await.expect(201);
+        assert_eq!(claim_of(&sign_out(&shared).await), None, "a shared device remembers nobody");
+        let inside = day.stranger().post(SESSIONS, &own(&lina)).await.expect(201);
+        let left = claim_of(&sign_out(&inside).await).expect("the device knows that she has left");
+        let inside = day.stranger().post(SESSIONS, &own(&lina)).await.expect(201);
+        let by_form = submit(&holding(&day, &[&inside]), "/deconnexion", "").await.expect(303);
+        assert!(claim_of(&by_form).is_some(), "by the form as well");
+
+        let storm = slow(&stage).await;
+        crowd(&storm, 12).await;
+        let device = |claim: &str| {
+            storm.stranger().with("origin", ORIGIN).with("cookie", &format!("__Host-preau-place={claim}"))
+        };
+        let at = place(device(&left).post(SESSIONS, &own(&lina)).await);
+        assert_eq!((at["class"].as_str(), at["reason"].as_str()), (Some("lesson"), Some("returning")));
+        assert_eq!(at["position"], 1);
+        pass(&stage, &[&storm], 2).await;
+        let held = with(own(&lina), "ticket", ticket(&at));
+        let inside = device(&left).post(SESSIONS, &held).await.expect(201);
+        let fresh = claim_of(&inside).expect("the device forgets that she had left");
+        let before = sessions(&stage).await;
+
+        // What the device says no more may be said again: it was used.
+        let again = async |claim: &str, body: Value| {
+            let first = place(device(claim).post(SESSIONS, &body).await);
+            let held = with(body, "ticket", ticket(&first));
+            pass(&stage, &[&storm], 2).await;
+            (first, place(device(claim).post(SESSIONS, &held).await))
+        };
+        let (_, second) = again(&left, own(&lina)).await;
+        assert_eq!(
+            (second["class"].as_str(), second["reason"].as_str()),
+            (Some("in-slot"), Some("other-device"))
+        );
+        // Another's leave: a place of one's own, as if one came now.
+        let other = claim_of(&by_form).unwrap();
+        let (first, own_place) = again(&other, own(&omar)).await;
+        assert_eq!(first["reason"], "returning");
+        assert_eq!(
+            (own_place["class"].as_str(), own_place["reason"].as_str()),
+            (Some("in-slot"), Some("pupil"))
+        );
+        assert_eq!(sessions(&stage).await, before, "nobody came in by that");
+        // Changed, or of a device where nobody has left: none.
+        let forged = format!("{}A", &left[..left.len() - 1]);
+        for (claim, class) in [(fresh.as_str(), "in-slot"), (forged.as_str(), "guardian")] {
+            let at = place(device(claim).post(SESSIONS, &own(&lina)).await);
+            assert_eq!((at["class"].as_str(), at["reason"] == "returning"), (Some(class), false));
+        }
+        stage.advance(Duration::minutes(10));
+        crowd(&storm, 12).await;
+        let late = place(device(&other).post(SESSIONS, &own(&lina)).await);
+        assert_eq!(late["class"], "in-slot", "ten minutes");
+    });
+}
+
+#[test]
 fn signing_out_leaves_the_seat_to_somebody_else() {
     play(async |stage| {
         let node = stage.node().await;
@@ -587,6 +656,60 @@ fn a_browser_without_a_program_waits_enters_and_comes_back() {
         assert_eq!(inside.header("location"), Some("/appareils"));
         assert!(cookie(&inside, "__Host-preau-ticket").is_some_and(|value| value.is_empty()));
         holding(&node, &[&inside]).get("/appareils").await.expect(200);
+    });
+}
+
+#[test]
+fn whoever_no_device_knows_says_which_school_is_theirs() {
+    play(async |stage| {
+        let territory = stage.territory("test").await;
+        let school = territory.school("École Jean-Jaurès").await;
+        school.class("CP").await.pupil("Lina Martin").await;
+        territory.school("Collège Jean-Jaurès").await;
+        stage
+            .sql(&format!(
+                "UPDATE school SET kind = 'primary', city = 'Roubaix' WHERE school_id = '{}'",
+                school.id
+            ))
+            .await;
+        let node = slow(&stage).await;
+        crowd(&node, 6).await;
+        let found = async |q: &str| node.stranger().get(&format!("/api/v1/queue/schools?q={q}")).await;
+        let said = found("jaur%C3%A8s%20ROUB").await.expect(200);
+        assert_eq!(said.header("cache-control"), Some("public, max-age=300"));
+        assert!(said.cookies().is_empty());
+        let said = said.json();
+        assert_eq!((said["items"].as_array().unwrap().len(), said["more"].as_bool()), (1, Some(false)));
+        assert_eq!(said["items"][0]["id"], school.id.to_string());
+        assert_eq!(found("jaures").await.expect(200).json()["items"].as_array().unwrap().len(), 2);
+        for nothing in ["", "%25", "a", &"jaures%20".repeat(60)] {
+            assert!(found(nothing).await.expect(200).json()["items"].as_array().unwrap().len() <= 2);
+        }
+        node.stranger().get("/api/v1/queue/schools?nom=x").await.refused(400, "unknown-field");
+
+        let here = node.stranger().with("origin", ORIGIN);
+        let waits = submit(&here, "/connexion", "login=personne&password=rien").await.expect(202);
+        assert!(text(&waits).contains("href=\"/connexion/etablissement\""), "{}", text(&waits));
+        let back = holding(&node, &[&waits]);
+        let asked = text(&back.get("/connexion/etablissement").await.expect(200));
+        assert!(asked.contains("name=\"q\"") && !asked.contains("<option"));
+        let page = text(&back.get("/connexion/etablissement?q=jaures+roubaix").await.expect(200));
+        assert!(page.len() <= 4096 && page.contains("École Jean-Jaurès, Roubaix ("), "{page}");
+        assert!(page.contains("action=\"/connexion/file\" method=\"post\""), "{page}");
+        let none = text(&back.get("/connexion/etablissement?q=nulle+part").await.expect(200));
+        assert!(none.contains("Aucun établissement trouvé"));
+        let evil =
+            back.get("/connexion/etablissement?q=jaures&ici=//evil.test/depart&vers=//evil.test").await;
+        let evil = text(&evil.expect(200));
+        assert!(evil.contains("action=\"/connexion/file\"") && !evil.contains("evil"), "{evil}");
+
+        // A guardian of a primary school waits with the children, which only the school can tell.
+        let plain = submit(&back, "/connexion/file", "profil=guardian").await.expect(202);
+        assert!(text(&plain).contains("Les parents passent après"));
+        let form = format!("profil=guardian&ecole={}", school.id);
+        let said = submit(&back, "/connexion/file", &form).await.expect(202);
+        assert!(text(&said).contains("Vous attendez avec les élèves"), "{}", text(&said));
+        assert!(!text(&said).contains("etablissement"), "it has been said");
     });
 }
 

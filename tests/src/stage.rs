@@ -62,6 +62,8 @@ struct Inner {
     owner: PgPool,
     clock: Clock,
     hands: ManualClock,
+    /// Clocks that are not right.
+    others: Mutex<Vec<ManualClock>>,
     prefix: String,
     password_hash: OnceCell<String>,
     nodes: Mutex<Vec<App>>,
@@ -97,6 +99,7 @@ impl Stage {
             owner,
             clock,
             hands,
+            others: Mutex::default(),
             prefix,
             password_hash: OnceCell::new(),
             nodes: Mutex::default(),
@@ -136,9 +139,12 @@ impl Stage {
         &self.0.clock
     }
 
-    /// Moves the clock.
+    /// Moves the clock, and those that are not right by as much.
     pub fn advance(&self, by: chrono::Duration) {
         self.0.hands.advance(by);
+        for other in self.0.others.lock().iter() {
+            other.advance(by);
+        }
     }
 
     /// Sets the clock.
@@ -181,6 +187,17 @@ impl Stage {
     /// A node whose configuration is changed first.
     pub async fn node_with(&self, change: impl FnOnce(&mut Config)) -> Node {
         let node = self.cold_node(change);
+        node.app.warm().await.expect("keys and revocations can be read");
+        node
+    }
+
+    /// A node whose clock is `off` the others'.
+    pub async fn node_off_by(&self, off: chrono::Duration, change: impl FnOnce(&mut Config)) -> Node {
+        let mut config = self.config();
+        change(&mut config);
+        let (clock, hands) = ManualClock::at(self.0.clock.now() + off);
+        self.0.others.lock().push(hands);
+        let node = self.node_of(App::build(config, clock).expect("the configuration can be used"));
         node.app.warm().await.expect("keys and revocations can be read");
         node
     }

@@ -42,6 +42,9 @@ pub struct DeviceClaim {
     pub primary: bool,
     /// When it was sealed, to the second.
     pub issued: DateTime<Utc>,
+    /// When the person signed out, to the second, if that was the last thing they did here: see
+    /// [`returner`](crate::seats::returner).
+    pub left: Option<DateTime<Utc>>,
 }
 
 /// The key that seals claims, derived from the installation's master key.
@@ -54,6 +57,11 @@ impl std::fmt::Debug for ClaimKey {
 }
 
 const VERSION: u8 = 1;
+/// Beside the profile in its byte.
+const PRIMARY: u8 = 1 << 7;
+/// The instant of leaving follows that of sealing. No version of its own: a node of the release before takes a claim of
+/// somebody who has just left for none, and every other claim for what it is.
+const LEFT: u8 = 1 << 6;
 
 impl ClaimKey {
     /// From 32 derived bytes.
@@ -66,13 +74,16 @@ impl ClaimKey {
         let siblings: Vec<Mef> = claim.siblings.iter().copied().take(SIBLINGS).collect();
         let mut body = [
             claim.device.as_slice(),
-            &[claim.profile.index() | (u8::from(claim.primary) << 7)],
+            &[claim.profile.index()
+                | if claim.primary { PRIMARY } else { 0 }
+                | if claim.left.is_some() { LEFT } else { 0 }],
             claim.territory.uuid().as_bytes(),
             claim.school.map_or(Uuid::nil(), SchoolId::uuid).as_bytes(),
             claim.class.map_or(Uuid::nil(), ClassId::uuid).as_bytes(),
             &stamp(claim.issued),
         ]
         .concat();
+        body.extend(claim.left.map(stamp).iter().flatten());
         for mef in claim
             .mef
             .map_or_else(|| vec![None], |mef| vec![Some(mef)])
@@ -112,6 +123,10 @@ fn read(mut body: &[u8]) -> Option<DeviceClaim> {
     let school = Uuid::from_bytes(take(rest).ok()?);
     let class = Uuid::from_bytes(take(rest).ok()?);
     let issued = instant(u32::from_be_bytes(take(rest).ok()?))?;
+    let left = match profile & LEFT {
+        0 => None,
+        _ => Some(instant(u32::from_be_bytes(take(rest).ok()?))?),
+    };
     let mut mefs = Vec::new();
     while !rest.is_empty() {
         let [len] = take(rest).ok()?;
@@ -122,14 +137,15 @@ fn read(mut body: &[u8]) -> Option<DeviceClaim> {
     let mut mefs = mefs.into_iter();
     Some(DeviceClaim {
         device,
-        profile: Profile::from_index(profile & 0x7f)?,
+        profile: Profile::from_index(profile & !(PRIMARY | LEFT))?,
         territory: territory.into(),
         school: (!school.is_nil()).then(|| school.into()),
         mef: mefs.next().flatten(),
         siblings: mefs.flatten().collect(),
         class: (!class.is_nil()).then(|| class.into()),
-        primary: profile >> 7 == 1,
+        primary: profile & PRIMARY != 0,
         issued,
+        left,
     })
 }
 
@@ -148,6 +164,7 @@ mod tests {
             class: Some(Uuid::from_u128(3).into()),
             primary: true,
             issued: "2026-11-23T08:00:00Z".parse().unwrap(),
+            left: None,
         }
     }
 
@@ -171,5 +188,26 @@ mod tests {
             ..claim()
         };
         assert_eq!(key.open(&key.seal(&bare, [1; 12]).unwrap(), bare.issued), Some(bare));
+    }
+
+    #[test]
+    fn the_instant_of_leaving_is_under_the_seal() {
+        let key = ClaimKey::new([5; 32]);
+        let left = DeviceClaim { left: Some(claim().issued + Duration::hours(2)), ..claim() };
+        let text = key.seal(&left, [9; 12]).unwrap();
+        assert!(text.len() <= 256, "{}", text.len());
+        assert_eq!(key.open(&text, claim().issued + Duration::hours(3)), Some(left.clone()));
+        for primary in [true, false] {
+            for profile in Profile::ALL {
+                let claim = DeviceClaim { primary, profile, ..left.clone() };
+                assert_eq!(key.open(&key.seal(&claim, [2; 12]).unwrap(), claim.issued), Some(claim));
+            }
+        }
+        // No letter of it may be changed: neither the instant nor the bit that says that it is there.
+        for at in 0..text.len() {
+            let mut changed = text.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            assert_eq!(key.open(std::str::from_utf8(&changed).unwrap(), claim().issued), None, "{at}");
+        }
     }
 }

@@ -208,11 +208,13 @@ pub enum Reason {
     OtherDevice,
     /// The device is not known and keeps failing.
     Degraded,
+    /// Signed out on this device less than ten minutes ago.
+    Returning,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LessonSoon,
         Self::Teacher,
         Self::Staff,
@@ -223,6 +225,7 @@ impl Reason {
         Self::Unknown,
         Self::OtherDevice,
         Self::Degraded,
+        Self::Returning,
     ];
 
     /// The word used in JSON.
@@ -238,6 +241,7 @@ impl Reason {
             Self::Unknown => "unknown",
             Self::OtherDevice => "other-device",
             Self::Degraded => "degraded",
+            Self::Returning => "returning",
         }
     }
 
@@ -253,6 +257,7 @@ impl Reason {
             Self::Unknown => 7,
             Self::OtherDevice => 8,
             Self::Degraded => 9,
+            Self::Returning => 10,
         }
     }
 

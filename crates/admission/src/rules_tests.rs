@@ -140,6 +140,22 @@ fn seats_are_given_for_less_time_the_fuller_it_is() {
     assert!(!seats::room(110, 100, Lane::Lesson));
     assert_eq!(seats::returner(at(0), at(599), Lane::Guardian), Some(Lane::OutOfSlot));
     assert_eq!(seats::returner(at(0), at(600), Lane::Guardian), None);
+    assert_eq!(seats::returner(at(0), at(1), Lane::Suspect), None, "nobody leaves suspicion by leaving");
+    assert_eq!(seats::returner(at(30), at(0), Lane::InSlot), Some(Lane::Lesson), "another node's clock");
+    assert_eq!(seats::returner(at(31), at(0), Lane::InSlot), None, "no node's clock");
+}
+
+proptest! {
+    /// Coming back is worth one lane, and never more than the work of those who teach.
+    #[test]
+    fn coming_back_is_worth_one_lane_at_most(left in -100..700i64, lane in 0..6u8) {
+        let lane = Lane::from_index(lane).unwrap();
+        if let Some(better) = seats::returner(at(left), at(0), lane) {
+            prop_assert!((-599..=30).contains(&left));
+            prop_assert!(better <= lane && better >= Lane::Lesson.min(lane));
+            prop_assert!(lane.index() - better.index() <= 1);
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::{brownout::Level, lane::Lane, num};
+use crate::{brownout::Level, lane::Lane, num, ticket::SKEW};
 
 /// How long a seat stays taken without any request, by level.
 pub fn lease(level: Level) -> Duration {
@@ -31,7 +31,9 @@ pub fn room(taken: u64, most: u64, lane: Lane) -> bool {
 }
 
 /// The lane of somebody who left a seat at `left`, when that was not long ago: a place at the front of it
-/// ([`issue_front`](crate::lanes::issue_front)). Logging out never punishes the polite.
+/// ([`issue_front`](crate::lanes::issue_front)). Logging out never punishes the polite. Nothing for suspects, nor for an
+/// instant that no node's clock can have told.
 pub fn returner(left: DateTime<Utc>, now: DateTime<Utc>, lane: Lane) -> Option<Lane> {
-    (now >= left && now - left < RETURNS_WITHIN).then(|| lane.better())
+    let lately = left <= now + SKEW && now - left < RETURNS_WITHIN;
+    (lately && lane != Lane::Suspect).then(|| lane.better())
 }

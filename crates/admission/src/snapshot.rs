@@ -354,6 +354,7 @@ pub fn reason_of_second(first: Reason) -> Reason {
         | Reason::PupilOutsideSlot
         | Reason::Guardian
         | Reason::Unknown
+        | Reason::Returning
         | Reason::OtherDevice => Reason::OtherDevice,
     }
 }

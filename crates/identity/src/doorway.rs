@@ -11,14 +11,14 @@ use chrono::Duration;
 use preau_admission::{ClaimKey, Declared, DeviceClaim, Lane, Person, Profile};
 use preau_db::Db;
 use preau_directory::studies::studies_of;
-use preau_kernel::{Clock, FamilyId, PersonId, Role, RoleSet, SchoolId};
+use preau_kernel::{Clock, FamilyId, PersonId, Principal, Role, RoleSet, SchoolId};
 use preau_overload::{
-    Asks, Departure, Door, HashRefused, Mode, NowPage, Pass, Place, Redeemed, Verdict, Verified,
+    Asks, Departure, Door, HashRefused, Mode, NowPage, Pass, Place, Redeemed, Returning, Verdict, Verified,
 };
 use preau_session::{Device, Profile as Account, cookies};
 use sha2::{Digest, Sha256};
 
-use crate::Error;
+use crate::{Error, schools::Schools};
 
 /// Failures of one login, or on one device, remembered by this node: what it takes to wait with the suspects.
 const FAILING: u32 = 5;
@@ -39,6 +39,7 @@ struct Inner {
     key: ClaimKey,
     salt: [u8; 32],
     failing: moka::sync::Cache<[u8; 8], u32>,
+    schools: Schools,
 }
 
 /// What somebody shows beside a secret, or before it.
@@ -64,12 +65,18 @@ impl Doorway {
     pub fn new(door: Door, db: Db, clock: Clock, key: [u8; 32], salt: [u8; 32]) -> Self {
         let failing =
             moka::sync::Cache::builder().max_capacity(FAILING_MOST).time_to_live(FAILING_FOR).build();
-        Self(Arc::new(Inner { door, db, clock, key: ClaimKey::new(key), salt, failing }))
+        let schools = Schools::new(db.clone());
+        Self(Arc::new(Inner { door, db, clock, key: ClaimKey::new(key), salt, failing, schools }))
     }
 
     /// What everybody who waits may read.
     pub fn now(&self) -> NowPage {
         self.0.door.now()
+    }
+
+    /// The schools that one may say to be from.
+    pub(crate) fn schools(&self) -> &Schools {
+        &self.0.schools
     }
 
     /// Whether people are waiting.
@@ -190,8 +197,16 @@ impl Doorway {
         // A device that people sign in on has a count of its own: a stranger who fails on their login harms nobody.
         let failing = device.or(login).is_some_and(|mark| self.0.failing.get(&mark).unwrap_or(0) >= FAILING);
         let subject = login.or(device).unwrap_or_else(random);
+        let returning = claim.as_ref().and_then(|claim| self.returning(claim));
         let Coming { ticket, declared, departure } = coming.clone();
-        Asks { ticket, claim, declared, subject, failing, departure }
+        Asks { ticket, claim, declared, subject, failing, returning, departure }
+    }
+
+    /// Somebody who signed out on this device, and which leave it was.
+    fn returning(&self, claim: &DeviceClaim) -> Option<Returning> {
+        let left = claim.left?;
+        let of = [claim.device.as_slice(), &left.timestamp().to_be_bytes()].concat();
+        Some(Returning { left, mark: self.mark(b"left", &of) })
     }
 
     fn mark(&self, kind: &[u8], of: &[u8]) -> [u8; 8] {
@@ -241,11 +256,12 @@ impl Doorway {
             return Ok(());
         }
         let claim = self.claim(device).filter(|claim| self.is_of(claim, person, account));
+        let returning = claim.as_ref().and_then(|claim| self.returning(claim)).map(|it| it.mark);
         let people = match claim {
             Some(claim) => self.people_of_claim(&claim, account).await,
             None => self.people_enough(pass, person, account).await?,
         };
-        match self.0.door.redeem(pass, &Verified { person, people }).await {
+        match self.0.door.redeem(pass, &Verified { person, people, returning }).await {
             Redeemed::In => Ok(()),
             Redeemed::Liar(place) | Redeemed::Replayed(place) => Err(Error::Wait(place)),
         }
@@ -265,9 +281,19 @@ impl Doorway {
         self.0.door.seated(family);
     }
 
-    /// Frees the seat of one that has just ended.
-    pub fn leave(&self, family: FamilyId) {
-        self.0.door.leave(family);
+    /// Frees the seat of somebody who signs out. A trusted device of theirs (`held` are its cookies) is told that they have
+    /// left, so that they come back to the front within ten minutes: that is all the proof there is, and it is under our seal.
+    pub fn leave(&self, me: &Principal, held: &HeaderMap, set: &mut HeaderMap) {
+        self.0.door.leave(me.family());
+        let now = self.0.clock.now();
+        let claim = cookies::read(held, cookies::PLACE).and_then(|cookie| self.0.key.open(cookie, now));
+        let Some(claim) = claim.filter(|claim| self.is_device_of(claim, me.person())) else { return };
+        let mut nonce = [0; 12];
+        if getrandom::fill(&mut nonce).is_ok()
+            && let Some(claim) = self.0.key.seal(&DeviceClaim { left: Some(now), ..claim }, nonce)
+        {
+            cookies::place(set, &claim);
+        }
     }
 
     /// Asks to go to a desk: the pass, as a text that only we read, for the way there and back.
@@ -323,7 +349,8 @@ impl Doorway {
         }
         let now = self.0.clock.now();
         let held = self.claim(device);
-        let fresh = held.as_ref().is_some_and(|claim| now - claim.issued < CLAIM_HOLDS);
+        let fresh =
+            held.as_ref().is_some_and(|claim| claim.left.is_none() && now - claim.issued < CLAIM_HOLDS);
         if fresh && held.is_some_and(|claim| self.is_of(&claim, person, account)) {
             return Ok(None);
         }
@@ -339,7 +366,7 @@ impl Doorway {
         let Person { territory, school, mef, siblings, class, primary, .. } = who;
         let device = self.device_of(person);
         let issued = self.0.clock.now();
-        DeviceClaim { device, profile, territory, school, mef, siblings, class, primary, issued }
+        DeviceClaim { device, profile, territory, school, mef, siblings, class, primary, issued, left: None }
     }
 
     /// Half of a device's id says whose it is, under our salt; the other half is random.
@@ -351,9 +378,12 @@ impl Doorway {
         id
     }
 
-    fn is_of(&self, claim: &DeviceClaim, person: PersonId, account: &Account) -> bool {
+    fn is_device_of(&self, claim: &DeviceClaim, person: PersonId) -> bool {
         claim.device.starts_with(&self.mark(b"person", person.uuid().as_bytes()))
-            && standings(account).first() == Some(&(claim.profile, claim.school))
+    }
+
+    fn is_of(&self, claim: &DeviceClaim, person: PersonId, account: &Account) -> bool {
+        self.is_device_of(claim, person) && standings(account).first() == Some(&(claim.profile, claim.school))
     }
 
     /// What the device remembers, as far as it still is so, and what the account says by itself.

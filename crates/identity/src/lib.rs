@@ -10,6 +10,7 @@ mod queue;
 pub mod routes;
 pub mod rules;
 mod rungs;
+mod schools;
 pub mod second_factor;
 mod service;
 
@@ -79,6 +80,9 @@ pub enum Error {
     /// Wrong, used or expired code, unknown name: never told apart.
     #[error("bad activation")]
     BadActivation,
+    /// The code is right, and its account has become part of another, which is entered by this login name.
+    #[error("account was merged")]
+    AccountMerged(String),
     /// The password is right and the account is blocked.
     #[error("account is blocked")]
     Blocked,
@@ -167,6 +171,12 @@ impl From<Error> for Problem {
             Error::BadActivation => {
                 Self::new(UNAUTHORIZED, "bad-activation", "login or code is wrong, or was used")
             }
+            Error::AccountMerged(login) => Self::new(
+                StatusCode::CONFLICT,
+                "account-merged",
+                "come with the login name of the account it is part of",
+            )
+            .with("login", login.into()),
             Error::Blocked => Self::new(StatusCode::FORBIDDEN, "account-blocked", "this account is blocked"),
             Error::ChoosePerson(people) => {
                 Self::new(StatusCode::CONFLICT, "choose-person", "come again with one of these login names")

@@ -27,6 +27,7 @@ pub fn routes(identity: Identity) -> Routes {
         .add(essential(Policy::anyone()), routes!(create_session))
         .add(essential(Policy::anyone()), routes!(queue::create_queue_ticket))
         .add(essential(Policy::anyone()), routes!(queue::get_queue_now))
+        .add(essential(Policy::anyone()), routes!(crate::schools::search_schools))
         .add(essential(Policy::anyone()), routes!(refresh_session))
         .add(essential(Policy::signed_in()), routes!(delete_current_session))
         .add(Policy::signed_in(), routes!(list_sessions))
@@ -105,6 +106,7 @@ struct SessionMembership {
         (status = ACCEPTED, description = "Not yet: a place. Come back with `ticket` when `GET /api/v1/queue/now` says so. Shown again too early, or when no hash could be made after all, the same place comes back", body = QueuePlace),
         (status = UNAUTHORIZED, description = "`bad-credentials`; `second-factor-required` with `challenge`, `kinds` and, for passkeys, `passkey_options`; `bad-second-factor`; `challenge-ended`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
         (status = FORBIDDEN, description = "`account-blocked`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
+        (status = CONFLICT, description = "`choose-person`: an e-mail address and a password that fit several `people`, each with `login`, `first_name` and `last_name`. Come again with the login of one", body = preau_http::ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[tracing::instrument(level = "debug", name = "identity.sign_in", skip_all)]
@@ -167,6 +169,7 @@ struct CreateActivation {
         (status = CREATED, body = SessionCreated),
         (status = ACCEPTED, description = "Not yet: a place, and the code is as good as before. Come back with `ticket`", body = QueuePlace),
         (status = UNAUTHORIZED, description = "`bad-activation`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
+        (status = CONFLICT, description = "`account-merged`: the code is right, and its account has become part of the one with that `login`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 #[tracing::instrument(level = "debug", name = "identity.activate", skip_all)]
@@ -256,11 +259,15 @@ async fn refresh_session(
     responses((status = NO_CONTENT)),
 )]
 #[tracing::instrument(level = "debug", name = "identity.sign_out", skip_all)]
-async fn delete_current_session(State(identity): State<Identity>, Me(me): Me) -> Result<Response, Problem> {
+async fn delete_current_session(
+    State(identity): State<Identity>,
+    Me(me): Me,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     identity.sessions().close(me.person(), me.family(), Why::SignOut).await?;
-    identity.doorway().leave(me.family());
     let mut response = StatusCode::NO_CONTENT.into_response();
     cookies::clear(response.headers_mut());
+    identity.doorway().leave(&me, &headers, response.headers_mut());
     Ok(response)
 }
 

@@ -8,7 +8,8 @@ pub mod limiter;
 
 pub use departure::{Departure, watch_departure};
 pub use door::{
-    AdmissionConfig, Asks, DatabaseLoad, Door, DoorParts, NowPage, Pass, Place, Redeemed, Verdict, Verified,
+    AdmissionConfig, Asks, DatabaseLoad, Door, DoorParts, NowPage, Pass, Place, Redeemed, Returning, Verdict,
+    Verified,
 };
 pub use hash_pool::{Discipline, HashLoad, HashPool, HashPoolConfig, HashRefused, Turn, argon2_limits};
 pub use in_flight::{InFlight, hold_slot};

@@ -41,9 +41,14 @@ pub fn grant(headers: &mut HeaderMap, grant: &Grant) {
     if let Some(device) = &grant.device {
         push(headers, &format!("{DEVICE}={device}; {ATTRIBUTES}; Max-Age={}", DEVICE_DAYS * 86_400));
     }
-    if let Some(place) = &grant.place {
-        push(headers, &format!("{PLACE}={place}; {ATTRIBUTES}; Max-Age={}", TRUSTED_DAYS * 86_400));
+    if let Some(claim) = &grant.place {
+        place(headers, claim);
     }
+}
+
+/// Sets what a trusted device remembers of a person's lane.
+pub fn place(headers: &mut HeaderMap, claim: &str) {
+    push(headers, &format!("{PLACE}={claim}; {ATTRIBUTES}; Max-Age={}", TRUSTED_DAYS * 86_400));
 }
 
 /// Takes the tokens' cookies back. The device's own stays: signing out does not make it another one.

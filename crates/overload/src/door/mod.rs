@@ -7,6 +7,7 @@ mod beat;
 mod counters;
 mod governor;
 mod pass;
+mod returning;
 mod run;
 mod seats;
 mod status;
@@ -48,7 +49,7 @@ use crate::{Discipline, HashPool};
 use beat::{Beat, real};
 use counters::Counters;
 use pass::Entering;
-pub use pass::{Asks, NowPage, Pass, Place, Redeemed, Verdict, Verified};
+pub use pass::{Asks, NowPage, Pass, Place, Redeemed, Returning, Verdict, Verified};
 use seats::Seats;
 use store::{Drawing, Drawn, Hint, Kind, Store};
 use view::{Board, View};
@@ -439,7 +440,7 @@ impl Inner {
                         reason: ticket.reason,
                         territory: Some(ticket.territory),
                         school: ticket.school,
-                        subject: asks.subject,
+                        subject: returning::subject(&ticket, asks.subject),
                         known_device: asks.claim.is_some(),
                         departure: asks.departure,
                         ticket: Some((ticket, text)),
@@ -490,6 +491,12 @@ impl Inner {
                 _entering: Some(Entering::begin(&self.entering)),
                 examined: view.crowded,
             });
+        }
+        if dated.is_none()
+            && let Some(wanted) = self.front(asks, &person, &assigned, now)
+            && let Some(place) = self.draw_place(view, wanted).await
+        {
+            return Verdict::Wait(Box::new(place));
         }
         let kind = if dated.is_some() { Kind::Lot } else { Kind::Own };
         let mut wanted = Wanted {
@@ -601,18 +608,22 @@ impl Inner {
         let Some((ticket, _)) = &pass.ticket else { return Redeemed::In };
         let left = (ticket.issued + LIFE - self.clock.now()).to_std().unwrap_or_default();
         // While Redis is away a ticket may let in once on each node: the hash queue bounds it.
-        if let Ok(false) = self.store.redeem(ticket.id, subject, left + Duration::from_secs(60)).await {
+        let (name, by) = returning::used(ticket, subject);
+        if let Ok(false) = self.store.redeem(name, by, left + Duration::from_secs(60)).await {
             self.counters.refused(pass.lane, "replay");
-            let wanted = Wanted {
+            // The lane of whoever comes back was better than their own.
+            let own = (ticket.reason == Reason::Returning).then(|| self.truth(who, &view, subject)).flatten();
+            let wanted = own.unwrap_or(Wanted {
                 territory: ticket.territory,
                 school: ticket.school,
                 lane: ticket.lane,
-                reason: reason_of_second(ticket.reason),
+                reason: ticket.reason,
                 subject,
                 kind: Kind::Tail,
                 lot: 0.0,
                 not_before: None,
-            };
+            });
+            let wanted = Wanted { reason: reason_of_second(wanted.reason), ..wanted };
             if let Some(place) = self.draw_place(&view, wanted).await {
                 return Redeemed::Replayed(Box::new(place));
             }
@@ -624,44 +635,49 @@ impl Inner {
     /// Where somebody belongs who claimed to be what they are not; nothing for whoever told the truth. Whoever was right
     /// when the place was drawn still is: a lesson may have ended meanwhile.
     fn lie(&self, pass: &Pass, who: &Verified, view: &View) -> Option<Wanted> {
+        let truth = || {
+            self.truth(who, view, pass.subject).or_else(|| {
+                Some(Wanted {
+                    territory: pass.territory?,
+                    school: None,
+                    lane: Lane::Guardian,
+                    reason: Reason::Unknown,
+                    subject: pass.subject,
+                    kind: Kind::Tail,
+                    lot: 0.0,
+                    not_before: None,
+                })
+            })
+        };
+        if pass.reason == Reason::Returning {
+            // Whose leave it was is all there is to prove: with another's one is as if one had come now.
+            let stolen = who.returning != Some(pass.subject);
+            return stolen.then(|| Some(Wanted { kind: Kind::Own, ..truth()? })).flatten();
+        }
         if fits(pass, &who.people) {
             return None;
         }
+        // No lie helps whoever belongs at least as high.
+        truth().filter(|truth| truth.lane > pass.lane)
+    }
+
+    /// A place at the tail of where somebody belongs.
+    fn truth(&self, who: &Verified, view: &View, subject: [u8; 8]) -> Option<Wanted> {
         let now = self.clock.now();
         let (facts, slots) = (self.facts.load(), self.slots.load());
-        let best = who
-            .people
-            .iter()
-            .map(|person| {
-                (person, assign(person, false, &facts, &slots, view.snapshot.posture(person.territory), now))
-            })
-            .min_by_key(|(_, assigned)| assigned.lane);
-        let truth = best.map(|(person, assigned)| Wanted {
+        let assigned = who.people.iter().map(|person| {
+            (person, assign(person, false, &facts, &slots, view.snapshot.posture(person.territory), now))
+        });
+        assigned.min_by_key(|(_, assigned)| assigned.lane).map(|(person, assigned)| Wanted {
             territory: person.territory,
             school: person.school,
             lane: assigned.lane,
             reason: assigned.reason,
-            subject: pass.subject,
+            subject,
             kind: Kind::Tail,
             lot: 0.0,
             not_before: None,
-        });
-        match truth {
-            // No lie helps whoever belongs at least as high.
-            Some(truth) if truth.lane <= pass.lane => None,
-            Some(truth) => Some(truth),
-            None => Some(Wanted {
-                territory: pass.territory?,
-                school: None,
-                lane: Lane::Guardian,
-                reason: Reason::Unknown,
-                subject: pass.subject,
-                kind: Kind::Tail,
-                lot: 0.0,
-                not_before: None,
-            }),
-        }
-        .filter(|truth| truth.lane > pass.lane)
+        })
     }
 
     async fn give_back(&self, pass: Pass) -> Option<Place> {
@@ -886,6 +902,7 @@ impl Inner {
                 let lot = real(drawing.phase) / real(tags::ROSTER);
                 lanes::issue_shuffled(&mut moved, threshold, lot)
             }
+            Kind::Front => lanes::issue_front(&mut moved),
             Kind::Own | Kind::Tail => {
                 let school = drawing.school.unwrap_or_else(|| Uuid::nil().into());
                 let second = drawing.kind == Kind::Tail;
@@ -953,6 +970,8 @@ fn fits(pass: &Pass, people: &[Person]) -> bool {
         Reason::Pupil | Reason::PupilOutsideSlot | Reason::LessonSoon => &[Profile::Pupil, Profile::Guardian],
         // A second ticket does not say what was claimed for it: whoever belongs lower than its lane has claimed too much.
         Reason::OtherDevice => &[],
+        // Who left is asked, not what they are.
+        Reason::Returning => return false,
         // Nothing that would help was claimed.
         Reason::Guardian | Reason::Suspended | Reason::Unknown | Reason::Degraded => return true,
     };

@@ -26,8 +26,19 @@ pub struct Asks {
     pub subject: [u8; 8],
     /// The device is not known, and this identifier has been failing on it.
     pub failing: bool,
+    /// The device of the claim was signed out of, and when.
+    pub returning: Option<Returning>,
     /// Told when the client hangs up.
     pub departure: Option<Departure>,
+}
+
+/// Somebody who signed out on a trusted device, as its claim says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Returning {
+    /// When.
+    pub left: DateTime<Utc>,
+    /// A keyed hash of that one leave: it is good for one place, once.
+    pub mark: [u8; 8],
 }
 
 /// What the door says.
@@ -137,6 +148,8 @@ pub struct Verified {
     pub person: PersonId,
     /// One entry for each membership: what the person might rightly have claimed.
     pub people: Vec<Person>,
+    /// The [`Returning::mark`] of the device's claim, where the claim is this person's.
+    pub returning: Option<[u8; 8]>,
 }
 
 /// What becomes of a pass once it is known who came.

@@ -32,6 +32,9 @@ pub(crate) enum Kind {
     Own,
     /// At the tail, whatever was drawn before.
     Tail,
+    /// At the front, where the next turn passes it: who comes back. The same subject's second one has its turn already, and is
+    /// not counted again.
+    Front,
     /// By lot, in the width of one roster, which newcomers stay behind: a dated ticket whose hour has come. `phase` is the
     /// lot, in tags.
     Lot,
@@ -125,6 +128,7 @@ impl Store {
                 Kind::Own => 0,
                 Kind::Tail => 1,
                 Kind::Lot => 2,
+                Kind::Front => 3,
             };
             args.extend([
                 drawing.lane.index().to_string(),
@@ -349,15 +353,18 @@ for _ = 1, tonumber(ARGV[5]) do
   local step, phase, a, b = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
   at = at + 7
   local lane = load(i)
-  local second = kind == '1'
-  if kind == '0' then
+  local second, count = kind == '1', 1
+  if kind == '0' or kind == '3' then
     second = true
     for k = 0, 4 do
       if redis.call('SETBIT', drawn, text((a + k * b) % bits), 1) == 0 then second = false end
     end
   end
   local start, tag = math.max(lane.T, lane.b) + 1, 0
-  if kind == '2' then
+  if kind == '3' then
+    tag = second and lane.T or lane.T + 1
+    if second then count = 0 second = false end
+  elseif kind == '2' then
     tag = lane.T + 1 + phase
     lane.b = math.max(lane.b, lane.T + 104857600)
   elseif second then
@@ -368,8 +375,8 @@ for _ = 1, tonumber(ARGV[5]) do
     if tag > start + window then tag = start + window else lane.F[school] = tag + step end
   end
   local bucket = math.floor(tag / 65536)
-  lane.h[bucket] = (lane.h[bucket] or 0) + 1
-  lane.p, lane.n, lane.w = math.max(lane.p, tag), lane.n + 1, lane.w + 1
+  if count == 1 then lane.h[bucket] = (lane.h[bucket] or 0) + 1 end
+  lane.p, lane.n, lane.w = math.max(lane.p, tag), lane.n + count, lane.w + count
   out[#out + 1] = tag
   out[#out + 1] = second and 1 or 0
   out[#out + 1] = lane.T

@@ -42,7 +42,9 @@ pub use load::{
 };
 pub use paper::{Profile, Sheet, SheetChoice, SheetSchool, Sheets, profiles, sheet_choice, sheets};
 pub use priority::priority;
-pub use queue::{Asks, Place as QueuePlace, Queue, queue};
+pub use queue::{
+    Asks, FoundSchools, Place as QueuePlace, Queue, SchoolChoice, queue, schools as school_choice,
+};
 pub use slots::{Plan as SlotsPlan, slots};
 pub use status::{Health, error, status, suspended, wait};
 pub use week::{Chosen, week};

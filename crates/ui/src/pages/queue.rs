@@ -89,6 +89,8 @@ pub struct Queue<'a> {
     pub carried: Vec<(&'static str, &'a str)>,
     /// The zone of the hours.
     pub zone: Tz,
+    /// Where one looks for one's school, for whoever no device has told.
+    pub schools: Option<String>,
 }
 
 impl Asks<'_> {
@@ -129,7 +131,70 @@ struct QueuePage<'a> {
     carried: &'a [(&'static str, &'a str)],
     asks: Asks<'a>,
     profiles: Vec<(&'static str, &'static str)>,
+    schools: Option<&'a str>,
     data: String,
+}
+
+/// The search of one's school, and what it has found.
+#[derive(Clone, Debug, Default)]
+pub struct SchoolChoice<'a> {
+    /// What is looked for.
+    pub asked: &'a str,
+    /// Nothing before anything was looked for.
+    pub found: Option<FoundSchools>,
+    /// Where the choice leads, and whether it is sent there.
+    pub action: &'a str,
+    /// See [`Self::action`].
+    pub posts: bool,
+    /// Where one waits.
+    pub back: &'a str,
+    /// What the forms carry on.
+    pub carried: Vec<(&'static str, &'a str)>,
+    /// What the search carries on besides.
+    pub here: Option<&'a str>,
+}
+
+/// Schools as the API tells them.
+#[derive(Clone, Debug, Deserialize)]
+pub struct FoundSchools {
+    items: Vec<FoundSchool>,
+    more: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct FoundSchool {
+    id: String,
+    uai: String,
+    name: String,
+    city: String,
+}
+
+impl FoundSchool {
+    /// On one line of a telephone, or two.
+    fn told(&self) -> String {
+        let name: String = self.name.chars().take(LONGEST_NAME).collect();
+        let city: String = self.city.chars().take(LONGEST_NAME / 2).collect();
+        let comma = if city.is_empty() { "" } else { ", " };
+        format!("{name}{comma}{city} ({})", self.uai)
+    }
+}
+
+/// Letters of a school's name that are shown: the page keeps to its 4 kB with eight of them.
+const LONGEST_NAME: usize = 60;
+
+#[derive(Template)]
+#[template(path = "school.html")]
+struct SchoolPage<'a> {
+    lang: Lang,
+    w: &'static Words,
+    choice: &'a SchoolChoice<'a>,
+    profiles: Vec<(&'static str, &'static str)>,
+}
+
+/// The search of one's school: as small as the page of the line, and without any program.
+pub fn schools(site: &Site<'_>, choice: &SchoolChoice<'_>) -> Page {
+    let w = site.lang.words();
+    Page::draw(&SchoolPage { lang: site.lang, w, choice, profiles: pairs(w.page_queue_profiles) })
 }
 
 /// Without a program to ask quietly, a page that reloads more often than this only loads the service.
@@ -157,6 +222,7 @@ pub fn queue(site: &Site<'_>, queue: &Queue<'_>) -> Page {
     let stays = queue.asks == Asks::NewPassword;
     // The directory has said who comes with a code.
     let asks_who = reason == "unknown" && !stays;
+    let said = ["unknown", "pupil", "guardian", "teacher", "staff"].contains(&reason) && !stays;
     let drawn = QueuePage {
         lang,
         w,
@@ -179,6 +245,7 @@ pub fn queue(site: &Site<'_>, queue: &Queue<'_>) -> Page {
         carried: &queue.carried,
         asks: queue.asks,
         profiles: if asks_who { pairs(w.page_queue_profiles) } else { Vec::new() },
+        schools: queue.schools.as_deref().filter(|_| said),
         data: queue.place.map(|place| data(w, place, shown)).unwrap_or_default(),
     };
     let page = Page::draw(&drawn);
@@ -278,6 +345,7 @@ mod tests {
             asks: Asks::Password { login: "jean-baptiste.de-la-fontaine12" },
             carried: vec![("vers", to), ("shared_device", "yes")],
             zone: Tz::Europe__Paris,
+            schools: Some("/connexion/etablissement".to_owned()),
         }
     }
 
@@ -388,6 +456,55 @@ mod tests {
         let at = |zone| queue(&site(Lang::French), &Queue { zone, ..waiting(&place, "/") }).html().to_owned();
         assert!(at(Tz::Europe__Paris).contains("<h1 tabindex=\"-1\">Votre créneau ouvre à 13:00</h1>"));
         assert!(at(Tz::Indian__Reunion).contains("à 16:00"));
+    }
+
+    fn found(lang: Lang, name: usize, how_many: usize) -> Page {
+        let school = FoundSchool {
+            id: "0193a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b".to_owned(),
+            uai: "0590001A".to_owned(),
+            name: "é".repeat(name),
+            city: "Saint-Étienne-du-Rouvray".to_owned(),
+        };
+        let found = FoundSchools { items: vec![school; how_many], more: how_many == 8 };
+        let choice = SchoolChoice {
+            asked: "saint etienne du rouvray",
+            found: Some(found),
+            action: "/federation/educonnect-de-l-academie-de-normandie/depart",
+            posts: false,
+            back: "/federation/educonnect-de-l-academie-de-normandie/depart",
+            carried: vec![
+                ("vers", "/semaine/2026-11-23?ecole=0193a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b"),
+                ("partage", "oui"),
+            ],
+            here: Some("/federation/educonnect-de-l-academie-de-normandie/depart"),
+        };
+        schools(&site(lang), &choice)
+    }
+
+    #[test]
+    fn schools_fit_in_4_kb_too() {
+        for lang in [Lang::French, Lang::English] {
+            let page = found(lang, 35, 8);
+            assert!(page.html().len() <= BUDGET, "{}", page.html().len());
+            assert_eq!(page.html().matches("<option value=\"0193").count(), 8);
+            // The longest names that a directory can hold cost no more than what is shown of them.
+            assert!(
+                found(lang, 200, 8).html().len() <= BUDGET + 8 * 50,
+                "{}",
+                found(lang, 200, 8).html().len()
+            );
+            let none = found(lang, 1, 0);
+            assert!(none.html().contains(lang.words().page_school_none) && !none.html().contains("<option"));
+        }
+    }
+
+    #[test]
+    fn a_school_is_asked_of_those_who_said_what_they_are_or_nothing() {
+        let asked = |reason: &str| {
+            queue(&site(Lang::French), &waiting(&place(reason, None), "/")).html().contains("etablissement")
+        };
+        assert!(asked("unknown") && asked("guardian"));
+        assert!(!asked("suspended") && !asked("degraded") && !asked("returning") && !asked("lesson-soon"));
     }
 
     #[test]

@@ -424,17 +424,20 @@ pub(super) async fn submit_sign_out(browser: Browser) -> Response {
             let farewell = desks::farewell(&browser, person, family).await;
             let sessions = browser.app.identity.sessions();
             let closed = sessions.close(person, family, Why::SignOut).await;
-            browser.app.identity.doorway().leave(family);
-            closed.map(|_| farewell).map_err(Problem::from)
+            closed.map(|_| (farewell, Some(visitor.me))).map_err(Problem::from)
         }
-        Ok(None) => Ok(None),
+        Ok(None) => Ok((None, None)),
         Err(problem) => Err(problem),
     };
     match closed {
-        Ok(farewell) => {
+        Ok((farewell, left)) => {
             let mut response = farewell
                 .map_or_else(|| see_other("/connexion?sortie"), |farewell| desks::take_leave(&farewell));
             clear(response.headers_mut());
+            if let Some(me) = left {
+                let doorway = browser.app.identity.doorway();
+                doorway.leave(&me, browser.headers(), response.headers_mut());
+            }
             response
         }
         Err(problem) => browser.explain(problem.into()),

@@ -47,12 +47,14 @@ const FAREWELL: &str = "__Host-preau-adieu";
 
 type Slug = Result<ValidPath<String>, Problem>;
 
-/// `vers`: where one was going; `partage`: the device is shared; `profil`: what one says to be, for another lane.
+/// `vers`: where one was going; `partage`: the device is shared; `profil` and `ecole`: what one says to be, and where, for
+/// another lane.
 #[derive(Default, Deserialize)]
 struct DepartQuery {
     vers: Option<String>,
     partage: Option<String>,
     profil: Option<String>,
+    ecole: Option<String>,
 }
 
 /// Go to a desk, when it is one's turn.
@@ -63,7 +65,7 @@ pub(super) async fn depart(browser: Browser, at: Slug, RawQuery(query): RawQuery
     let query: DepartQuery =
         serde_urlencoded::from_str(query.as_deref().unwrap_or_default()).unwrap_or_default();
     let to = onward(query.vers.as_deref());
-    let coming = coming(&browser, query.profil.as_deref());
+    let coming = coming(&browser, &query);
     let device = Device { trusted: query.partage.is_none(), ..device(browser.headers()) };
     let gone = match at {
         Ok(ValidPath(slug)) => browser.app.federation.depart(&slug, to, coming, &device).await,
@@ -88,7 +90,7 @@ pub(super) async fn depart(browser: Browser, at: Slug, RawQuery(query): RawQuery
             }
             waiting::wait(&browser, &QueuePlace::from(*place), At::Desk { here, carried }, None).await
         }
-        Err(err) => explain(&browser, err, to).await,
+        Err(err) => explain(&browser, err).await,
     }
 }
 
@@ -121,7 +123,7 @@ pub(super) async fn show_desk_return(browser: Browser, at: Slug, RawQuery(query)
     let Ok(ValidPath(slug)) = at else { return browser.explain(Problem::not_found().into()) };
     let query: DepartQuery =
         serde_urlencoded::from_str(query.as_deref().unwrap_or_default()).unwrap_or_default();
-    let coming = coming(&browser, query.profil.as_deref());
+    let coming = coming(&browser, &query);
     let kept = held(browser.headers()).and_then(|(of, kept)| (of == slug).then_some(kept));
     let here = device(browser.headers());
     let arrived = browser.app.federation.resume(&slug, kept, coming, here).await;
@@ -129,11 +131,12 @@ pub(super) async fn show_desk_return(browser: Browser, at: Slug, RawQuery(query)
 }
 
 /// The ticket that this browser holds, or what one says to be: whoever says it leaves the lane of those who did not.
-fn coming(browser: &Browser, profile: Option<&str>) -> Coming {
-    let declared = profile.and_then(|word| word.parse().ok());
+fn coming(browser: &Browser, query: &DepartQuery) -> Coming {
+    let declared = query.profil.as_deref().and_then(|word| word.parse().ok());
+    let school_id = query.ecole.as_deref().and_then(|id| id.parse().ok());
     Coming {
         ticket: waiting::ticket(browser.headers()).filter(|_| declared.is_none()).map(str::to_owned),
-        declared: declared.map(|profile| Declared { profile, school_id: None }),
+        declared: declared.map(|profile| Declared { profile, school_id }),
         departure: None,
     }
 }
@@ -141,6 +144,15 @@ fn coming(browser: &Browser, profile: Option<&str>) -> Coming {
 /// What a desk has said of whoever waits here, and which desk.
 fn held(headers: &HeaderMap) -> Option<(&str, &str)> {
     cookies::read(headers, HELD)?.split_once(':')
+}
+
+/// Whether an address is one at which somebody waits for a desk: no other is believed of a query.
+pub(super) fn is_way(address: &str) -> bool {
+    let slug = address.strip_prefix("/federation/").and_then(|rest| rest.split_once('/'));
+    slug.is_some_and(|(slug, rest)| {
+        let plain = slug.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        plain && !slug.is_empty() && ["depart", "suite"].contains(&rest)
+    })
 }
 
 /// Where somebody goes on whom a desk has identified already.
@@ -255,7 +267,7 @@ pub(super) async fn show_desk_sign_out(browser: Browser, at: Slug, RawQuery(quer
             pages::form(&site, page).into_response()
         }
         Ok(None) => see_other("/connexion?sortie"),
-        Err(err) => explain(&browser, err, "/").await,
+        Err(err) => explain(&browser, err).await,
     }
 }
 
@@ -291,7 +303,7 @@ async fn answered(browser: &Browser, outcome: Result<SignOut, Error>) -> Respons
         Ok(SignOut::Answer(address)) => elsewhere(&address),
         Ok(SignOut::Done) => see_other("/connexion?sortie"),
         Ok(SignOut::Refused) => browser.explain(incomplete()),
-        Err(err) => explain(browser, err, "/").await,
+        Err(err) => explain(browser, err).await,
     }
 }
 
@@ -310,7 +322,7 @@ async fn show(browser: &Browser, slug: &str, arrived: Result<Arrival, Error>) ->
     let mut response = match arrived {
         Ok(Arrival::Later(later)) => return wait(browser, slug, *later).await,
         Ok(arrival) => draw(browser, slug, arrival),
-        Err(err) => explain(browser, err, "/").await,
+        Err(err) => explain(browser, err).await,
     };
     forget(browser, &mut response);
     response
@@ -333,6 +345,12 @@ fn draw(browser: &Browser, slug: &str, arrival: Arrival) -> Response {
             let first = GATES.iter().find(|(gate, _)| due(gate));
             let mut response = see_other(first.map_or(onward(Some(&to)), |(_, page)| page));
             give(response.headers_mut(), &signed_in.grant);
+            waiting::leave(browser, &mut response);
+            response
+        }
+        Arrival::Prove { asked, to } => {
+            let asked = Problem::from(preau_identity::Error::SecondFactorRequired(asked));
+            let mut response = second_step(Refused::from(asked), onward(Some(&to)));
             waiting::leave(browser, &mut response);
             response
         }
@@ -385,7 +403,7 @@ fn choice(lang: Lang, at: usize, one: &Candidate) -> (String, String, String) {
     (at.to_string(), name, schools.collect::<Vec<_>>().join(" · "))
 }
 
-async fn explain(browser: &Browser, err: Error, to: &str) -> Response {
+async fn explain(browser: &Browser, err: Error) -> Response {
     if let Error::Identity(preau_identity::Error::Wait(place)) = err {
         // Back from the desk, and not what they had said: the line of what they are.
         let here = browser.uri.path().replace("/retour", "/depart").replace("/choix", "/depart");
@@ -403,8 +421,7 @@ async fn explain(browser: &Browser, err: Error, to: &str) -> Response {
             .retry_after(600)
             .into_response();
     }
-    let refused = Refused::from(Problem::from(err));
-    if refused.code == "second-factor-required" { second_step(refused, to) } else { browser.explain(refused) }
+    browser.explain(Problem::from(err).into())
 }
 
 fn device(headers: &HeaderMap) -> Device {

@@ -89,6 +89,7 @@ pub fn routes(state: UiState) -> Routes {
         .add(essential(Policy::browser()), routes!(access::show_sign_in))
         .add(essential(Policy::browser()), routes!(access::submit_sign_in))
         .add(essential(Policy::browser()), routes!(waiting::submit_lane))
+        .add(essential(Policy::anyone()), routes!(waiting::show_schools))
         .add(essential(Policy::browser()), routes!(access::submit_sign_out))
         .add(essential(Policy::browser()), routes!(access::show_second_step))
         .add(essential(Policy::browser()), routes!(access::submit_second_step))

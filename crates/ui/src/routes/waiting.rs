@@ -19,7 +19,7 @@ use super::{
     desks, onward, see_other,
 };
 use crate::{
-    pages::{self, Asks, Queue, QueuePlace},
+    pages::{self, Asks, FoundSchools, Queue, QueuePlace, SchoolChoice},
     words::fill,
 };
 
@@ -27,6 +27,8 @@ use crate::{
 const TICKET: &str = "__Host-preau-ticket";
 /// The best place shown for a tag: what is shown never rises. The page's script writes it too.
 const RANK: &str = "__Host-preau-rang";
+/// Where one looks for one's school.
+const SCHOOLS: &str = "/connexion/etablissement";
 /// As long as a ticket lives.
 const LIVES_S: u32 = 4 * 3600;
 
@@ -108,7 +110,8 @@ pub(super) async fn wait(
         At::Password(typed) => Some(typed),
         At::Desk { .. } | At::Code { .. } => None,
     };
-    let queue = queue_at(&at, Some(place), best, notice, zone);
+    let mut queue = queue_at(&at, Some(place), best, notice, zone);
+    queue.schools = schools_from(browser.headers(), &at);
     let shown = queue.shown().unwrap_or(place.position);
     let mut response = pages::queue(&browser.site(), &queue).into_response();
     let kept =
@@ -161,13 +164,15 @@ fn queue_at<'a>(
                 carried.push(("ecole", typed.school.as_str()));
             }
             let asks = Asks::Password { login: &typed.login };
-            Queue { place, best, notice, here: "/connexion", asks, carried, zone }
+            Queue { place, best, notice, here: "/connexion", asks, carried, zone, schools: None }
         }
         At::Desk { here, carried } => {
-            Queue { place, best, notice, here, asks: Asks::Nothing, carried: carried.clone(), zone }
+            let (asks, carried) = (Asks::Nothing, carried.clone());
+            Queue { place, best, notice, here, asks, carried, zone, schools: None }
         }
         At::Code { here, carried } => {
-            Queue { place, best, notice, here, asks: Asks::NewPassword, carried: carried.clone(), zone }
+            let (asks, carried) = (Asks::NewPassword, carried.clone());
+            Queue { place, best, notice, here, asks, carried, zone, schools: None }
         }
     }
 }
@@ -244,6 +249,80 @@ pub(super) async fn submit_lane(browser: Browser, form: Sent<LaneForm>) -> Respo
     }
 }
 
+/// Where whoever waits there says which school is theirs: nobody whose device, or the link they came by, has said it.
+fn schools_from(headers: &HeaderMap, at: &At<'_>) -> Option<String> {
+    if cookies::read(headers, cookies::PLACE).is_some() {
+        return None;
+    }
+    match at {
+        At::Password(typed) => typed.school.is_empty().then(|| SCHOOLS.to_owned()),
+        At::Desk { here, carried } => {
+            let asked: Vec<(&str, &str)> =
+                std::iter::once(("ici", *here)).chain(carried.iter().copied()).collect();
+            serde_urlencoded::to_string(asked).ok().map(|asked| format!("{SCHOOLS}?{asked}"))
+        }
+        At::Code { .. } => None,
+    }
+}
+
+/// `q`: what is looked for; `ici`: the way to a desk on which one waits, with what it carries on.
+#[derive(Default, Deserialize)]
+struct SchoolQuery {
+    #[serde(default)]
+    q: String,
+    ici: Option<String>,
+    vers: Option<String>,
+    partage: Option<String>,
+}
+
+/// Find one's school, to wait with those who are there. The place is kept meanwhile: it is in its cookie.
+#[utoipa::path(get, path = "/connexion/etablissement", operation_id = "show_schools", responses((status = OK)))]
+#[tracing::instrument(level = "debug", name = "ui.schools", skip_all)]
+pub(super) async fn show_schools(browser: Browser) -> Response {
+    let asked: SchoolQuery =
+        serde_urlencoded::from_str(browser.uri.query().unwrap_or_default()).unwrap_or_default();
+    match find_schools(&browser, &asked).await {
+        Ok(response) => response,
+        Err(refused) => browser.explain(refused),
+    }
+}
+
+async fn find_schools(browser: &Browser, asked: &SchoolQuery) -> Result<Response, Refused> {
+    let found: Option<FoundSchools> = if asked.q.trim().is_empty() {
+        None
+    } else {
+        let query = serde_urlencoded::to_string([("q", &asked.q)]).unwrap_or_default();
+        Some(browser.ask(Call::get(format!("/api/v1/queue/schools?{query}"))).await?.read()?)
+    };
+    let here = asked.ici.as_deref().filter(|here| desks::is_way(here));
+    let mut carried = Vec::new();
+    if here.is_some() {
+        let to = onward(asked.vers.as_deref());
+        if to.len() > 1 {
+            carried.push(("vers", to));
+        }
+        if asked.partage.is_some() {
+            carried.push(("partage", "oui"));
+        }
+    }
+    let kept = serde_urlencoded::to_string(&carried).unwrap_or_default();
+    let back = match here {
+        Some(here) if kept.is_empty() => here.to_owned(),
+        Some(here) => format!("{here}?{kept}"),
+        None => "/connexion".to_owned(),
+    };
+    let choice = SchoolChoice {
+        asked: &asked.q,
+        found,
+        action: here.unwrap_or("/connexion/file"),
+        posts: here.is_none(),
+        back: &back,
+        carried,
+        here,
+    };
+    Ok(pages::school_choice(&browser.site(), &choice).into_response())
+}
+
 /// Forgets the place that the browser holds, if it does: its holder is in, or wants none.
 pub(super) fn leave(browser: &Browser, response: &mut Response) {
     if ticket(browser.headers()).is_some() {
@@ -308,6 +387,28 @@ mod tests {
             (ticket(&headers), typed(&headers).login.as_str(), best(&headers, 1)),
             (Some("A"), "", None)
         );
+    }
+
+    #[test]
+    fn a_school_is_asked_of_whoever_no_device_and_no_link_has_told() {
+        let (nobody, known) = (holding("a=1"), holding("__Host-preau-place=x"));
+        let typed = |school: &str| At::Password(Typed { school: school.to_owned(), ..Typed::default() });
+        assert_eq!(schools_from(&nobody, &typed("")).as_deref(), Some("/connexion/etablissement"));
+        assert_eq!(schools_from(&nobody, &typed("0193")), None);
+        assert_eq!(schools_from(&known, &typed("")), None);
+        let desk = At::Desk { here: "/federation/essai/depart", carried: vec![("partage", "oui")] };
+        assert_eq!(
+            schools_from(&nobody, &desk).as_deref(),
+            Some("/connexion/etablissement?ici=%2Ffederation%2Fessai%2Fdepart&partage=oui")
+        );
+        let code = At::Code { here: "/activation", carried: Vec::new() };
+        assert_eq!(schools_from(&nobody, &code), None, "the directory has said it");
+        assert!(desks::is_way("/federation/essai/depart") && desks::is_way("/federation/a-1/suite"));
+        for other in
+            ["//evil.test", "/federation/essai/retour", "/federation//depart", "/federation/a/b/depart"]
+        {
+            assert!(!desks::is_way(other), "{other}");
+        }
     }
 
     #[test]
