@@ -78,6 +78,27 @@ async function mailTo(folder, address, wanted) {
   }
 }
 
+/** From the page of the account: gives an address and confirms it by the code that is mailed; returns the code. */
+async function giveAddress(page, account, address, mail, look = async () => {}, before = '') {
+  await page.getByRole('link', { name: /Adresse e-mail/ }).click();
+  await page.getByLabel('Adresse e-mail').fill(address);
+  await page.getByRole('button', { name: 'Envoyer un code' }).click();
+  if (page.url().includes('confirmer')) {
+    await look('confirmer');
+    await page.getByLabel('Mot de passe actuel').fill(account.password);
+    await page.getByRole('button', { name: 'Continuer' }).click();
+    await page.getByLabel('Adresse e-mail').fill(address);
+    await page.getByRole('button', { name: 'Envoyer un code' }).click();
+  }
+  await page.waitForURL('/compte/courriel/code');
+  await look('courriel-code');
+  const code = await mailTo(mail, address, before ? new RegExp(`\\b(?!${before})(\\d{6})\\b`) : /\b(\d{6})\b/);
+  await page.getByLabel('Code', { exact: true }).fill(code);
+  await page.getByRole('button', { name: 'Confirmer' }).click();
+  await page.getByText('Votre adresse e-mail est confirmée.').waitFor();
+  return code;
+}
+
 export const accountScenarios = [
   ['a second factor is set up, and a recovery code stands in for it', async ({ browser, url, accounts }) => {
     const account = of(accounts, 'teacher').find((one) => !one.totp_secret);
@@ -119,21 +140,7 @@ export const accountScenarios = [
     await signIn(page, account);
     await page.goto('/compte');
     await inspect(page, 'compte');
-    await page.getByRole('link', { name: /Adresse e-mail/ }).click();
-    await page.getByLabel('Adresse e-mail').fill(address);
-    await page.getByRole('button', { name: 'Envoyer un code' }).click();
-    if (page.url().includes('confirmer')) {
-      await inspect(page, 'confirmer');
-      await page.getByLabel('Mot de passe actuel').fill(account.password);
-      await page.getByRole('button', { name: 'Continuer' }).click();
-      await page.getByLabel('Adresse e-mail').fill(address);
-      await page.getByRole('button', { name: 'Envoyer un code' }).click();
-    }
-    await page.waitForURL('/compte/courriel/code');
-    await inspect(page, 'courriel-code');
-    await page.getByLabel('Code', { exact: true }).fill(await mailTo(mail, address, /\b(\d{6})\b/));
-    await page.getByRole('button', { name: 'Confirmer' }).click();
-    await page.getByText('Votre adresse e-mail est confirmée.').waitFor();
+    await giveAddress(page, account, address, mail, (name) => inspect(page, name));
     await leave();
 
     const lost = await person(browser, url, { allow: REFUSED, javaScriptEnabled: false });
@@ -164,6 +171,45 @@ export const accountScenarios = [
       await shown.page.goto(path);
       await inspect(shown.page, name);
     }
+    await shown.leave();
+    return null;
+  }],
+
+  ['several people have one address: the page asks who signs in, without JavaScript', async ({ browser, url, accounts, mail }) => {
+    if (!mail) return 'not on a server that is already running';
+    const address = `famille.${process.pid}@exemple.test`;
+    const couple = of(accounts, 'guardian').slice(0, 2);
+    let before = '';
+    for (const account of couple) {
+      const { page, leave } = await person(browser, url, { allow: REFUSED });
+      await signIn(page, account);
+      await page.goto('/compte');
+      before = await giveAddress(page, account, address, mail, undefined, before);
+      await leave();
+    }
+    const [first, second] = couple;
+    const { page, leave } = await person(browser, url, { allow: REFUSED, javaScriptEnabled: false });
+    await page.goto('/connexion?vers=/compte');
+    await page.getByLabel('Identifiant').fill(address);
+    await page.getByLabel('Mot de passe', { exact: true }).fill(first.password);
+    await page.getByRole('button', { name: 'Se connecter' }).click();
+    await page.getByRole('heading', { name: 'Qui se connecte ?' }).waitFor();
+    assert.equal(await page.getByRole('radio').count(), 2);
+    assert.equal((await page.content()).includes(first.password), false, 'no page keeps a password');
+    const mine = page.locator('.choice', { hasText: second.login });
+    await mine.getByRole('radio').check();
+    await page.getByLabel('Mot de passe', { exact: true }).fill(second.password);
+    await page.getByRole('button', { name: 'Se connecter' }).click();
+    await page.waitForURL('/compte');
+    await page.getByText(second.login).first().waitFor();
+    await leave();
+    const shown = await person(browser, url, { allow: REFUSED });
+    await shown.page.goto('/connexion');
+    await shown.page.getByLabel('Identifiant').fill(address);
+    await shown.page.getByLabel('Mot de passe', { exact: true }).fill(first.password);
+    await shown.page.getByRole('button', { name: 'Se connecter' }).click();
+    await shown.page.getByRole('heading', { name: 'Qui se connecte ?' }).waitFor();
+    await inspect(shown.page, 'connexion-qui');
     await shown.leave();
     return null;
   }],

@@ -287,6 +287,131 @@ fn agents_come_by_the_address_that_the_academy_gave() {
 }
 
 #[test]
+fn desks_of_academies_name_the_child_and_the_school() {
+    play(async |stage| {
+        let scene = Scene::new(stage).await;
+        let stage = &scene.stage;
+        let other = scene.territory.school("Lycée Jean-Moulin").await;
+        let class = scene.school.class("5e A").await;
+        let (lina, hugo) = (class.pupil("Lina LŒuillet").await, class.pupil("Hugo Martin").await);
+        let paul = scene.guardian.clone();
+        for child in [&lina, &hugo] {
+            scene.school.link(&paul, child, 1).await;
+        }
+        // A neighbour whom only a telephone number links, and a namesake elsewhere with the same number.
+        let neighbour = scene.school.guardian_of(&hugo, "Jeanne Voisin").await;
+        let away = other.class("2nde 1").await.pupil("Zoé Roux").await;
+        let set = async |sql: String| stage.sql(&sql).await;
+        set(format!("UPDATE guardian_link SET legal = 0 WHERE guardian_id = '{}'", neighbour.id)).await;
+        for (child, number) in [(&lina, "701294"), (&hugo, "701295"), (&away, "701294")] {
+            set(format!("UPDATE person SET siecle_id = '{number}' WHERE person_id = '{}'", child.id)).await;
+        }
+        let here = scene.school.uai.clone();
+        let come = async |values: &[String]| {
+            let departure = scene.depart().await;
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            let document = scene.desk.answer(&departure, "_v", &[("FrEduVecteur", values.as_slice())]);
+            bring_back(&scene.node, &scene.desk, &jar(&departure), &document).await
+        };
+        let opened = async |who: &Persona| {
+            let sql = format!("SELECT count(*) FROM session_family WHERE person_id = '{}'", who.id);
+            stage.count(&sql).await
+        };
+        // The pupil, of the school that is named.
+        assert_eq!(come(&[format!("4|||701294|{here}")]).await.status, 303);
+        assert_eq!(come(&[format!("4|ROUX|Zoe|701294|{}", other.uai)]).await.status, 303);
+        assert_eq!((opened(&lina).await, opened(&away).await), (1, 1));
+        // A guardian of two children is one person; one value that means nobody spoils nothing.
+        let family = [
+            format!("2|MARTIN|Paul|701294|{here}"),
+            format!("2|Martin|PAUL|701295|{here}"),
+            format!("2|MARTIN|Paul|999|{here}"),
+        ];
+        assert_eq!(come(&family).await.status, 303);
+        assert_eq!(opened(&paul).await, 1);
+        // Two people: a choice.
+        let both = [format!("2|MARTIN|Paul|701294|{here}"), format!("4|||701294|{}", other.uai)];
+        assert!(text(&come(&both).await.expect(200)).contains("Zoé Roux"));
+        // Nobody: not of that school, not a guardian, no such name, not the profile, not a vector.
+        for value in [
+            format!("4|||701295|{}", other.uai),
+            format!("2|VOISIN|Jeanne|701295|{here}"),
+            format!("2|MARTIN|Pauline|701294|{here}"),
+            format!("2|MARTIN|Paul|701294|{}", other.uai),
+            format!("4|||701294|0000000X"),
+            format!("701294|{here}"),
+        ] {
+            let page = come(&[value.clone()]).await.expect(200);
+            assert!(text(&page).contains("secrétariat") && jar(&page).is_empty(), "{value}");
+        }
+        // Two guardians of one name: to guess would open somebody else's account.
+        scene.school.guardian_of(&hugo, "Paul Martin").await;
+        let page = come(&[format!("2|MARTIN|Paul|701295|{here}")]).await.expect(200);
+        assert!(text(&page).contains("secrétariat"));
+        // A desk speaks for its academies only.
+        set("UPDATE federation_provider SET academies = ARRAY['7']".to_owned()).await;
+        let (node, desk) = (stage.node().await, &scene.desk);
+        let again = async || {
+            let departure = node.stranger().get(&desk.ours("depart")).await.expect(303);
+            let vector = format!("4|||701294|{here}");
+            let document = desk.answer(&departure, "_w", &[("FrEduVecteur", &[vector.as_str()])]);
+            bring_back(&node, desk, &jar(&departure), &document).await.status.as_u16()
+        };
+        known_as(stage, &lina, "P25", "2001").await;
+        assert_eq!(again().await, 200);
+        known_as(stage, &lina, "07-1D", "2002").await;
+        assert_eq!(again().await, 303);
+        assert_eq!(stage.count("SELECT count(*) FROM session_family").await, 4);
+    });
+}
+
+#[test]
+fn a_record_that_was_merged_comes_in_as_the_one_that_was_kept() {
+    play(async |stage| {
+        let scene = Scene::new(stage).await;
+        let (desk, _) = StandIn::trusted_by(&scene.stage, &scene.territory, "agents", "agents").await;
+        let class = scene.school.class("5e A").await;
+        let (merged, kept) = (class.teacher("Claire Durant").await, class.teacher("Claire Durand").await);
+        let pupil = class.pupil("Paul Martin").await;
+        known_as(&scene.stage, &pupil, "25", "1002").await;
+        let offered = scene.come("_t1", &["{AAF}25|x|1001", "{AAF}25|y|1002"]).await.expect(200);
+        let mail =
+            "UPDATE person SET email = 'claire.durant@ac-test.fr', email_origin = 'feed' WHERE person_id = ";
+        scene.stage.sql(&format!("{mail}'{}'", merged.id)).await;
+        for (gone, stays) in [(&merged, &kept), (&pupil, &scene.guardian)] {
+            let sql = format!(
+                "UPDATE account SET state = 'merged', merged_into = '{}' WHERE person_id = '{}'",
+                stays.id, gone.id
+            );
+            scene.stage.sql(&sql).await;
+        }
+        let departure = scene.node.stranger().get(&desk.ours("depart")).await.expect(303);
+        let document = desk.answer(&departure, "_a1", &[("mail", &["claire.durant@ac-test.fr"])]);
+        assert_eq!(bring_back(&scene.node, &desk, &jar(&departure), &document).await.status, 303);
+        let opened =
+            |who: &Persona| format!("SELECT count(*) FROM session_family WHERE person_id = '{}'", who.id);
+        assert_eq!(scene.stage.count(&opened(&kept)).await, 1);
+        // A choice that was offered before.
+        let page = text(&offered);
+        let at = if page.find("Élève") < page.find("Responsable") { "0" } else { "1" };
+        let chosen =
+            post_form(&scene.node, &scene.desk.ours("choix"), HERE, &jar(&offered), &[("account", at)]).await;
+        assert_eq!(chosen.status, 303);
+        assert_eq!(scene.stage.count(&opened(&scene.guardian)).await, 1);
+        // Both records behind one family: one person, and no choice.
+        assert_eq!(scene.come("_t2", &["{AAF}25|x|1001", "{AAF}25|y|1002"]).await.status, 303);
+        assert_eq!(scene.stage.count(&opened(&scene.guardian)).await, 2);
+        // Merged into somebody who is blocked.
+        let blocked = format!("UPDATE account SET blocked_at = now() WHERE person_id = '{}'", kept.id);
+        scene.stage.sql(&blocked).await;
+        let departure = scene.node.stranger().get(&desk.ours("depart")).await.expect(303);
+        let document = desk.answer(&departure, "_a2", &[("mail", &["claire.durant@ac-test.fr"])]);
+        let shut = bring_back(&scene.node, &desk, &jar(&departure), &document).await.expect(403);
+        assert!(text(&shut).contains("suspendu"));
+    });
+}
+
+#[test]
 fn no_address_leads_elsewhere() {
     play(async |stage| {
         let scene = Scene::new(stage).await;

@@ -98,6 +98,7 @@ merge_step merge_step_same_school ALL school school
 outbox outbox_same_school ALL school school
 passkey passkey_own ALL person person
 person person_of_email SELECT ((current_setting('app.lookup'::text, true) = 'on'::text) AND (lower(email) = convert_from(decode(NULLIF(current_setting('app.email'::text, true), ''::text), 'hex'::text), 'UTF8'::name))) -
+person person_of_siecle_id SELECT ((current_setting('app.lookup'::text, true) = 'on'::text) AND (siecle_id = NULLIF(current_setting('app.siecle_id'::text, true), ''::text))) -
 person person_own SELECT person -
 person person_own_contact UPDATE person person
 person person_territory ALL territory territory

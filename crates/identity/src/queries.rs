@@ -14,6 +14,33 @@ pub(crate) async fn person_of_login(tx: &mut LookupTx, login: &str) -> Result<Op
         .await?)
 }
 
+/// Records that were merged into a person, and when: each name of theirs opens the person's account by its own password,
+/// until another is chosen.
+pub(crate) async fn former(
+    tx: &mut LookupTx,
+    person: PersonId,
+) -> Result<Vec<(PersonId, DateTime<Utc>)>, DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT was_of AS "id!: PersonId", moved_at AS "at!" FROM login WHERE person_id = $1 AND was_of IS NOT NULL"#,
+        person.uuid(),
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.at)).collect())
+}
+
+/// Whom the transaction's person was merged into, if so.
+pub(crate) async fn kept(tx: &mut PersonTx) -> Result<Option<PersonId>, DbError> {
+    let person = tx.person();
+    Ok(sqlx::query_scalar!(
+        r#"SELECT merged_into AS "id!: PersonId" FROM account
+            WHERE person_id = $1 AND state = 'merged' AND merged_into IS NOT NULL"#,
+        person.uuid(),
+    )
+    .fetch_optional(tx.conn())
+    .await?)
+}
+
 /// What must be known of a login name before a secret is checked.
 pub(crate) struct Facts {
     /// Failures within the hour.
@@ -119,6 +146,8 @@ pub(crate) struct Secrets {
     pub(crate) first_name: String,
     pub(crate) last_name: String,
     pub(crate) password: Option<String>,
+    /// When it was chosen.
+    pub(crate) chosen_at: Option<DateTime<Utc>>,
 }
 
 pub(crate) async fn secrets(tx: &mut PersonTx) -> Result<Option<Secrets>, DbError> {
@@ -126,7 +155,7 @@ pub(crate) async fn secrets(tx: &mut PersonTx) -> Result<Option<Secrets>, DbErro
     Ok(sqlx::query_as!(
         Secrets,
         r#"
-        SELECT a.login, p.first_name, p.last_name, c.secret AS "password?"
+        SELECT a.login, p.first_name, p.last_name, c.secret AS "password?", c.changed_at AS "chosen_at?"
           FROM account a
           JOIN person p ON p.person_id = a.person_id
           LEFT JOIN credential c ON c.person_id = a.person_id AND c.kind = 'password'

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use preau_db::{Db, DbError};
-use preau_kernel::{Clock, PersonId, RoleSet, SchoolId};
+use preau_kernel::{Clock, PersonId, Role, RoleSet, SchoolId};
 use preau_overload::HashPool;
 use preau_session::{Device, Opened, Profile, Sessions, Why, load_profile};
 use subtle::ConstantTimeEq;
@@ -20,6 +20,9 @@ use crate::{
 const MOST_BEHIND: i64 = 4;
 /// As many are tried for an address that nobody has: nobody learns whether an address is one person's, a couple's or no one's.
 const LEAST_BEHIND: usize = 2;
+
+/// Merges of merges that are followed.
+const MOST_MERGES: usize = 8;
 
 /// A code on paper is good for this long (the national notice's three months).
 const CODE_DAYS: i64 = 90;
@@ -108,6 +111,9 @@ pub struct MadeCode {
     /// Until when it is good.
     pub expires_at: DateTime<Utc>,
 }
+
+/// One of the people behind an address whose password fits: who, by which name, and what stands for that name among failures.
+type Matching = (queries::Known, String, [u8; 32]);
 
 /// Somebody about to come in, and what they are told.
 pub(crate) struct Greeting {
@@ -280,7 +286,7 @@ impl Identity {
         while behind.len() < LEAST_BEHIND {
             behind.push(PersonId::from(uuid::Uuid::nil()));
         }
-        let mut matching = Vec::new();
+        let mut matching: Vec<Matching> = Vec::new();
         let mut counted = Vec::with_capacity(behind.len());
         for (place, person) in behind.into_iter().enumerate() {
             let mut tx = self.db.as_person(person).await?;
@@ -302,7 +308,14 @@ impl Identity {
             };
             let stored = known.as_ref().and_then(|known| known.password.as_deref());
             match self.hashes.verify(entry.pass.turn(), &with.password, stored).await {
-                Ok(true) => matching.extend(known.map(|known| (known, name, identifier))),
+                Ok(true) => {
+                    // Two records that were made one are one person.
+                    if let Some(known) = known
+                        && matching.iter().all(|(other, ..)| other.person != known.person)
+                    {
+                        matching.push((known, name, identifier));
+                    }
+                }
                 Ok(false) => {}
                 Err(refused) => {
                     for identifier in counted.iter().chain([address]) {
@@ -402,7 +415,8 @@ impl Identity {
         let greeting = self.greet(known.person, known.profile, names).await?;
         let mut tx = self.db.as_person(known.person).await?;
         if !queries::use_code(&mut tx, &code_hash, now).await? {
-            return Err(Error::BadActivation);
+            tx.commit().await?;
+            return Err(self.spent(name, greeting.person).await?);
         }
         queries::set_password(&mut tx, &phc, now).await?;
         queries::activate(&mut tx, &terms, now).await?;
@@ -455,7 +469,7 @@ impl Identity {
         let secrets = queries::secrets(&mut tx).await?.ok_or(Error::NotFound)?;
         let profile = load_profile(&mut tx).await?.ok_or(Error::NotFound)?;
         tx.commit().await?;
-        self.check_secret(&secrets, present, &profile).await?;
+        self.check_secret(person, &secrets, present, &profile).await?;
         check_password(new, &profile, &[&secrets.login, &secrets.first_name, &secrets.last_name])?;
         let phc = self.hashes.hash(self.doorway.lane(&profile), new).await?;
         let mut tx = self.db.as_person(person).await?;
@@ -493,11 +507,12 @@ impl Identity {
         let secrets = queries::secrets(&mut tx).await?.ok_or(Error::NotFound)?;
         let profile = load_profile(&mut tx).await?.ok_or(Error::NotFound)?;
         tx.commit().await?;
-        self.check_secret(&secrets, present, &profile).await
+        self.check_secret(person, &secrets, present, &profile).await
     }
 
     async fn check_secret(
         &self,
+        person: PersonId,
         secrets: &queries::Secrets,
         present: &str,
         profile: &Profile,
@@ -505,13 +520,76 @@ impl Identity {
         let identifier = self.backoff.hash(&secrets.login);
         let _turn = self.backoff.turn(&identifier).await?;
         self.backoff.begin(&identifier).await?;
-        let verified =
-            self.hashes.verify(self.doorway.lane(profile), present, secrets.password.as_deref()).await;
-        if !self.or_take_back(&identifier, verified).await? {
-            return Err(Error::BadCredentials);
+        let stored = secrets.password.as_deref();
+        let verified = self.hashes.verify(self.doorway.lane(profile), present, stored).await;
+        let right = self.or_take_back(&identifier, verified).await?;
+        if !right {
+            let former = self.check_former(person, secrets, present, profile).await;
+            if !self.or_take_back(&identifier, former).await? {
+                return Err(Error::BadCredentials);
+            }
         }
         self.backoff.forget(&identifier).await;
         Ok(())
+    }
+
+    /// Whether it is the password of a record that was merged into this person, by which the old name still comes in.
+    async fn check_former(
+        &self,
+        person: PersonId,
+        secrets: &queries::Secrets,
+        present: &str,
+        profile: &Profile,
+    ) -> Result<bool, Error> {
+        let administers =
+            profile.memberships.iter().any(|membership| membership.roles.has(Role::SchoolAdmin));
+        if administers || profile.territory_admin {
+            return Ok(false);
+        }
+        let mut tx = self.db.lookup().await?;
+        let records = queries::former(&mut tx, person).await?;
+        tx.commit().await?;
+        for (record, moved_at) in records {
+            if secrets.chosen_at.is_some_and(|chosen_at| chosen_at > moved_at) {
+                continue;
+            }
+            let mut tx = self.db.as_person(record).await?;
+            let old = queries::secrets(&mut tx).await?.and_then(|old| old.password);
+            tx.commit().await?;
+            if let Some(old) = old
+                && self.hashes.verify(self.doorway.lane(profile), present, Some(&old)).await?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Who is kept of somebody who was merged; most are nobody else.
+    pub(crate) async fn kept(&self, person: PersonId) -> Result<PersonId, DbError> {
+        let mut who = person;
+        // Merges do not go round; what is read between two of them might.
+        for _ in 0..MOST_MERGES {
+            let mut tx = self.db.as_person(who).await?;
+            let kept = queries::kept(&mut tx).await?;
+            tx.commit().await?;
+            match kept {
+                Some(kept) => who = kept,
+                None => break,
+            }
+        }
+        Ok(who)
+    }
+
+    /// What whoever showed a right code is told that could not be used up: whose account it belongs to now, or that it was used.
+    async fn spent(&self, name: &str, person: PersonId) -> Result<Error, DbError> {
+        let mut tx = self.db.as_person(person).await?;
+        let account = queries::account(&mut tx).await?;
+        tx.commit().await?;
+        Ok(match account {
+            Some(account) if account.login != name => Error::AccountMerged(account.login),
+            _ => Error::BadActivation,
+        })
     }
 
     /// An attempt whose secret could not be checked was none.

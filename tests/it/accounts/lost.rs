@@ -77,6 +77,36 @@ fn a_lost_password_comes_back_by_a_link_that_works_once_and_for_an_hour() {
 }
 
 #[test]
+fn people_who_share_an_address_are_mailed_a_link_each_in_one_mail() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let class = class(&stage).await;
+        // More than the mails that an address is sent within the hour.
+        let mut family = Vec::new();
+        for first in ["Paul", "Anne", "Lou", "Jo"] {
+            let one = class.teacher(&format!("{first} Martin")).await;
+            give_email(&stage, &one, "martin@example.org").await;
+            family.push(one);
+        }
+        let never = newcomer(&class, "Zoé Martin", Role::Guardian).await;
+        give_email(&stage, &never, "martin@example.org").await;
+        ask_for_password(&node, "martin@example.org", "mail").await;
+        node.app.accounts.work().await.unwrap();
+        let sent = stage.sent();
+        assert_eq!(sent.len(), 1, "{sent:?}");
+        let text = sent[0].text.clone();
+        assert!(!text.contains(&never.login), "whoever never came has the paper: {text}");
+        for one in &family {
+            let at = text.find(&one.login).unwrap();
+            let rest = preau_tests::Sent { text: text[at..].to_owned(), ..sent[0].clone() };
+            let body = json!({ "token": rest.token("reinitialisation"), "password": format!("{NEW_PASSWORD} {}", one.login) });
+            complete(&node, &body).await.expect(204);
+            sign_in(&node, &one.login, &format!("{NEW_PASSWORD} {}", one.login)).await.expect(201);
+        }
+    });
+}
+
+#[test]
 fn a_thousand_requests_are_three_mails_and_void_no_link() {
     play(async |stage| {
         let nodes = [stage.node().await, stage.node().await, stage.node().await];

@@ -17,6 +17,7 @@ mod contact;
 mod crowd;
 mod devices;
 mod lost;
+mod merged;
 mod rights;
 mod sheets;
 mod sign_in;

@@ -76,6 +76,13 @@ pub enum Arrival {
         /// Where the person was going.
         to: String,
     },
+    /// Whoever it is has a second factor, and shows it next.
+    Prove {
+        /// What is asked.
+        asked: Box<crate::second_factor::Asked>,
+        /// Where the person was going.
+        to: String,
+    },
     /// Several accounts: the person says which.
     Choose {
         /// What the browser keeps until then, in a cookie.
@@ -428,6 +435,8 @@ impl Federation {
                 academies: &asked.academies,
                 keys: &asked.keys,
                 address: &asked.address,
+                of_academies: &desk.academies,
+                vectors: &asked.vectors,
                 chosen,
                 used,
                 until: self.0.clock.now() + REMEMBERED,
@@ -491,7 +500,7 @@ impl Federation {
         if profile.second_factor
             && let Some(asked) = factors.ask_to_sign_in(person, &profile, &device).await?
         {
-            return Err(crate::Error::SecondFactorRequired(Box::new(asked)).into());
+            return Ok(Arrival::Prove { asked: Box::new(asked), to: held.to.clone() });
         }
         let device = Device { known: factors.knows(&device, person), ..device };
         let greeting = identity.greet(person, profile, (first_name, last_name)).await?;
@@ -560,6 +569,7 @@ impl Asked {
                         asked.keys.push(reference.key.clone());
                     }
                 }
+                asked.vectors = rules::vectors(who.values("FrEduVecteur"));
             }
             Kind::Agents => {
                 let said = who.values("ctemail").chain(who.values("mail")).find_map(rules::address);

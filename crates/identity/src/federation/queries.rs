@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Standing;
+use super::{Standing, rules::Vector};
 
 /// A desk as it is stored.
 #[derive(Clone, Debug)]
@@ -140,6 +140,9 @@ pub(super) struct FactsOf<'a> {
     pub(super) keys: &'a [String],
     /// Empty: none.
     pub(super) address: &'a str,
+    /// The desk's academies, plain; none: all.
+    pub(super) of_academies: &'a [String],
+    pub(super) vectors: &'a [Vector],
     pub(super) chosen: Option<PersonId>,
     pub(super) used: &'a [u8],
     pub(super) until: DateTime<Utc>,
@@ -193,15 +196,25 @@ impl Alone for FactsOf<'_> {
     type Answer = Vec<FactsRow>;
 
     async fn run(&self, conn: &mut PgConnection) -> Result<Vec<FactsRow>, sqlx::Error> {
+        let vectors = || self.vectors.iter();
+        let pupils: Vec<bool> = vectors().map(|one| one.pupil).collect();
+        let numbers: Vec<String> = vectors().map(|one| one.number.clone()).collect();
+        let uais: Vec<String> = vectors().map(|one| one.uai.clone()).collect();
+        let names: Vec<String> = vectors().map(|one| one.name.clone()).collect();
         sqlx::query_as!(
             FactsRow,
             r#"SELECT fresh AS "fresh!", person_id AS "person_id: PersonId", territory_id, state, terms_version,
                       permission_version, territory_admin, schools, roles, second_factor, first_name, last_name
-                 FROM federated_facts($1, $2, $3, $4, $5, $6, $7)"#,
+                 FROM federated_facts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"#,
             self.territory,
             self.academies,
             self.keys,
             self.address,
+            self.of_academies,
+            &pupils,
+            &numbers,
+            &uais,
+            &names,
             self.chosen.map(PersonId::uuid),
             self.used,
             self.until,

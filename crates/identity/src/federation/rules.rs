@@ -1,13 +1,14 @@
 //! Whom a desk means: its attributes, as the directory's keys. Pure.
 
-use preau_kernel::{Role, RoleSet};
+use preau_kernel::{Role, RoleSet, fold};
+use serde::{Deserialize, Serialize};
 
 /// What kind of desk it is: which attributes say who comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = FederationKind)]
 pub enum Kind {
-    /// ÉduConnect: pupils and guardians, by `FrEduCtRefId`.
+    /// ÉduConnect, and desks of academies for families: pupils and guardians, by `FrEduCtRefId` or `FrEduVecteur`.
     Educonnect,
     /// An academy's own desk: those who work in schools, by their academic address.
     Agents,
@@ -87,6 +88,53 @@ pub(super) fn references<'a>(values: impl Iterator<Item = &'a str>, academies: &
     found
 }
 
+/// One value of `FrEduVecteur`: a child in a school, and a guardian of theirs where it is not the child who comes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Vector {
+    /// The child comes.
+    pub(super) pupil: bool,
+    /// The child's number (`ENTEleveStructRattachId`).
+    pub(super) number: String,
+    /// The school's national code.
+    pub(super) uai: String,
+    /// The guardian's folded name, as directories of schools hold it: family name, given name.
+    pub(super) name: String,
+}
+
+/// More than the children of any family; what is kept of somebody who must wait fits in a cookie.
+const MOST_VECTORS: usize = 20;
+
+/// Reads `FrEduVecteur`: `profile|family name|given name|child's number|UAI`, one value a child and school. Profiles: 1 and 2,
+/// a guardian in the first and second degree; 3 and 4, the pupil. A guardian without a name could be any of the child's.
+pub(super) fn vectors<'a>(values: impl Iterator<Item = &'a str>) -> Vec<Vector> {
+    let mut found: Vec<Vector> = Vec::new();
+    for value in values.take(MOST_VECTORS) {
+        let parts: Vec<&str> = value.split('|').map(str::trim).collect();
+        let [profile, last_name, first_name, number, uai] = parts.as_slice() else { continue };
+        let pupil = match *profile {
+            "1" | "2" => false,
+            "3" | "4" => true,
+            _ => continue,
+        };
+        let uai = uai.to_ascii_uppercase();
+        let is_uai = uai.len() == 8
+            && uai.bytes().take(7).all(|byte| byte.is_ascii_digit())
+            && uai.ends_with(|last: char| last.is_ascii_uppercase());
+        let is_number =
+            (1..=32).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let name = if pupil { String::new() } else { fold(&format!("{last_name} {first_name}")) };
+        let is_named = pupil || !(fold(last_name).is_empty() || fold(first_name).is_empty());
+        if !(is_uai && is_number && is_named && name.len() <= 400) {
+            continue;
+        }
+        let vector = Vector { pupil, number: (*number).to_owned(), uai, name };
+        if !found.contains(&vector) {
+            found.push(vector);
+        }
+    }
+    found
+}
+
 /// An academic address, if it can be one.
 pub(super) fn address(said: &str) -> Option<&str> {
     let said = said.trim();
@@ -151,6 +199,43 @@ mod tests {
             assert_eq!(keys(&[bad], &[]), [], "{bad}");
         }
         assert_eq!(keys(&["{AAF}25|x|1"], &["7"]), [], "an academy that this desk does not speak for");
+    }
+
+    #[test]
+    fn vectors_name_a_child_in_a_school_and_a_guardian() {
+        let read = |values: &[&str]| vectors(values.iter().copied());
+        let vector = |pupil, number: &str, name: &str| Vector {
+            pupil,
+            number: number.to_owned(),
+            uai: "0790031E".to_owned(),
+            name: name.to_owned(),
+        };
+        assert_eq!(read(&["4|||701294|0790031E"]), [vector(true, "701294", "")]);
+        assert_eq!(read(&["3|MARTIN|Lina|701294| 0790031e "]), [vector(true, "701294", "")]);
+        assert_eq!(
+            read(&[
+                "2|LŒUILLET-ROUX|Zoé|701294|0790031E",
+                "1|Loeuillet Roux|ZOE|701294|0790031E",
+                "2|A|B|9|0790031E"
+            ]),
+            [vector(false, "701294", "loeuillet roux zoe"), vector(false, "9", "a b")]
+        );
+        for bad in [
+            "",
+            "4",
+            "5|||701294|0790031E",
+            "4|||701294",
+            "4||||0790031E",
+            "4|||701294|0790031",
+            "4|||701294|07900311",
+            "4|||70 12|0790031E",
+            "2||Paul|701294|0790031E",
+            "2|MARTIN||701294|0790031E",
+            "4|||701294|0790031E|more",
+        ] {
+            assert_eq!(read(&[bad]), [], "{bad}");
+        }
+        assert_eq!(read(&["4|||701294|0790031E"; 100]).len(), 1);
     }
 
     #[test]

@@ -8,6 +8,8 @@ use preau_kernel::PersonId;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::Sha256;
 
+use super::rules::Vector;
+
 /// A departure to a desk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Departure {
@@ -67,6 +69,8 @@ pub(super) struct Asked {
     pub(super) academies: Vec<String>,
     pub(super) keys: Vec<String>,
     pub(super) address: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) vectors: Vec<Vector>,
 }
 
 /// The desk's own names for a person and a session.

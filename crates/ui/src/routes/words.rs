@@ -4,6 +4,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use serde_json::Value;
 
 use super::api::{Refused, RefusedField};
 use crate::{
@@ -41,6 +42,10 @@ pub(super) fn mend(site: &Site<'_>, refused: Refused) -> Result<Mended, Refused>
         "bad-credentials" => now(w.page_bad_credentials),
         "bad-activation" => now(w.page_bad_activation),
         "account-blocked" => now(w.page_blocked),
+        "account-merged" => {
+            let login = refused.extra.get("login").and_then(Value::as_str).unwrap_or_default();
+            now(&fill(w.page_account_merged, &[("login", login)]))
+        }
         "bad-second-factor" | "factor-not-confirmed" => now(w.page_bad_code),
         "bad-code" => now(w.page_bad_sent_code),
         "post-unavailable" => now(w.page_post_unavailable),

@@ -250,6 +250,9 @@ async fn unite(work: &Work, merge: &AccountMerge) -> Result<(), JobError> {
     let mut tx = work.db.as_person(merge.merged_id).await?;
     queries::close_sessions(&mut tx, &work.clock).await?;
     tx.commit().await?;
+    let mut tx = work.db.as_person(merge.kept_id).await?;
+    queries::tell(&mut tx, merge.id, work.clock.now()).await?;
+    tx.commit().await?;
     work.progress.add_done(1);
     Ok(())
 }

@@ -153,29 +153,46 @@ impl Accounts {
         match asked {
             Asked::Logins { email } => self.mail_logins(email).await,
             Asked::Password { identifier, channel } => {
-                let people = if identifier.contains('@') {
-                    let mut tx = self.db.lookup_email(&identifier).await?;
-                    let people = behind(&mut tx, &identifier, MOST_PEOPLE).await?;
-                    tx.commit().await?;
-                    people
-                } else {
-                    let mut tx = self.db.lookup().await?;
-                    let person = door::person_of_login(&mut tx, &identifier).await?;
-                    tx.commit().await?;
-                    person.into_iter().collect()
+                let address = identifier.contains('@').then_some(identifier.as_str());
+                let people = match address {
+                    Some(address) => self.behind_address(address).await?,
+                    None => {
+                        let mut tx = self.db.lookup().await?;
+                        let person = door::person_of_login(&mut tx, &identifier).await?;
+                        tx.commit().await?;
+                        person.into_iter().collect()
+                    }
                 };
-                for person in people {
-                    self.send_way_back(person, channel).await?;
+                match channel {
+                    Channel::Mail => self.mail_ways_back(&people, address).await,
+                    Channel::Sms => {
+                        for person in people {
+                            self.text_way_back(person).await?;
+                        }
+                        Ok(())
+                    }
                 }
-                Ok(())
             }
         }
     }
 
-    async fn mail_logins(&self, email: String) -> Result<(), Error> {
-        let mut tx = self.db.lookup_email(&email).await?;
-        let people = behind(&mut tx, &email, MOST_PEOPLE).await?;
+    /// The people behind an address, each once: a record that was merged stands for the one that was kept.
+    async fn behind_address(&self, address: &str) -> Result<Vec<PersonId>, Error> {
+        let mut tx = self.db.lookup_email(address).await?;
+        let found = behind(&mut tx, address, MOST_PEOPLE).await?;
         tx.commit().await?;
+        let mut people = Vec::with_capacity(found.len());
+        for person in found {
+            let person = self.identity.kept(person).await?;
+            if !people.contains(&person) {
+                people.push(person);
+            }
+        }
+        Ok(people)
+    }
+
+    async fn mail_logins(&self, email: String) -> Result<(), Error> {
+        let people = self.behind_address(&email).await?;
         let mut lines = Vec::new();
         let mut school = None;
         for person in people {
@@ -205,57 +222,82 @@ impl Accounts {
         Ok(tx.commit().await?)
     }
 
-    async fn send_way_back(&self, person: PersonId, channel: Channel) -> Result<(), Error> {
+    /// Mails a link for each of these people to the address that was typed, or to the person's own: one mail, for people who
+    /// share an address would spend its budget on each other. A young pupil's teachers are told instead.
+    async fn mail_ways_back(&self, people: &[PersonId], address: Option<&str>) -> Result<(), Error> {
+        let now = self.clock.now();
+        let expires_at = now + LIVES;
+        let (mut links, mut to, mut school) = (Vec::new(), address.map(str::to_owned), None);
+        for person in people.iter().copied() {
+            let mut tx = self.db.as_person(person).await?;
+            let Some(target) = queries::target(&mut tx).await?.filter(queries::Target::may_come_back) else {
+                continue;
+            };
+            if let Some(young_in) = target.young_in {
+                tx.commit().await?;
+                if self.rule(young_in).await?.young_resets_to_teacher {
+                    self.tell_teachers(young_in, person, &target).await?;
+                    continue;
+                }
+                tx = self.db.as_person(person).await?;
+            }
+            if to.is_none() {
+                to.clone_from(&target.email);
+            }
+            if to.is_none() || queries::open(&mut tx, "mail", now).await? >= MOST_OPEN {
+                continue;
+            }
+            let token = secret::LinkToken::new(person)?;
+            queries::put(&mut tx, "mail", &token.hash(), None, now, expires_at).await?;
+            tx.commit().await?;
+            school = school.or(target.school);
+            links.push((target, self.link("reinitialisation", &token.reveal())));
+        }
+        let (Some(to), Some((first, link))) = (to, links.first()) else { return Ok(()) };
+        let text = if links.len() == 1 {
+            format!(
+                "Bonjour {},\n\nPour choisir un nouveau mot de passe pour l'identifiant {}, ouvrez cette adresse dans \
+                 l'heure :\n\n{link}\n\nElle ne sert qu'une fois. Si vous n'avez rien demandé, ignorez ce message : votre \
+                 mot de passe ne change pas.\n",
+                first.first_name, first.login
+            )
+        } else {
+            let each: Vec<String> = links
+                .iter()
+                .map(|(one, link)| {
+                    format!("{} {}, identifiant {} :\n{link}", one.first_name, one.last_name, one.login)
+                })
+                .collect();
+            format!(
+                "Bonjour,\n\nPlusieurs personnes ont cette adresse. Pour choisir un nouveau mot de passe, ouvrez dans \
+                 l'heure l'adresse de la personne concernée :\n\n{}\n\nChacune ne sert qu'une fois. Si vous n'avez rien \
+                 demandé, ignorez ce message : aucun mot de passe ne change.\n",
+                each.join("\n\n")
+            )
+        };
+        let subject = "Choisir un nouveau mot de passe".to_owned();
+        let mut tx = self.db.lookup().await?;
+        self.post.mail(&mut tx, Mail { to, subject, text }, school, expires_at).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn text_way_back(&self, person: PersonId) -> Result<(), Error> {
         let now = self.clock.now();
         let mut tx = self.db.as_person(person).await?;
-        let Some(target) = queries::target(&mut tx).await? else { return Ok(()) };
-        // Never activated: the paper is still good. Blocked, deleted or merged: nothing leads back in.
-        if target.state != "active" || target.blocked {
+        let Some(target) = queries::target(&mut tx).await?.filter(queries::Target::may_come_back) else {
             return Ok(());
-        }
-        if let (Channel::Mail, Some(school)) = (channel, target.young_in) {
-            tx.commit().await?;
-            if self.rule(school).await?.young_resets_to_teacher {
-                return self.tell_teachers(school, person, &target).await;
-            }
-            tx = self.db.as_person(person).await?;
-        }
-        let kind = match channel {
-            Channel::Mail => "mail",
-            Channel::Sms => "sms",
         };
-        let address = match channel {
-            Channel::Mail => target.email,
-            Channel::Sms => target.mobile,
-        };
-        let Some(to) = address else { return Ok(()) };
-        if queries::open(&mut tx, kind, now).await? >= MOST_OPEN {
+        let Some(to) = target.mobile else { return Ok(()) };
+        if queries::open(&mut tx, "sms", now).await? >= MOST_OPEN {
             return Ok(());
         }
         let expires_at = now + LIVES;
-        match channel {
-            Channel::Mail => {
-                let token = secret::LinkToken::new(person)?;
-                queries::put(&mut tx, kind, &token.hash(), None, now, expires_at).await?;
-                let link = self.link("reinitialisation", &token.reveal());
-                let text = format!(
-                    "Bonjour {},\n\nPour choisir un nouveau mot de passe pour l'identifiant {}, ouvrez cette adresse dans \
-                     l'heure :\n\n{link}\n\nElle ne sert qu'une fois. Si vous n'avez rien demandé, ignorez ce message : votre \
-                     mot de passe ne change pas.\n",
-                    target.first_name, target.login
-                );
-                let subject = "Choisir un nouveau mot de passe".to_owned();
-                self.post.mail(&mut tx, Mail { to, subject, text }, target.school, expires_at).await?;
-            }
-            Channel::Sms => {
-                let code = secret::digits(SMS_DIGITS)?;
-                queries::put(&mut tx, kind, &self.sms_hash(person, &code), None, now, expires_at).await?;
-                let text = format!(
-                    "Préau : code {code} pour choisir un nouveau mot de passe, valable une heure. Ne le donnez à personne."
-                );
-                self.post.text(&mut tx, Text { to, text }, target.school, expires_at).await?;
-            }
-        }
+        let code = secret::digits(SMS_DIGITS)?;
+        queries::put(&mut tx, "sms", &self.sms_hash(person, &code), None, now, expires_at).await?;
+        let text = format!(
+            "Préau : code {code} pour choisir un nouveau mot de passe, valable une heure. Ne le donnez à personne."
+        );
+        self.post.text(&mut tx, Text { to, text }, target.school, expires_at).await?;
         Ok(tx.commit().await?)
     }
 

@@ -86,6 +86,13 @@ pub(super) struct Target {
     pub(super) young_in: Option<SchoolId>,
 }
 
+impl Target {
+    /// Never activated: the paper is still good. Blocked, deleted or merged: nothing leads back in.
+    pub(super) fn may_come_back(&self) -> bool {
+        self.state == "active" && !self.blocked
+    }
+}
+
 pub(super) async fn target(tx: &mut PersonTx) -> Result<Option<Target>, DbError> {
     let person = tx.person();
     Ok(sqlx::query_as!(

@@ -343,7 +343,9 @@ pub(crate) async fn part_in_school(
     Ok(true)
 }
 
-/// Makes the names, keys and memberships of one record lead to the other, keeping which they were.
+/// Makes the names, keys and memberships of one record lead to the other, keeping which they were. Where only the record that
+/// goes was ever entered, the one that stays is in use from here on, by the same terms; where neither was, it takes the code
+/// on paper as well.
 pub(crate) async fn move_in_territory(
     tx: &mut TerritoryTx,
     merge: &AccountMerge,
@@ -351,7 +353,19 @@ pub(crate) async fn move_in_territory(
 ) -> Result<(), DbError> {
     let moved = sqlx::query_scalar!(
         r#"
-        WITH l AS (UPDATE login SET person_id = $3 WHERE territory_id = $1 AND person_id = $2 RETURNING login),
+        WITH l AS (UPDATE login SET person_id = $3, was_of = $2, moved_at = $4
+                    WHERE territory_id = $1 AND person_id = $2 RETURNING login),
+             k AS (UPDATE account t SET state = 'active', terms_version = o.terms_version, activated_at = o.activated_at,
+                                        updated_at = $4
+                     FROM account o
+                    WHERE o.territory_id = $1 AND o.person_id = $2 AND o.state = 'active'
+                      AND t.territory_id = $1 AND t.person_id = $3 AND t.state = 'imported'),
+             c AS (UPDATE activation_code t SET person_id = $3
+                     FROM account o
+                    WHERE t.territory_id = $1 AND t.person_id = $2 AND t.used_at IS NULL
+                      AND o.territory_id = $1 AND o.person_id = $3 AND o.state = 'imported'
+                      AND NOT EXISTS (SELECT FROM activation_code p WHERE p.person_id = $3)
+                   RETURNING t.code_hash),
              j AS (UPDATE join_key SET person_id = $3 WHERE territory_id = $1 AND person_id = $2 RETURNING academy, join_key),
              s AS (UPDATE sts_key SET person_id = $3 WHERE territory_id = $1 AND person_id = $2 RETURNING academy, sts_id),
              m AS (INSERT INTO person_membership AS t (person_id, school_id, role, territory_id, started_at)
@@ -367,6 +381,7 @@ pub(crate) async fn move_in_territory(
                  'sts_keys', (SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]') FROM s),
                  'given', (SELECT coalesce(jsonb_agg(to_jsonb(m)), '[]') FROM m),
                  'taken', (SELECT coalesce(jsonb_agg(to_jsonb(e)), '[]') FROM e),
+                 'code', EXISTS (SELECT FROM c),
                  'state', (SELECT a.state FROM account a WHERE a.person_id = $2 AND a.territory_id = $1)) AS "moved!"
         "#,
         tx.territory() as TerritoryId,
@@ -401,8 +416,12 @@ pub(crate) async fn part_in_territory(
     sqlx::query!(
         r#"
         WITH v AS (SELECT moved AS v FROM account_merge WHERE territory_id = $1 AND merge_id = $2),
-             l AS (UPDATE login t SET person_id = $3 FROM v, jsonb_array_elements_text(v.v -> 'logins') AS k
+             l AS (UPDATE login t SET person_id = $3, was_of = NULL, moved_at = NULL
+                     FROM v, jsonb_array_elements_text(v.v -> 'logins') AS k
                     WHERE t.territory_id = $1 AND t.login = k),
+             c AS (UPDATE activation_code t SET person_id = $3 FROM v
+                    WHERE t.territory_id = $1 AND t.person_id = $4 AND t.used_at IS NULL AND (v.v ->> 'code')::boolean
+                      AND NOT EXISTS (SELECT FROM activation_code p WHERE p.person_id = $3)),
              j AS (UPDATE join_key t SET person_id = $3
                      FROM v, jsonb_to_recordset(v.v -> 'join_keys') AS k (academy text, join_key text)
                     WHERE t.territory_id = $1 AND t.academy = k.academy AND t.join_key = k.join_key),
@@ -422,6 +441,21 @@ pub(crate) async fn part_in_territory(
         merge.id,
         merge.merged_id as PersonId,
         merge.kept_id as PersonId,
+        now,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Tells the transaction's person that another account is theirs now. The same merge twice is told once.
+pub(crate) async fn tell(tx: &mut PersonTx, merge: Uuid, now: DateTime<Utc>) -> Result<(), DbError> {
+    let person = tx.person();
+    sqlx::query!(
+        "INSERT INTO security_event (person_id, event_id, kind, device, at) VALUES ($1, $2, 'account-merged', '', $3)
+         ON CONFLICT (person_id, event_id) DO NOTHING",
+        person as PersonId,
+        merge,
         now,
     )
     .execute(tx.conn())
