@@ -2,9 +2,15 @@
 //! whoever tries to go round it.
 
 use chrono::Duration;
+use preau_http::Who;
 use preau_identity::TotpSecret;
+use preau_kernel::{Role, RoleSet};
 use preau_server::soft_key::SoftKey;
-use preau_tests::{Answer, Client, Node, PASSWORD, Persona, Session, Stage, play};
+use preau_tests::{
+    Answer, Client, Node, PASSWORD, Persona, School, Session, Stage,
+    desk::{StandIn, bring_back, jar, post_form},
+    play,
+};
 use serde_json::{Value, json};
 
 const ORIGIN: &str = "http://localhost:8080";
@@ -308,6 +314,81 @@ fn whoever_must_have_one_proves_nothing_without() {
     });
 }
 
+/// T05: where a school or its territory says so, a session that has shown no factor administers nothing, and sees nothing of it.
+#[test]
+fn administration_may_be_closed_to_whoever_has_shown_no_factor() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let territory = stage.territory("ici").await;
+        let (school, other) = (territory.school("Collège").await, territory.school("Lycée").await);
+        let (head, above) = (school.admin().await, territory.admin().await);
+        let there = other.admin().await;
+        let teacher = school.class("6e B").await.teacher("Claire Durand").await;
+        let people = |school: &School| school.url("administration/people");
+        let policy = |on: bool| json!({ "teachers_must": false, "administrators_prove": on });
+        node.signed_in(&head).await.get(&people(&school)).await.expect(200);
+        node.proven(&head).await.put(&school.url("second-factor-policy"), &policy(true)).await.expect(204);
+
+        // Another node, which has asked nothing yet. (A node asks once a minute.)
+        let strict = stage.node().await;
+        for (who, what, may) in [
+            (&head, people(&school), false),
+            (&above, people(&school), false),
+            (&above, people(&other), true),
+            (&there, people(&other), true),
+            (&teacher, school.url("classes"), true),
+        ] {
+            let answer = strict.signed_in(who).await.get(&what).await;
+            match may {
+                true => answer.expect(200),
+                false => answer.refused(403, "proof-required"),
+            };
+        }
+        // Shown once in this session is shown, hours ago as well; dangerous acts still ask again.
+        let hours_ago = stage.clock().now() - Duration::hours(3);
+        let family = stage.family(&head).await;
+        let shown = strict.token_proven(&head, family, Duration::zero(), Some(hours_ago)).await;
+        let shown = strict.bearer(shown);
+        shown.get(&people(&school)).await.expect(200);
+        shown.put(&school.url("second-factor-policy"), &policy(false)).await.refused(403, "proof-required");
+        // Who says nothing of it leaves it as it is.
+        let teachers = json!({ "teachers_must": true });
+        strict.proven(&head).await.put(&school.url("second-factor-policy"), &teachers).await.expect(204);
+        let still = stage.node().await;
+        still.signed_in(&head).await.get(&people(&school)).await.refused(403, "proof-required");
+
+        // A territory's word holds everywhere, on every route that is an administrator's.
+        let url = format!("/api/v1/territories/{}/second-factor-policy", territory.id);
+        node.proven(&above).await.put(&url, &policy(true)).await.expect(204);
+        let strict = stage.node().await;
+        let (below, above) = (strict.signed_in(&there).await, strict.signed_in(&above).await);
+        let of_admins = RoleSet::of(&[Role::SchoolAdmin]);
+        let mut asked = 0;
+        for row in strict.table.iter() {
+            let client = match row.who() {
+                Who::InSchool(roles) if roles == of_admins => &below,
+                Who::TerritoryAdmin => &above,
+                _ => continue,
+            };
+            let known = [("{school_id}", other.id.to_string()), ("{territory_id}", territory.id.to_string())];
+            let path = known.iter().fold(row.path.clone(), |path, (hole, id)| path.replace(hole, id));
+            let path: String = path
+                .split('/')
+                .map(
+                    |part| {
+                        if part.starts_with('{') { uuid::Uuid::nil().to_string() } else { part.to_owned() }
+                    },
+                )
+                .collect::<Vec<_>>()
+                .join("/");
+            let method = http::Method::from_bytes(row.method.as_bytes()).unwrap();
+            client.send(method, &path, None).await.refused(403, "proof-required");
+            asked += 1;
+        }
+        assert!(asked > 40, "{asked} routes");
+    });
+}
+
 #[test]
 fn a_second_factor_outlives_a_change_of_password_and_is_reset_by_whom_it_may() {
     play(async |stage| {
@@ -376,6 +457,44 @@ fn a_device_that_proved_it_is_trusted_until_something_changes() {
         knock(&mine, &armed.persona).await.expect(201);
         stage.advance(Duration::days(1));
         knock(&mine, &armed.persona).await.refused(401, "second-factor-required");
+    });
+}
+
+#[test]
+fn a_desk_is_half_of_the_way_in_as_well() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let territory = stage.territory("ici").await;
+        let armed = arm(&stage, &node, territory.school("Collège Rosa-Parks").await.admin().await).await;
+        let (desk, _) = StandIn::trusted_by(&stage, &territory, "agents", "agents").await;
+        let mail = "UPDATE person SET email = 'chef@ac-test.fr', email_origin = 'feed' WHERE person_id = ";
+        stage.sql(&format!("{mail}'{}'", armed.persona.id)).await;
+        let come = async |kept: &str| {
+            let path = format!("{}?vers=%2Fsemaine%2F2026-11-23", desk.ours("depart"));
+            let departure = node.stranger().get(&path).await.expect(303);
+            let document = desk.answer(&departure, "_a1", &[("mail", &["chef@ac-test.fr"])]);
+            let cookies = format!("{}; {kept}", jar(&departure));
+            bring_back(&node, &desk, cookies.trim_end_matches("; "), &document).await.expect(303)
+        };
+        let sessions = "SELECT count(*) FROM session_family WHERE revoked_at IS NULL";
+        let before = stage.count(sessions).await;
+        let asked = come("").await;
+        assert_eq!(asked.header("location"), Some("/connexion/code"));
+        let step = jar(&asked);
+        assert!(step.contains("__Host-preau-step=") && !step.contains("__Host-preau="), "{step}");
+        assert_eq!(stage.count(sessions).await, before, "nothing is open yet");
+        let show =
+            async |code: &str| post_form(&node, "/connexion/code", ORIGIN, &step, &[("code", code)]).await;
+        show("000000").await.expect(401);
+        let inside = show(&armed.code(&stage)).await.expect(303);
+        assert_eq!(inside.header("location"), Some("/semaine/2026-11-23"), "where one was going");
+        assert_eq!(stage.count(sessions).await, before + 1);
+        // The device has proved it: the desk alone is enough there for a while, and on no other.
+        let device = inside.cookies().into_iter().find(|it| it.starts_with("__Host-preau-device=")).unwrap();
+        let device = device.split(';').next().unwrap().to_owned();
+        assert_eq!(come(&device).await.header("location"), Some("/semaine/2026-11-23"));
+        assert_eq!(come("").await.header("location"), Some("/connexion/code"));
+        assert_eq!(stage.count(sessions).await, before + 2);
     });
 }
 

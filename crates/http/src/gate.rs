@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use preau_db::{Db, DbError, KeyRing, Purpose, journal};
-use preau_kernel::{Clock, CursorKey, Member, PersonId, Principal, SchoolId};
+use preau_kernel::{Clock, CursorKey, Member, PersonId, Principal, SchoolId, TerritoryId};
 use tokio_util::task::TaskTracker;
 
 use crate::{Brownout, Suspensions, budget::Quotas};
@@ -30,7 +30,11 @@ pub struct Gate {
     pub wall_off: bool,
     pub(crate) quotas: Quotas,
     journaled: moka::sync::Cache<(PersonId, SchoolId), ()>,
+    strict: moka::sync::Cache<(TerritoryId, Option<SchoolId>), bool>,
 }
+
+/// A school that closes its administration to those who have shown no second factor has closed it on every node after so long.
+const STRICT_KNOWN_FOR: Duration = Duration::from_secs(60);
 
 impl Gate {
     /// A gate for pages served from `origin`.
@@ -39,6 +43,7 @@ impl Gate {
             .max_capacity(50_000)
             .time_to_live(Duration::from_secs(15 * 60))
             .build();
+        let strict = moka::sync::Cache::builder().max_capacity(50_000).time_to_live(STRICT_KNOWN_FOR).build();
         Self {
             db,
             clock,
@@ -51,7 +56,23 @@ impl Gate {
             wall_off: false,
             quotas: Quotas::new(),
             journaled,
+            strict,
         }
+    }
+
+    /// Whether administration of the school, or of the territory, is closed to sessions that have shown no second factor.
+    pub(crate) async fn is_strict(
+        &self,
+        territory: TerritoryId,
+        school: Option<SchoolId>,
+    ) -> Result<bool, DbError> {
+        if let Some(known) = self.strict.get(&(territory, school)) {
+            return Ok(known);
+        }
+        let scopes: Vec<_> = school.map(SchoolId::uuid).into_iter().chain([territory.uuid()]).collect();
+        let strict = self.db.administrators_prove(&scopes).await?;
+        self.strict.insert((territory, school), strict);
+        Ok(strict)
     }
 
     /// Shares the gate.

@@ -207,6 +207,11 @@ async fn decide(row: Arc<RouteRow>, path: RawPathParams, mut request: Request, n
         return suspended.into_response();
     }
     // Last: whoever may not do it at all is not asked to prove anything.
+    if admitted.is_ok()
+        && let Err(problem) = factor_shown(&row, &gate, &identity, &path).await
+    {
+        return problem.into_response();
+    }
     if admitted.is_ok() && row.sudo && !is_strong(&identity, &gate) {
         return Problem::proof_required().into_response();
     }
@@ -257,6 +262,28 @@ fn suspended(row: &RouteRow, gate: &Gate, identity: &Identity, path: &RawPathPar
     let school = param::<SchoolId>(path, "school_id");
     let found = gate.suspensions.closing(principal, school, &row.service, gate.clock.now());
     found.map(|suspension| suspension.problem())
+}
+
+/// Administration is closed to a session in which no second factor was ever shown, where the school or its territory says
+/// so. (Whoever administers can show nothing else: a password proves nobody who must have a factor.)
+async fn factor_shown(
+    row: &RouteRow,
+    gate: &Gate,
+    identity: &Identity,
+    path: &RawPathParams,
+) -> Result<(), Problem> {
+    let Identity::Known(principal, _) = identity else { return Ok(()) };
+    let school = match row.who {
+        Who::TerritoryAdmin => None,
+        Who::InSchool(roles) if roles == RoleSet::of(&[Role::SchoolAdmin]) => {
+            param::<SchoolId>(path, "school_id")
+        }
+        Who::InSchool(_) | Who::Anyone | Who::SignedIn | Who::Browser => return Ok(()),
+    };
+    if principal.strong_at().is_none() && gate.is_strict(principal.territory(), school).await? {
+        return Err(Problem::proof_required());
+    }
+    Ok(())
 }
 
 fn is_strong(identity: &Identity, gate: &Gate) -> bool {

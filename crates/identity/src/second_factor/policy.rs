@@ -32,15 +32,21 @@ impl Factors {
         Ok(must)
     }
 
-    /// Says whether the teachers of a school must have a second factor. Written in the journal.
+    /// Says whether the teachers of a school must have a second factor, and whether its administration is closed to sessions
+    /// that have shown none (`None` leaves that as it is). Written in the journal.
     ///
     /// # Errors
     /// Any database error.
-    pub async fn set_school_policy(&self, member: &Member, teachers_must: bool) -> Result<(), Error> {
+    pub async fn set_school_policy(
+        &self,
+        member: &Member,
+        teachers_must: bool,
+        administrators_prove: Option<bool>,
+    ) -> Result<(), Error> {
         let now = self.0.clock.now();
         let mut tx = self.0.db.in_school(member).await?;
-        queries::put_policy(&mut tx, teachers_must, now).await?;
-        let act = act(member.person(), member.school().uuid(), teachers_must);
+        queries::put_policy(&mut tx, teachers_must, administrators_prove, now).await?;
+        let act = act(member.person(), member.school().uuid(), teachers_must, administrators_prove);
         journal::append(&mut tx, now, act).await?;
         tx.commit().await?;
         self.0.teachers_must.invalidate(&member.school()).await;
@@ -55,11 +61,12 @@ impl Factors {
         &self,
         admin: &TerritoryAdmin,
         teachers_must: bool,
+        administrators_prove: Option<bool>,
     ) -> Result<(), Error> {
         let now = self.0.clock.now();
         let mut tx = self.0.db.in_territory(admin).await?;
-        queries::put_policy(&mut tx, teachers_must, now).await?;
-        let act = act(admin.person(), admin.territory().uuid(), teachers_must);
+        queries::put_policy(&mut tx, teachers_must, administrators_prove, now).await?;
+        let act = act(admin.person(), admin.territory().uuid(), teachers_must, administrators_prove);
         journal::append(&mut tx, now, act).await?;
         tx.commit().await?;
         self.0.teachers_must.invalidate_all();
@@ -67,11 +74,16 @@ impl Factors {
     }
 }
 
-fn act(actor: preau_kernel::PersonId, scope: Uuid, teachers_must: bool) -> journal::Act<'static> {
+fn act(
+    actor: preau_kernel::PersonId,
+    scope: Uuid,
+    teachers_must: bool,
+    administrators_prove: Option<bool>,
+) -> journal::Act<'static> {
     journal::Act {
         actor: Some(actor),
         act: "identity.second-factor-policy",
         subject: Some(scope),
-        detail: serde_json::json!({ "teachers_must": teachers_must }),
+        detail: serde_json::json!({ "teachers_must": teachers_must, "administrators_prove": administrators_prove }),
     }
 }

@@ -400,18 +400,23 @@ pub(super) async fn teachers_must(
     .await?)
 }
 
-/// Says what the transaction's school or territory wants of its teachers.
+/// Says what the transaction's school or territory wants of its teachers and administrators; `None` leaves what it said.
 pub(super) async fn put_policy(
     tx: &mut impl Tx,
     teachers_must: bool,
+    administrators_prove: Option<bool>,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let scope = tx.scope();
     sqlx::query!(
-        "INSERT INTO factor_policy (scope_id, teachers_must, updated_at) VALUES ($1, $2, $3)
-         ON CONFLICT (scope_id) DO UPDATE SET teachers_must = excluded.teachers_must, updated_at = excluded.updated_at",
+        "INSERT INTO factor_policy AS t (scope_id, teachers_must, administrators_prove, updated_at)
+         VALUES ($1, $2, coalesce($3, false), $4)
+         ON CONFLICT (scope_id)
+         DO UPDATE SET teachers_must = excluded.teachers_must, updated_at = excluded.updated_at,
+                       administrators_prove = coalesce($3, t.administrators_prove)",
         scope,
         teachers_must,
+        administrators_prove,
         now,
     )
     .execute(tx.conn())

@@ -508,7 +508,7 @@ async fn create_recovery_codes(
 #[derive(Serialize, utoipa::ToSchema)]
 struct SecurityEventItem {
     id: Uuid,
-    /// `new-device`, `password-changed`, `factor-added`, `factor-removed`, `factors-reset`, `recovery-code-used`,
+    /// `new-device`, `account-merged`, `password-changed`, `factor-added`, `factor-removed`, `factors-reset`, `recovery-code-used`,
     /// `recovery-codes-made`, `passkey-cloned`, `codes-guessed`; others may come.
     kind: String,
     /// A browser and a system; empty where it says nothing.
@@ -572,10 +572,15 @@ async fn delete_second_factors(
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct FactorPolicy {
+    /// Whether teachers must have one.
     teachers_must: bool,
+    /// Whether administration is closed to sessions in which none was shown; left out, it stays as it is. A territory's word
+    /// holds in all its schools. Every node knows within a minute.
+    #[serde(default)]
+    administrators_prove: Option<bool>,
 }
 
-/// Say whether the teachers of a school must have a second factor.
+/// Say whether the teachers of a school must have a second factor, and whether its administrators must show theirs.
 #[utoipa::path(
     put, path = "/api/v1/schools/{school_id}/second-factor-policy", tag = "identity",
     operation_id = "update_school_factor_policy",
@@ -589,7 +594,7 @@ async fn update_school_factor_policy(
     InSchool(member): InSchool,
     ValidJson(body): ValidJson<FactorPolicy>,
 ) -> Result<StatusCode, Problem> {
-    identity.factors().set_school_policy(&member, body.teachers_must).await?;
+    identity.factors().set_school_policy(&member, body.teachers_must, body.administrators_prove).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -607,6 +612,6 @@ async fn update_territory_factor_policy(
     AdminOf(admin): AdminOf,
     ValidJson(body): ValidJson<FactorPolicy>,
 ) -> Result<StatusCode, Problem> {
-    identity.factors().set_territory_policy(&admin, body.teachers_must).await?;
+    identity.factors().set_territory_policy(&admin, body.teachers_must, body.administrators_prove).await?;
     Ok(StatusCode::NO_CONTENT)
 }
