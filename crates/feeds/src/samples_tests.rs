@@ -164,6 +164,14 @@ fn every_template_of_french_ents_needs_no_mapping() {
         assert_eq!(report.warnings.keys().collect::<Vec<_>>(), expected, "{name}");
         assert!(report.unknown_attributes.is_empty(), "{name}: {:?}", report.unknown_attributes);
     }
+    let (_, records, _) = read(&of_school(folder.join("directory-CSV_Enseignants.csv"))).unwrap();
+    let simani = records.iter().find_map(|record| match record {
+        Record::Staff(staff) if staff.names.last_name == "SIMANI" => Some(staff),
+        _ => None,
+    });
+    let taught = simani.unwrap().classes.iter().map(|it| (it.class.as_str(), it.subject.as_deref()));
+    let maths = Some("Mathématiques");
+    assert_eq!(taught.collect::<Vec<_>>(), [("CSV1", maths), ("CSV2", maths)]);
     // Sent together, the parents find their children by names and class.
     let together = tempfile::tempdir().unwrap();
     for name in ["admin-CSV_Eleves.csv", "admin-CSV_Parents.csv"] {

@@ -86,6 +86,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("csv-parent-without-child", "Ce parent n'est relié à aucun enfant. Il n'aura pas d'accès."),
     ("csv-row-without-name", "Cette ligne n'a pas de nom ou de prénom. Elle a été laissée de côté."),
     ("csv-too-many-fields", "Cette ligne a plus de cases remplies que de colonnes. Les cases en trop ont été ignorées."),
+    ("csv-unknown-function", "La fonction de cette personne n'est pas reconnue (direction, CPE, AED, gestionnaire, documentaliste, psychologue…). Elle a été reprise parmi les personnels, sans fonction."),
     // SIECLE.
     ("siecle-bad-date", "Une date de naissance est illisible. L'élève a été repris sans cette date."),
     ("siecle-bad-school", "Le code d'établissement (UAJ) du fichier n'est pas un UAI. Le fichier a été lu pour l'établissement choisi ; vérifiez qu'il s'agit bien de lui."),

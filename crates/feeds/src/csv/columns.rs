@@ -42,6 +42,8 @@ pub enum Field {
     Mobile,
     /// Function of a member of staff, in words.
     Function,
+    /// A subject taught, in words.
+    Subject,
     /// `oui` for the head of a primary school.
     Director,
     /// A class headed (professeur principal).
@@ -86,6 +88,7 @@ const SYNONYMS: &[(Field, &[&str])] = &[
     (Field::Email, &["email", "courriel", "mail", "adressemail", "adresseemail", "adresseelectronique", "courrielresponsable"]),
     (Field::Mobile, &["telephoneportable", "telephonemobile", "portable", "mobile", "telportable"]),
     (Field::Function, &["fonction", "fonctions", "function"]),
+    (Field::Subject, &["matiere", "matieres", "matiereenseignee", "matieresenseignees", "discipline", "disciplines"]),
     (Field::Director, &["directeur"]),
     (Field::HeadOf, &["professeurprincipal"]),
     (Field::ChildId, &["childexternalid", "childid", "idenfant"]),
@@ -103,8 +106,8 @@ const SYNONYMS: &[(Field, &[&str])] = &[
         "autorisationphoto", "autorisationsassociations", "autorisationsphotos", "boursier", "codematiere", "codepostal",
         "commune", "commune1", "commune2", "communenaissance", "communeresponsable", "communicationadresses", "cp", "cp1",
         "cp2", "cpresponsable", "cycle", "dateinscription", "decisiondepassage", "deptnaissance", "deuxiemeprenom",
-        "discipline", "dispositif", "dispositifs", "etat", "filiere", "identifiantclasse", "intervenant", "libellemef",
-        "matiere", "matiereenseignee", "mef", "pays", "pays1", "pays2", "paysnaissance", "pcs", "presencedevanteleves",
+        "dispositif", "dispositifs", "etat", "filiere", "identifiantclasse", "intervenant", "libellemef",
+        "mef", "pays", "pays1", "pays2", "paysnaissance", "pcs", "presencedevanteleves",
         "regime", "sexe", "statut", "telephone", "telephonedomicile", "telephonetravail", "transport", "troisiemeprenom",
         "ville",
     ]),

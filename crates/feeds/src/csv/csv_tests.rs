@@ -191,6 +191,37 @@ fn directors_administer_and_guests_do_not() {
 }
 
 #[test]
+fn teachers_teach_what_their_row_says() {
+    let taught = |text: &str| -> Vec<(String, Option<String>)> {
+        let (items, report) = table(text).unwrap();
+        assert!(report.unknown_attributes.is_empty() && report.warnings.is_empty(), "{report:?}");
+        let of = items.into_iter().filter_map(|item| match item.record {
+            Record::Staff(staff) => Some(staff.classes),
+            _ => None,
+        });
+        of.flatten().map(|it| (it.class, it.subject)).collect()
+    };
+    let some = |class: &str, subject: &str| (class.to_owned(), Some(subject.to_owned()));
+    // French ENTs put it in the column of functions.
+    assert_eq!(
+        taught("Prénom*;Nom*;fonction;classe;classe\nA;B;Mathématiques;6A;6B\nC;D;Enseignant;6A;\n"),
+        [some("6A", "Mathématiques"), some("6B", "Mathématiques"), ("6A".to_owned(), None)]
+    );
+    // Said twice it is one, and somebody may teach two.
+    assert_eq!(
+        taught("Nom;Prénom;Classe;Matière enseignée;Discipline\nA;B;6A;Latin;Grec\nC;D;6A;Latin;LATIN\n"),
+        [some("6A", "Latin"), some("6A", "Grec"), some("6A", "Latin")]
+    );
+}
+
+#[test]
+fn a_function_that_nobody_knows_is_told_and_costs_nobody_a_place() {
+    let (items, report) = table("Nom;Prénom;Fonction\nA;B;CPE\nC;D;Jardinier\nE;F;\n").unwrap();
+    assert_eq!(items.iter().filter(|item| matches!(item.record, Record::Staff(_))).count(), 3);
+    assert_eq!(report.warned("csv-unknown-function"), 1);
+}
+
+#[test]
 fn carers_on_the_row_of_a_pupil() {
     let (items, report) =
         table("Nom;Prénom;Classe;R1_Nom;R1_Prénom;R1_Email;R2_Nom;R2_Prénom\nA;Zoé;CP;A;Marie;m@a.fr;;\n")
