@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use preau_db::{DbError, SchoolTx};
+use preau_db::{DbError, SchoolTx, TerritoryTx};
 use preau_directory::studies::MOST_SIBLINGS;
-use preau_kernel::{Level, PersonId, TerritoryId};
+use preau_kernel::{Level, PersonId, SchoolId, TerritoryId};
 
 use crate::{
     Plans,
@@ -24,28 +24,66 @@ pub(crate) struct Child {
 
 impl Plans {
     /// Counts a school's people: what `tx` sees, and the brothers and sisters that its pupils have in other schools of the
-    /// territory. A transaction in each of these, none held while the next is opened.
+    /// territory, read in a transaction of its own.
     pub(crate) async fn count(&self, territory: TerritoryId, mut tx: SchoolTx) -> Result<Roster, DbError> {
         let school = tx.school();
-        let pupils = queries::children(&mut tx, None).await?;
-        let guardians = queries::count_guardians(&mut tx).await?;
+        let pupils = queries::children(&mut tx, school, None).await?;
+        let guardians = queries::count_guardians(&mut tx, school).await?;
         tx.commit().await?;
-        let of_family: BTreeSet<PersonId> =
-            pupils.iter().flat_map(|child| child.guardians.iter().copied()).collect();
-        let of_family: Vec<PersonId> = of_family.into_iter().collect();
+        let family = families(&pupils);
         let mut elsewhere = Vec::new();
-        if !of_family.is_empty() {
+        if !family.is_empty() {
             let mut tx = self.db.in_territory_for_work(territory).await?;
-            let schools = queries::schools_in_common(&mut tx, &of_family, school, MOST_SCHOOLS).await?;
+            elsewhere = children_elsewhere(&mut tx, school, &family).await?;
             tx.commit().await?;
-            for other in schools {
-                let mut tx = self.db.in_school_for_work(other).await?;
-                elsewhere.extend(queries::children(&mut tx, Some(&of_family)).await?);
-                tx.commit().await?;
-            }
         }
         Ok(Roster { pupils: alike(&pupils, &elsewhere), guardians })
     }
+
+    /// Counts a school's people and writes it down for its territory, in one transaction: it is done after each change of a
+    /// directory, and a delivery changes a thousand schools.
+    pub(crate) async fn count_and_keep(
+        &self,
+        territory: TerritoryId,
+        school: SchoolId,
+    ) -> Result<(), DbError> {
+        let mut tx = self.db.in_territory_for_work(territory).await?;
+        tx.enter_school(school).await?;
+        let pupils = queries::children(&mut tx, school, None).await?;
+        let guardians = queries::count_guardians(&mut tx, school).await?;
+        let family = families(&pupils);
+        let elsewhere = children_elsewhere(&mut tx, school, &family).await?;
+        if !family.is_empty() {
+            tx.enter_school(school).await?;
+        }
+        let counted = Roster { pupils: alike(&pupils, &elsewhere), guardians };
+        queries::replace_counter(&mut tx, (territory, school), &counted, self.clock.now()).await?;
+        tx.commit().await
+    }
+}
+
+/// Everybody's guardians, once.
+fn families(pupils: &[Child]) -> Vec<PersonId> {
+    let people: BTreeSet<PersonId> =
+        pupils.iter().flat_map(|child| child.guardians.iter().copied()).collect();
+    people.into_iter().collect()
+}
+
+/// The children whom these guardians have in other schools, but `school`: the transaction enters one after the other.
+async fn children_elsewhere(
+    tx: &mut TerritoryTx,
+    school: SchoolId,
+    family: &[PersonId],
+) -> Result<Vec<Child>, DbError> {
+    let mut children = Vec::new();
+    if family.is_empty() {
+        return Ok(children);
+    }
+    for other in queries::schools_in_common(tx, family, school, MOST_SCHOOLS).await? {
+        tx.enter_school(other).await?;
+        children.extend(queries::children(tx, other, Some(family)).await?);
+    }
+    Ok(children)
 }
 
 /// Puts together the pupils to whom any plan gives the same hours, as `studies_of` tells them at the door: one brother or

@@ -102,10 +102,7 @@ impl Plans {
     /// # Errors
     /// Any [`DbError`].
     pub async fn recount(&self, territory: TerritoryId, school: SchoolId) -> Result<(), DbError> {
-        let counted = self.count(territory, self.db.in_school_for_work(school).await?).await?;
-        let mut tx = self.db.in_school_for_work(school).await?;
-        queries::replace_counter(&mut tx, territory, &counted, self.clock.now()).await?;
-        tx.commit().await
+        self.count_and_keep(territory, school).await
     }
 }
 

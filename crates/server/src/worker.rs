@@ -119,6 +119,10 @@ pub(crate) async fn deliver(app: &App, school: SchoolId) -> Result<(), DbError> 
         let mut tx = app.db.in_school_for_work(school).await?;
         let events = outbox::claim(&mut tx, app.clock.now(), BATCH).await?;
         tx.commit().await?;
+        // However many changes there were: what they came to is counted once.
+        if events.iter().any(|event| event.topic == "directory.changed") {
+            or_later("counting", count(app, school).await);
+        }
         let mut delivered = Vec::new();
         for event in &events {
             match hand_over(app, school, event).await {
@@ -144,9 +148,6 @@ pub(crate) async fn deliver(app: &App, school: SchoolId) -> Result<(), DbError> 
 async fn hand_over(app: &App, school: SchoolId, event: &outbox::Event) -> Result<(), CacheError> {
     match event.topic.as_str() {
         "directory.changed" | "timetable.changed" => {
-            if event.topic == "directory.changed" {
-                or_later("counting", count(app, school).await);
-            }
             app.cache.publish(keys::SCHOOL_CHANGED, &school.to_string()).await
         }
         unknown => {

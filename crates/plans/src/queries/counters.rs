@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use preau_db::{DbError, SchoolTx, TerritoryTx};
+use preau_db::{DbError, TerritoryTx, Tx};
 use preau_kernel::{Level, PersonId, SchoolId, TerritoryId};
 
 use crate::{
@@ -16,10 +16,13 @@ use crate::{
     preview::{Alike, Roster},
 };
 
-/// The children who study in the school; with `among`, those of these guardians.
+/// The children who study in the school, which the transaction sees; with `among`, those of these guardians.
 #[tracing::instrument(level = "debug", name = "db.pupil.with_guardians", skip_all)]
-pub(crate) async fn children(tx: &mut SchoolTx, among: Option<&[PersonId]>) -> Result<Vec<Child>, DbError> {
-    let school = tx.school();
+pub(crate) async fn children(
+    tx: &mut impl Tx,
+    school: SchoolId,
+    among: Option<&[PersonId]>,
+) -> Result<Vec<Child>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT p.mef_code, p.level,
                   ARRAY(SELECT gl.guardian_id FROM guardian_link gl
@@ -44,8 +47,7 @@ pub(crate) async fn children(tx: &mut SchoolTx, among: Option<&[PersonId]>) -> R
 }
 
 #[tracing::instrument(level = "debug", name = "db.membership.count_guardians", skip_all)]
-pub(crate) async fn count_guardians(tx: &mut SchoolTx) -> Result<i64, DbError> {
-    let school = tx.school();
+pub(crate) async fn count_guardians(tx: &mut impl Tx, school: SchoolId) -> Result<i64, DbError> {
     Ok(sqlx::query_scalar!(
         r#"SELECT count(*) AS "guardians!" FROM membership
             WHERE school_id = $1 AND role = 'guardian' AND ended_at IS NULL"#,
@@ -80,12 +82,11 @@ pub(crate) async fn schools_in_common(
 /// Writes what was counted in place of what was.
 #[tracing::instrument(level = "debug", name = "db.level_counter.replace", skip_all)]
 pub(crate) async fn replace_counter(
-    tx: &mut SchoolTx,
-    territory: TerritoryId,
+    tx: &mut TerritoryTx,
+    (territory, school): (TerritoryId, SchoolId),
     roster: &Roster,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    let school = tx.school();
     let count = |number: i64| i32::try_from(number).unwrap_or(i32::MAX);
     // Guardians stand on the row of those whose level nobody knows.
     let mut rows: BTreeMap<String, (i32, i32)> =
