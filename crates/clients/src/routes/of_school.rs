@@ -6,8 +6,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use preau_http::{
-    Cursors, IfMatch, IfNoneMatch, InSchool, Keyed, ListQuery, Problem, Reply, ValidJson, ValidPath,
-    ValidQuery, once,
+    Cursors, IfMatch, IfNoneMatch, InSchool, Keyed, ListQuery, Problem, Reply, SchoolPath, ValidJson,
+    ValidPath, ValidQuery, once,
 };
 use preau_kernel::{ClientId, FamilyId, Member, Page, SchoolId};
 use serde::Deserialize;
@@ -18,14 +18,6 @@ use crate::{
     ApiClient, ApiClientWithSecret, Clients,
     clients::{ApiClientChange, NewApiClient, Owner},
 };
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-pub(super) struct SchoolClientsPath {
-    /// The school.
-    school_id: SchoolId,
-}
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -60,7 +52,7 @@ async fn owner(app: &Clients, member: &Member) -> Result<Owner, Problem> {
     path = "/api/v1/schools/{school_id}/api-clients",
     operation_id = "list_school_clients",
     tag = "clients",
-    params(SchoolClientsPath, ListQuery),
+    params(SchoolPath, ListQuery),
     responses((status = OK, body = Page<ApiClient>)),
 )]
 #[tracing::instrument(name = "client.list", skip_all, fields(school.id = %member.school()))]
@@ -84,7 +76,7 @@ pub(super) async fn list_school_clients(
     path = "/api/v1/schools/{school_id}/api-clients",
     operation_id = "create_school_client",
     tag = "clients",
-    params(SchoolClientsPath),
+    params(SchoolPath),
     request_body = NewApiClient,
     responses((status = CREATED, description = "The client and, this once, its secret", body = ApiClientWithSecret)),
 )]

@@ -6,8 +6,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use preau_http::{
-    AdminOf, Cursors, IfMatch, IfNoneMatch, Keyed, ListQuery, Problem, Reply, ValidJson, ValidPath,
-    ValidQuery, once,
+    AdminOf, Cursors, IfMatch, IfNoneMatch, Keyed, ListQuery, Problem, Reply, TerritoryPath, ValidJson,
+    ValidPath, ValidQuery, once,
 };
 use preau_kernel::{ClientId, FamilyId, Page, TerritoryAdmin, TerritoryId};
 use serde::Deserialize;
@@ -18,14 +18,6 @@ use crate::{
     ApiClient, ApiClientWithSecret, Clients,
     clients::{ApiClientChange, NewApiClient, Owner, journal_in_schools},
 };
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-pub(super) struct TerritoryClientsPath {
-    /// The territory.
-    territory_id: TerritoryId,
-}
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -59,7 +51,7 @@ fn owner(admin: &TerritoryAdmin) -> Owner {
     path = "/api/v1/territories/{territory_id}/api-clients",
     operation_id = "list_territory_clients",
     tag = "clients",
-    params(TerritoryClientsPath, ListQuery),
+    params(TerritoryPath, ListQuery),
     responses((status = OK, body = Page<ApiClient>)),
 )]
 #[tracing::instrument(name = "client.list", skip_all, fields(territory.id = %admin.territory()))]
@@ -82,7 +74,7 @@ pub(super) async fn list_territory_clients(
     path = "/api/v1/territories/{territory_id}/api-clients",
     operation_id = "create_territory_client",
     tag = "clients",
-    params(TerritoryClientsPath),
+    params(TerritoryPath),
     request_body = NewApiClient,
     responses((status = CREATED, description = "The client and, this once, its secret", body = ApiClientWithSecret)),
 )]

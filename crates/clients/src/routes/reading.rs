@@ -1,8 +1,11 @@
 //! Approvals: a second person agrees to reading more.
 
 use axum::{extract::State, http::StatusCode, response::Response};
-use preau_http::{AdminOf, Cursors, InSchool, Keyed, ListQuery, Problem, Reply, ValidPath, ValidQuery, once};
-use preau_kernel::{Page, SchoolId, TerritoryId};
+use preau_http::{
+    AdminOf, Cursors, InSchool, Keyed, ListQuery, Problem, Reply, SchoolPath, TerritoryPath, ValidPath,
+    ValidQuery, once,
+};
+use preau_kernel::{Page, SchoolId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -12,22 +15,6 @@ use crate::{
     approvals::{NewReadApproval, NewReadDecision},
     queries,
 };
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-pub(super) struct ReadApprovalsPath {
-    /// The school.
-    school_id: SchoolId,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-pub(super) struct TerritoryReadApprovalsPath {
-    /// The territory.
-    territory_id: TerritoryId,
-}
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -45,7 +32,7 @@ pub(super) struct ReadApprovalPath {
     path = "/api/v1/schools/{school_id}/read-approvals",
     operation_id = "list_read_approvals",
     tag = "clients",
-    params(ReadApprovalsPath, ListQuery),
+    params(SchoolPath, ListQuery),
     responses((status = OK, body = Page<ReadApproval>)),
 )]
 #[tracing::instrument(name = "reading.list", skip_all, fields(school.id = %member.school()))]
@@ -69,7 +56,7 @@ pub(super) async fn list_read_approvals(
     path = "/api/v1/territories/{territory_id}/read-approvals",
     operation_id = "list_territory_read_approvals",
     tag = "clients",
-    params(TerritoryReadApprovalsPath, ListQuery),
+    params(TerritoryPath, ListQuery),
     responses((status = OK, body = Page<ReadApproval>)),
 )]
 #[tracing::instrument(name = "reading.list_territory", skip_all, fields(territory.id = %admin.territory()))]
@@ -94,7 +81,7 @@ pub(super) async fn list_territory_read_approvals(
     path = "/api/v1/schools/{school_id}/read-approvals",
     operation_id = "create_read_approval",
     tag = "clients",
-    params(ReadApprovalsPath),
+    params(SchoolPath),
     request_body = NewReadApproval,
     responses((status = CREATED, description = "Asked; somebody else decides", body = ReadApproval)),
 )]

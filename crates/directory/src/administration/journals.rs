@@ -3,8 +3,11 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use preau_db::{DbError, Tx, journal};
-use preau_http::{AdminOf, Cursors, InSchool, ListQuery, Policy, Problem, Reply, Routes, ValidQuery};
-use preau_kernel::{Limit, Page, PersonId, Power, Priority, Role, SchoolId, TerritoryId};
+use preau_http::{
+    AdminOf, Cursors, InSchool, ListQuery, Policy, Problem, Reply, Routes, SchoolPath, TerritoryPath,
+    ValidQuery,
+};
+use preau_kernel::{Limit, Page, PersonId, Power, Priority, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -26,22 +29,6 @@ pub(super) fn routes(state: DirectoryState) -> Routes {
             routes!(verify_territory_journal),
         )
         .with_state(state)
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-struct SchoolJournalPath {
-    /// The school.
-    school_id: SchoolId,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-struct TerritoryJournalPath {
-    /// The territory.
-    territory_id: TerritoryId,
 }
 
 /// Which acts.
@@ -151,7 +138,7 @@ async fn verified(tx: &mut impl Tx) -> Result<JournalVerification, DbError> {
     path = "/api/v1/schools/{school_id}/administration/journal",
     operation_id = "list_school_journal",
     tag = "administration",
-    params(SchoolJournalPath, ListQuery, JournalFilter),
+    params(SchoolPath, ListQuery, JournalFilter),
     responses((status = OK, body = Page<JournalEntry>)),
 )]
 #[tracing::instrument(name = "administration.list_journal", skip_all, fields(school.id = %member.school()))]
@@ -174,7 +161,7 @@ async fn list_school_journal(
     path = "/api/v1/schools/{school_id}/administration/journal/verification",
     operation_id = "verify_school_journal",
     tag = "administration",
-    params(SchoolJournalPath),
+    params(SchoolPath),
     responses((status = OK, body = JournalVerification)),
 )]
 #[tracing::instrument(name = "administration.verify_journal", skip_all, fields(school.id = %member.school()))]
@@ -194,7 +181,7 @@ async fn verify_school_journal(
     path = "/api/v1/territories/{territory_id}/journal",
     operation_id = "list_territory_journal",
     tag = "administration",
-    params(TerritoryJournalPath, ListQuery, JournalFilter),
+    params(TerritoryPath, ListQuery, JournalFilter),
     responses((status = OK, body = Page<JournalEntry>)),
 )]
 #[tracing::instrument(name = "administration.list_territory_journal", skip_all, fields(territory.id = %admin.territory()))]
@@ -217,7 +204,7 @@ async fn list_territory_journal(
     path = "/api/v1/territories/{territory_id}/journal/verification",
     operation_id = "verify_territory_journal",
     tag = "administration",
-    params(TerritoryJournalPath),
+    params(TerritoryPath),
     responses((status = OK, body = JournalVerification)),
 )]
 #[tracing::instrument(name = "administration.verify_territory_journal", skip_all, fields(territory.id = %admin.territory()))]

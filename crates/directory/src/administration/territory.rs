@@ -7,9 +7,10 @@ use preau_db::{
     journal::{self, Act},
 };
 use preau_http::{
-    AdminOf, Cursors, Degraded, ListQuery, Policy, Problem, Reply, Routes, ValidJson, ValidQuery,
+    AdminOf, Cursors, Degraded, ListQuery, Policy, Problem, Reply, Routes, TerritoryPath, ValidJson,
+    ValidQuery,
 };
-use preau_kernel::{Page, PersonId, Role, SchoolId, TerritoryId, fold};
+use preau_kernel::{Page, PersonId, Role, SchoolId, fold};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -33,14 +34,6 @@ pub(super) fn routes(state: DirectoryState) -> Routes {
         .add(admin.paused_by(&STATISTICS), routes!(get_territory_counters))
         .add(admin, routes!(look_up_people))
         .with_state(state)
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-struct TerritoryPath {
-    /// The territory.
-    territory_id: TerritoryId,
 }
 
 /// A kind of school.

@@ -4,10 +4,10 @@ use axum::{extract::State, response::Response};
 use chrono::{DateTime, Utc};
 use preau_db::journal::{self, Act};
 use preau_http::{
-    Cursors, IfMatch, IfNoneMatch, InSchool, ListQuery, Me, Policy, Problem, Reply, Routes, Tagged,
-    ValidJson, ValidQuery,
+    Cursors, IfMatch, IfNoneMatch, InSchool, ListQuery, Me, Policy, Problem, Reply, Routes, SchoolPath,
+    Tagged, ValidJson, ValidQuery,
 };
-use preau_kernel::{Page, PersonId, Priority, Role, SchoolId};
+use preau_kernel::{Page, PersonId, Priority, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -30,14 +30,6 @@ pub(crate) fn routes(state: DirectoryState) -> Routes {
         .add(admin.priority(Priority::Background), routes!(preview_communication_rules))
         .add(Policy::any_member(), routes!(list_writable_people))
         .with_state(state)
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-struct RulesPath {
-    /// The school.
-    school_id: SchoolId,
 }
 
 /// The rules of a school.
@@ -130,7 +122,7 @@ fn tagged(found: &InForce) -> Result<Tagged, Problem> {
     path = "/api/v1/schools/{school_id}/communication-rules",
     operation_id = "get_communication_rules",
     tag = "communication",
-    params(RulesPath),
+    params(SchoolPath),
     responses(
         (status = OK, body = CommunicationRulesInForce),
         (status = NOT_MODIFIED, description = "As it was read before"),
@@ -155,7 +147,7 @@ async fn get_communication_rules(
     path = "/api/v1/schools/{school_id}/communication-rules",
     operation_id = "set_communication_rules",
     tag = "communication",
-    params(RulesPath, ("if-match" = String, Header, description = "The `ETag` of what was read")),
+    params(SchoolPath, ("if-match" = String, Header, description = "The `ETag` of what was read")),
     request_body = CommunicationRules,
     responses((status = OK, body = CommunicationRulesInForce)),
 )]
@@ -200,7 +192,7 @@ async fn set_communication_rules(
     path = "/api/v1/schools/{school_id}/communication-rules/preview",
     operation_id = "preview_communication_rules",
     tag = "communication",
-    params(RulesPath),
+    params(SchoolPath),
     request_body = CommunicationRules,
     responses((status = OK, body = CommunicationPreview)),
 )]
@@ -252,7 +244,7 @@ async fn preview_communication_rules(
     path = "/api/v1/schools/{school_id}/writable-people",
     operation_id = "list_writable_people",
     tag = "communication",
-    params(RulesPath, ListQuery, NameFilter),
+    params(SchoolPath, ListQuery, NameFilter),
     responses((status = OK, body = Page<PersonSummary>)),
 )]
 #[tracing::instrument(name = "communication.list_writable_people", skip_all, fields(school.id = %member.school()))]

@@ -8,7 +8,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use preau_db::journal::{self, Act};
-use preau_http::{Budget, InSchool, Keyed, Policy, Problem, Reply, Routes, ValidPath, once};
+use preau_http::{Budget, InSchool, Keyed, Policy, Problem, Reply, Routes, SchoolPath, ValidPath, once};
 use preau_kernel::{PersonId, Power, Priority, Role, SchoolId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -36,14 +36,6 @@ pub(in crate::administration) fn routes(state: DirectoryState) -> Routes {
         .add(admin, routes!(get_bulk_change))
         .add(work.keyed(), routes!(apply_bulk_change))
         .with_state(state)
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-struct BulkPath {
-    /// The school.
-    school_id: SchoolId,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -111,7 +103,7 @@ fn is_csv(headers: &HeaderMap) -> bool {
     path = "/api/v1/schools/{school_id}/administration/bulk-changes",
     operation_id = "create_bulk_change",
     tag = "administration",
-    params(BulkPath),
+    params(SchoolPath),
     request_body(
         description = "Columns action, identifiant, profil, nom, prenom, civilite, date de naissance, courriel, mobile, classe, fonction; 5,000 rows at most",
         content((BulkCsv = "text/csv")),

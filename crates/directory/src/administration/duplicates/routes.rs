@@ -6,8 +6,8 @@ use preau_db::{
     journal::{self, Act},
 };
 use preau_http::{
-    AdminOf, Budget, Cursors, InSchool, Keyed, ListQuery, Policy, Problem, Reply, Routes, ValidJson,
-    ValidPath, ValidQuery, once,
+    AdminOf, Budget, Cursors, InSchool, Keyed, ListQuery, Policy, Problem, Reply, Routes, TerritoryPath,
+    ValidJson, ValidPath, ValidQuery, once,
 };
 use preau_jobs::{Job, NewJob, enqueue, find};
 use preau_kernel::{Limit, Page, PersonId, Priority, Role, SchoolId, TerritoryId};
@@ -56,14 +56,6 @@ struct SchoolDuplicatePath {
     _school_id: SchoolId,
     /// The pair.
     pair_id: Uuid,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-struct TerritoryDuplicatesPath {
-    /// The territory.
-    territory_id: TerritoryId,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -350,7 +342,7 @@ async fn merge_school_duplicate(
     path = "/api/v1/territories/{territory_id}/duplicate-searches",
     operation_id = "create_duplicate_search",
     tag = "administration",
-    params(TerritoryDuplicatesPath),
+    params(TerritoryPath),
     request_body = NewDuplicateSearch,
     responses((status = ACCEPTED, description = "The job that looks", body = Job)),
 )]
@@ -390,7 +382,7 @@ async fn create_duplicate_search(
     path = "/api/v1/territories/{territory_id}/duplicates",
     operation_id = "list_territory_duplicates",
     tag = "administration",
-    params(TerritoryDuplicatesPath, ListQuery, DuplicateFilter),
+    params(TerritoryPath, ListQuery, DuplicateFilter),
     responses((status = OK, body = Page<DuplicatePair>)),
 )]
 #[tracing::instrument(name = "administration.list_territory_duplicates", skip_all, fields(territory.id = %admin.territory()))]
@@ -450,7 +442,7 @@ async fn set_territory_duplicate_verdict(
     path = "/api/v1/territories/{territory_id}/merges",
     operation_id = "create_merge",
     tag = "administration",
-    params(TerritoryDuplicatesPath),
+    params(TerritoryPath),
     request_body = NewMerge,
     responses((status = ACCEPTED, description = "On its way: its job tells how far", body = AccountMerge)),
 )]
@@ -479,7 +471,7 @@ async fn create_merge(
     path = "/api/v1/territories/{territory_id}/merges",
     operation_id = "list_merges",
     tag = "administration",
-    params(TerritoryDuplicatesPath, ListQuery),
+    params(TerritoryPath, ListQuery),
     responses((status = OK, body = Page<AccountMerge>)),
 )]
 #[tracing::instrument(name = "administration.list_merges", skip_all, fields(territory.id = %admin.territory()))]

@@ -3,7 +3,8 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use preau_db::journal::{self, Act};
 use preau_http::{
-    AdminOf, Cursors, Keyed, ListQuery, Policy, Problem, Reply, Routes, ValidPath, ValidQuery, once,
+    AdminOf, Cursors, Keyed, ListQuery, Policy, Problem, Reply, Routes, TerritoryPath, ValidPath, ValidQuery,
+    once,
 };
 use preau_jobs::{NewJob, enqueue};
 use preau_kernel::{Page, Priority, SchoolId, TerritoryId};
@@ -25,14 +26,6 @@ pub(in crate::administration) fn routes(state: DirectoryState) -> Routes {
         .add(admin, routes!(get_year_transition))
         .add(admin.keyed().sudo(), routes!(move_year_transition))
         .with_state(state)
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "describes the path; the policy has read it")]
-struct TransitionsPath {
-    /// The territory.
-    territory_id: TerritoryId,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -77,7 +70,7 @@ fn is_year(text: &str) -> bool {
     path = "/api/v1/territories/{territory_id}/year-transitions",
     operation_id = "create_year_transition",
     tag = "administration",
-    params(TransitionsPath),
+    params(TerritoryPath),
     request_body = NewYearTransition,
     responses((status = CREATED, body = YearTransition)),
 )]
@@ -128,7 +121,7 @@ async fn create_year_transition(
     path = "/api/v1/territories/{territory_id}/year-transitions",
     operation_id = "list_year_transitions",
     tag = "administration",
-    params(TransitionsPath, ListQuery),
+    params(TerritoryPath, ListQuery),
     responses((status = OK, body = Page<YearTransition>)),
 )]
 #[tracing::instrument(name = "administration.list_year_transitions", skip_all, fields(territory.id = %admin.territory()))]
