@@ -1,9 +1,9 @@
 //! A database for each test, copied from one that was migrated once.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use preau_kernel::Clock;
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha384};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, postgres::PgConnectOptions};
 use uuid::Uuid;
 
@@ -124,6 +124,17 @@ async fn template(stores: &Stores) -> String {
         let url = stores.postgres("preau_owner", &part);
         preau_db::migrate(&url).await.expect("migrations apply");
         let mut conn = connect(&url).await;
+        let applied: Vec<Vec<u8>> =
+            sqlx::query_scalar("SELECT checksum FROM _sqlx_migrations ORDER BY version")
+                .fetch_all(&mut conn)
+                .await
+                .expect("migrations");
+        // A program that was built before the tree changed would leave its own schema under the tree's name.
+        let there: Vec<Vec<u8>> = files().iter().map(|(_, sql)| Sha384::digest(sql).to_vec()).collect();
+        assert!(
+            applied == there,
+            "these tests were built with other migrations than the tree's: build them again"
+        );
         run(&mut conn, LET_THE_OWNER_THROUGH).await;
         conn.close().await.expect("closed");
         run(&mut admin, &format!("ALTER DATABASE {part} RENAME TO {name}")).await;
@@ -159,16 +170,22 @@ fn is_left_over(name: &str) -> bool {
 
 /// What the migrations are, in sixteen digits.
 fn fingerprint() -> String {
+    let mut hash = Sha256::new();
+    for (name, sql) in files() {
+        hash.update(name);
+        hash.update(sql);
+    }
+    hex::encode(&hash.finalize()[..8])
+}
+
+/// The migrations of the tree, in their order: name and words.
+fn files() -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut files: Vec<_> = std::fs::read_dir(workspace().join("migrations"))
         .expect("migrations/")
         .map(|entry| entry.expect("a file").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
         .collect();
     files.sort();
-    let mut hash = Sha256::new();
-    for file in files {
-        hash.update(file.file_name().expect("a name").as_encoded_bytes());
-        hash.update(std::fs::read(&file).expect("readable"));
-    }
-    hex::encode(&hash.finalize()[..8])
+    let name = |file: &Path| file.file_name().expect("a name").as_encoded_bytes().to_vec();
+    files.iter().map(|file| (name(file), std::fs::read(file).expect("readable"))).collect()
 }
