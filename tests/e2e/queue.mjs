@@ -152,7 +152,7 @@ export const queueScenarios = [
       await fill(page, pupil(accounts, 4));
       await page.getByRole('button', { name: 'Se connecter' }).click();
       await page.getByRole('heading', { name: 'Beaucoup de monde' }).waitFor();
-      await page.getByRole('link', { name: 'Dire quel est mon établissement' }).click();
+      await page.getByRole('link', { name: 'Choisir mon établissement' }).click();
       await page.getByRole('heading', { name: 'Mon établissement' }).waitFor();
       const asked = page.getByLabel('Nom, ville ou code (UAI)');
       await asked.fill('nulle part');
@@ -168,7 +168,7 @@ export const queueScenarios = [
       await page.getByRole('button', { name: 'Attendre dans cette file' }).click();
       await page.getByText('Vous attendez avec les élèves').waitFor();
       assert.ok((await shown(page)) >= 1);
-      assert.equal(await page.getByRole('link', { name: 'Dire quel est mon établissement' }).count(), 0);
+      assert.equal(await page.getByRole('link', { name: 'Choisir mon établissement' }).count(), 0);
       await leave();
     } finally {
       await node.stop();

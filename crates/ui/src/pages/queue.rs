@@ -222,7 +222,9 @@ pub fn queue(site: &Site<'_>, queue: &Queue<'_>) -> Page {
     let stays = queue.asks == Asks::NewPassword;
     // The directory has said who comes with a code.
     let asks_who = reason == "unknown" && !stays;
-    let said = ["unknown", "pupil", "guardian", "teacher", "staff"].contains(&reason) && !stays;
+    // A slot is somebody's whose school is known.
+    let said =
+        ["unknown", "pupil", "guardian", "teacher", "staff"].contains(&reason) && !stays && opens.is_none();
     let drawn = QueuePage {
         lang,
         w,
