@@ -207,8 +207,12 @@ fn the_page_asks_which_of_several_people_signs_in() {
             give_email(&stage, one, "martin@example.org").await;
         }
         let submit = async |login: &str, password: &str| {
-            let form =
-                [("login", login), ("password", password), ("shared_device", "yes"), ("vers", "/semaine")];
+            let form = [
+                ("login", login),
+                ("password", password),
+                ("shared_device", "yes"),
+                ("vers", "/semaine/2026-11-23"),
+            ];
             post_form(&node, "/connexion", HERE, "", &form).await
         };
         submit("martin@example.org", "ce n'est pas cela").await.expect(401);
@@ -220,9 +224,12 @@ fn the_page_asks_which_of_several_people_signs_in() {
         assert!(page.contains("Paul Martin") && page.contains("Anne Martin"), "{page}");
         assert!(!page.contains(PASSWORD) && jar(&asked).is_empty(), "nothing is kept");
         // Where one was going, and that the device is shared, come along.
-        assert!(page.contains("value=\"/semaine\"") && page.contains("name=\"shared_device\""), "{page}");
+        assert!(
+            page.contains("value=\"/semaine/2026-11-23\"") && page.contains("name=\"shared_device\""),
+            "{page}"
+        );
         let inside = submit(&anne.login, PASSWORD).await.expect(303);
-        assert_eq!(inside.header("location"), Some("/semaine"));
+        assert_eq!(inside.header("location"), Some("/semaine/2026-11-23"));
         let me = node.stranger().with("cookie", &jar(&inside)).get("/api/v1/home").await.expect(200).json();
         assert!(me.to_string().contains(&anne.id.to_string()), "{me}");
     });

@@ -7,6 +7,7 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use preau_http::Problem;
+use preau_identity::second_factor::Asked;
 use preau_session::{Why, cookies};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -269,6 +270,13 @@ pub(super) fn second_step(mut refused: Refused, to: &str) -> Response {
         trusted: false,
     };
     step.begun()
+}
+
+/// The same for somebody whom a desk has identified.
+pub(super) fn step_after_desk(asked: Asked, to: &str) -> Response {
+    let kinds = serde_json::to_value(&asked.kinds).and_then(serde_json::from_value).unwrap_or_default();
+    let Asked { challenge, passkey_options, .. } = asked;
+    Step { challenge, kinds, passkey_options, to: to.to_owned(), trusted: false }.begun()
 }
 
 impl Step {

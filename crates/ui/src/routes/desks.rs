@@ -24,7 +24,7 @@ use serde::Deserialize;
 
 use super::{
     Sent,
-    access::{GATES, incomplete, second_step},
+    access::{GATES, incomplete, step_after_desk},
     api::Refused,
     browser::Browser,
     onward, see_other,
@@ -349,8 +349,7 @@ fn draw(browser: &Browser, slug: &str, arrival: Arrival) -> Response {
             response
         }
         Arrival::Prove { asked, to } => {
-            let asked = Problem::from(preau_identity::Error::SecondFactorRequired(asked));
-            let mut response = second_step(Refused::from(asked), onward(Some(&to)));
+            let mut response = step_after_desk(*asked, onward(Some(&to)));
             waiting::leave(browser, &mut response);
             response
         }
