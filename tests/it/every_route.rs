@@ -34,7 +34,7 @@ const TABLE: &[(&str, May)] = &[
     ("create_session", May::Anyone),
     ("create_queue_ticket", May::Anyone),
     ("get_queue_now", May::Anyone),
-    ("search_schools", May::Anyone),
+    ("list_queue_schools", May::Anyone),
     ("refresh_session", May::Anyone),
     ("create_activation", May::Anyone),
     ("delete_current_session", May::SignedIn),

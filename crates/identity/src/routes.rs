@@ -27,7 +27,7 @@ pub fn routes(identity: Identity) -> Routes {
         .add(essential(Policy::anyone()), routes!(create_session))
         .add(essential(Policy::anyone()), routes!(queue::create_queue_ticket))
         .add(essential(Policy::anyone()), routes!(queue::get_queue_now))
-        .add(essential(Policy::anyone()), routes!(crate::schools::search_schools))
+        .add(essential(Policy::anyone()), routes!(crate::schools::list_queue_schools))
         .add(essential(Policy::anyone()), routes!(refresh_session))
         .add(essential(Policy::signed_in()), routes!(delete_current_session))
         .add(Policy::signed_in(), routes!(list_sessions))

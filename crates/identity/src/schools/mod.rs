@@ -110,12 +110,12 @@ pub(crate) struct FoundSchools {
 
 /// Find one's school, to say where one is from while one waits. The same for everybody.
 #[utoipa::path(
-    get, path = "/api/v1/queue/schools", tag = "queue", operation_id = "search_schools",
+    get, path = "/api/v1/queue/schools", tag = "queue", operation_id = "list_queue_schools",
     params(SchoolSearch),
     responses((status = OK, body = FoundSchools)),
 )]
 #[tracing::instrument(level = "debug", name = "queue.schools", skip_all)]
-pub(crate) async fn search_schools(
+pub(crate) async fn list_queue_schools(
     State(identity): State<Identity>,
     ValidQuery(asked): ValidQuery<SchoolSearch>,
 ) -> Result<Response, Problem> {
