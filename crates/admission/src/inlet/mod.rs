@@ -20,8 +20,12 @@ use crate::{eta::Rates, lane::Lane, num, orders::LaneOrder};
 pub struct InletConfig {
     /// Seconds of hashing that may wait in the queues: Q*.
     pub target_wait_s: f64,
-    /// Share of the backlog's error that is corrected a second.
+    /// The same in hashes a thread: at least so many, or a node whose hashes are slow stands idle between two arrivals.
+    pub target_jobs: f64,
+    /// Share of a backlog that is too long which is corrected a second.
     pub gain_per_s: f64,
+    /// The same of one that is too short: somebody too many comes again a second later, a hash that was not done is lost.
+    pub fill_per_s: f64,
     /// Never more than this many times the capacity in one tick.
     pub burst: f64,
     /// No-shows are made up for at most so many times.
@@ -38,7 +42,9 @@ impl Default for InletConfig {
     fn default() -> Self {
         Self {
             target_wait_s: 0.2,
+            target_jobs: 4.0,
             gain_per_s: 1.0,
+            fill_per_s: 1.5,
             burst: 2.0,
             feed_forward_most: 3.0,
             show_lag_s: 1.5,
@@ -53,6 +59,8 @@ impl Default for InletConfig {
 pub struct Capacity {
     /// Hashes, a second.
     pub hash_per_s: f64,
+    /// Threads that hash.
+    pub hash_threads: f64,
     /// Hashes that wait or run, *and* places given back by a full queue that have not come again: these are the part of
     /// the backlog that a bounded queue hides, and an inlet that does not see them winds up.
     pub hash_backlog: f64,
@@ -118,12 +126,22 @@ impl Inlet {
         Self { config, at: None, meters: BTreeMap::new() }
     }
 
-    /// People who could sign in now: `min(hash, database, seats)`, corrected by the backlog.
+    /// People who could sign in now: `min(hash, database, seats)`, corrected by the backlog that will be there when they
+    /// show up.
+    ///
+    /// Whoever passes shows a second or two later, so a backlog that is corrected as it is now is corrected twice, and the
+    /// queue swings between full and empty: what is on its way counts, less what will be hashed meanwhile.
     pub fn room(&self, capacity: &Capacity, dt: f64) -> f64 {
         let config = &self.config;
-        let target = capacity.hash_per_s * config.target_wait_s;
-        let hashes = capacity.hash_per_s * dt + config.gain_per_s * dt * (target - capacity.hash_backlog);
         let share = capacity.hash_share.clamp(0.02, 1.0);
+        let target =
+            (capacity.hash_per_s * config.target_wait_s).max(capacity.hash_threads * config.target_jobs);
+        // Of those on their way the last passed a tick ago, not now: half a tick less than the lag, on the whole.
+        let until_shown = (config.show_lag_s - dt / 2.0).max(0.0);
+        let meanwhile = (capacity.hash_per_s - capacity.direct_per_s * share).max(0.0) * until_shown;
+        let backlog = (capacity.hash_backlog + self.coming() * share - meanwhile).max(0.0);
+        let gain = if backlog < target { config.fill_per_s } else { config.gain_per_s };
+        let hashes = capacity.hash_per_s * dt + gain * dt * (target - backlog);
         let by_hash = (hashes / share).clamp(0.0, config.burst * capacity.hash_per_s * dt / share);
         let by_db = capacity.db_per_s * dt;
         let by_seats = capacity.seats_free + capacity.departures_per_s * dt;
@@ -219,9 +237,12 @@ impl Inlet {
         self.meters.get(&(territory, lane)).map_or(0.0, Meter::no_show)
     }
 
-    /// Shows that are still to come of those who passed a moment ago, all lanes: for the desk.
-    pub fn expected(&self) -> f64 {
-        self.meters.values().map(|meter| meter.recent.iter().map(|(_, people)| people).sum::<f64>()).sum()
+    /// People who are expected to show of those who passed a moment ago, all lanes.
+    fn coming(&self) -> f64 {
+        let of = |meter: &Meter| {
+            meter.recent.iter().map(|(_, people)| people).sum::<f64>() * (1.0 - meter.no_show())
+        };
+        self.meters.values().map(of).sum()
     }
 
     /// Forgets lanes where nobody waits any more.

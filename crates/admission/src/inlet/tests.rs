@@ -42,7 +42,10 @@ fn settled(
     let mut inlet = Inlet::new(InletConfig::default());
     let mut sums = vec![PerLane::<f64>::default(); demands.len()];
     for tick in 0..500 {
-        for grant in inlet.tick(start() + Duration::milliseconds(200 * tick), capacity, demands, &forced) {
+        let now = start() + Duration::milliseconds(200 * tick);
+        for grant in inlet.tick(now, capacity, demands, &forced) {
+            inlet.passed(grant.territory, grant.lane, grant.people, now);
+            inlet.shown(grant.territory, grant.lane, grant.people);
             let at = demands.iter().position(|demand| demand.territory == grant.territory).unwrap();
             *sums[at].get_mut(grant.lane) += crate::num::real(grant.people) / 100.0;
         }
@@ -50,20 +53,47 @@ fn settled(
     sums
 }
 
+/// People who could sign in within a second, with as many on their way as will be hashed until they show.
+fn room(capacity: &Capacity) -> f64 {
+    let mut inlet = Inlet::new(InletConfig::default());
+    let meanwhile = (capacity.hash_per_s - capacity.direct_per_s) * (inlet.config().show_lag_s - 0.5);
+    let coming = crate::num::whole(meanwhile / capacity.hash_share);
+    inlet.passed(territory(1), Lane::InSlot, coming, start());
+    (inlet.room(capacity, 1.0) * 10.0).round() / 10.0
+}
+
 #[test]
 fn the_narrowest_of_hash_database_and_seats_counts() {
-    let inlet = Inlet::new(InletConfig::default());
     let base = capacity(80.0);
-    let room = |capacity: Capacity| (inlet.room(&capacity, 1.0) * 10.0).round() / 10.0;
-    assert_eq!(room(base), 80.0);
-    assert_eq!(room(Capacity { hash_share: 0.1, ..base }), 800.0, "one in ten needs a hash");
-    assert_eq!(room(Capacity { hash_share: 0.1, db_per_s: 300.0, ..base }), 300.0);
-    assert_eq!(room(Capacity { seats_free: 5.0, departures_per_s: 2.0, ..base }), 7.0);
-    assert_eq!(room(Capacity { direct_per_s: 30.0, ..base }), 50.0);
-    assert_eq!(room(Capacity { cap_per_s: Some(3.0), ..base }), 3.0);
-    assert_eq!(room(Capacity { start: 0.1, ..base }), 8.0);
-    assert_eq!(room(Capacity { hash_backlog: 1e6, ..base }), 0.0);
-    assert_eq!(room(Capacity { hash_backlog: 0.0, ..base }), 96.0, "an empty queue asks for a little more");
+    assert_eq!(room(&base), 80.0);
+    assert_eq!(room(&Capacity { hash_share: 0.1, ..base }), 800.0, "one in ten needs a hash");
+    assert_eq!(room(&Capacity { hash_share: 0.1, db_per_s: 300.0, ..base }), 300.0);
+    assert_eq!(room(&Capacity { seats_free: 5.0, departures_per_s: 2.0, ..base }), 7.0);
+    assert_eq!(room(&Capacity { direct_per_s: 30.0, ..base }), 50.0);
+    assert_eq!(room(&Capacity { cap_per_s: Some(3.0), ..base }), 3.0);
+    assert_eq!(room(&Capacity { start: 0.1, ..base }), 8.0);
+}
+
+#[test]
+fn a_backlog_is_kept_at_a_fifth_of_a_second_and_at_four_hashes_a_thread() {
+    let base = capacity(80.0);
+    assert_eq!(room(&Capacity { hash_backlog: 1e6, ..base }), 0.0);
+    assert_eq!(room(&Capacity { hash_backlog: 36.0, ..base }), 60.0, "a queue that is too long is led back");
+    assert_eq!(room(&Capacity { hash_backlog: 0.0, ..base }), 104.0, "an empty one is filled faster");
+    let slow = Capacity { hash_threads: 6.0, hash_backlog: 24.0, ..base };
+    assert_eq!(room(&slow), 80.0, "six threads of 75 ms: four hashes each, or they stand idle now and then");
+}
+
+#[test]
+fn who_is_on_the_way_counts_as_if_they_were_there() {
+    let mut inlet = Inlet::new(InletConfig::default());
+    let base = capacity(80.0);
+    let empty = inlet.room(&base, 1.0);
+    inlet.passed(territory(1), Lane::InSlot, 80, start());
+    let even = inlet.room(&base, 1.0);
+    inlet.passed(territory(1), Lane::InSlot, 40, start());
+    let full = inlet.room(&base, 1.0);
+    assert!(full < even && even < empty, "{full} {even} {empty}");
 }
 
 #[test]
@@ -85,7 +115,8 @@ fn what_nobody_wants_goes_to_the_next_but_the_suspect_keep_their_ceiling() {
     assert!((98.0..100.0).contains(&guardian), "{guardian}");
     assert!((0.5..1.1).contains(&suspect), "{suspect}");
     let alone = settled(&capacity(100.0), &[waiting([0, 0, 0, 0, 0, 100_000])], free);
-    assert!(*alone[0].get(Lane::Suspect) <= 5.1);
+    let suspect = *alone[0].get(Lane::Suspect);
+    assert!(suspect <= 6.6, "a twentieth, also of what fills the empty queue: {suspect}");
 }
 
 #[test]
@@ -117,7 +148,8 @@ fn a_territory_that_storms_takes_what_its_neighbour_leaves_and_no_more() {
 #[test]
 fn no_shows_are_made_up_for_three_times_at_most() {
     let demand = waiting([0, 0, 1_000_000, 0, 0, 0]);
-    for (comes, expected) in [(1.0, 100.0), (0.4, 250.0), (0.1, 300.0)] {
+    // Where so few come that the queue runs empty, three times what fills it again too.
+    for (comes, expected) in [(1.0, 100.0), (0.4, 250.0), (0.1, 390.0)] {
         let mut inlet = Inlet::new(InletConfig::default());
         let mut last = 0.0;
         let mut carry = 0.0;
@@ -151,7 +183,8 @@ fn a_leader_that_was_away_does_not_make_up_for_it_at_once() {
     let demand = waiting([0, 0, 1_000_000, 0, 0, 0]);
     inlet.tick(start(), &capacity(100.0), &[demand], free);
     let granted = inlet.tick(start() + Duration::seconds(60), &capacity(100.0), &[demand], free);
-    assert!(granted.iter().map(|grant| grant.people).sum::<u64>() <= 100);
+    let granted: u64 = granted.iter().map(|grant| grant.people).sum();
+    assert!(granted <= 130, "a second's hashes and what fills an empty queue: {granted}");
 }
 
 proptest! {

@@ -75,7 +75,7 @@ impl Default for Tickets {
             early: true,
             cached: true,
             lifo: false,
-            direct_s: 0.8,
+            direct_s: 1.0,
             count_back: true,
             capped: true,
         }

@@ -130,7 +130,11 @@ pub fn ablations() -> Vec<(&'static str, Tickets, f64)> {
     let early = Tickets { early: true, ..plain };
     let forward = Tickets { inlet: InletConfig::default(), ..early };
     vec![
-        ("ticket, fixed inlet 0.95 µ", Tickets { fixed: Some(0.95), ..nominal }, 0.0),
+        (
+            "ticket, fixed inlet 0.95 µ",
+            Tickets { fixed: Some(0.95), inlet: deaf(plain.inlet), ..nominal },
+            0.0,
+        ),
         ("ticket + inlet on backlog", nominal, 0.0),
         ("same, 30 % abandon, ETA nominal", nominal, 0.3),
         ("same, 30 % abandon, ETA measured", plain, 0.3),
@@ -145,12 +149,14 @@ pub fn ablations() -> Vec<(&'static str, Tickets, f64)> {
 pub fn without() -> Vec<(&'static str, Tickets)> {
     let ours = Tickets::default();
     let inlet = ours.inlet;
+    let gains = |gain| Tickets { inlet: InletConfig { gain_per_s: gain, fill_per_s: gain, ..inlet }, ..ours };
     vec![
         ("ours", ours),
         ("backlog = hashes queued only", Tickets { count_back: false, ..ours }),
-        ("gain 0.3 a second", Tickets { inlet: InletConfig { gain_per_s: 0.3, ..inlet }, ..ours }),
-        ("gain 3 a second", Tickets { inlet: InletConfig { gain_per_s: 3.0, ..inlet }, ..ours }),
-        ("no correction by the backlog", Tickets { inlet: InletConfig { gain_per_s: 0.0, ..inlet }, ..ours }),
+        ("gain 0.3 a second both ways", gains(0.3)),
+        ("gain 1 a second both ways", gains(1.0)),
+        ("gain 3 a second both ways", gains(3.0)),
+        ("no correction by the backlog", Tickets { inlet: deaf(inlet), ..ours }),
         ("newest first under a standing queue", Tickets { lifo: true, ..ours }),
         ("looks as late as the estimate says", Tickets { capped: false, ..ours }),
         ("looks at the end of the estimate", Tickets { early: false, ..ours }),
@@ -168,11 +174,16 @@ pub fn without() -> Vec<(&'static str, Tickets)> {
                 lifo: true,
                 capped: false,
                 direct_s: 0.2,
-                inlet: InletConfig { gain_per_s: 1.5, ..inlet },
+                inlet: InletConfig { gain_per_s: 1.5, fill_per_s: 1.5, target_jobs: 0.0, ..inlet },
                 ..ours
             },
         ),
     ]
+}
+
+/// An inlet that the backlog does not move.
+fn deaf(inlet: InletConfig) -> InletConfig {
+    InletConfig { gain_per_s: 0.0, fill_per_s: 0.0, ..inlet }
 }
 
 fn whole(x: f64) -> u32 {

@@ -127,6 +127,7 @@ impl Governor {
         let scale = around.alone_among.map_or(1.0, f64::from);
         let capacity = Capacity {
             hash_per_s: sum.hash_per_s * scale,
+            hash_threads: f64::from(sum.threads) * scale,
             hash_backlog: sum.backlog * scale,
             hash_share: sum.hash_share,
             db_per_s: if sum.db_per_s > 0.0 { sum.db_per_s * scale } else { f64::INFINITY },

@@ -50,7 +50,7 @@ impl Sim<'_> {
 
     fn move_thresholds(&mut self, now_ms: u32, tickets: &Tickets) {
         let now = instant(now_ms);
-        let per_s = self.world.capacity();
+        let per_s = self.world.capacity() * tickets.fixed.unwrap_or(1.0);
         if now_ms % BEAT_MS < LEAD_MS {
             let backlog: usize = self.nodes.iter().map(Node::waiting).sum();
             self.told_backlog = num::real(num::count(backlog))
@@ -59,6 +59,7 @@ impl Sim<'_> {
         let demands = self.demands();
         let capacity = Capacity {
             hash_per_s: per_s,
+            hash_threads: f64::from(self.world.nodes) * self.world.cores,
             hash_backlog: self.told_backlog,
             hash_share: 1.0,
             db_per_s: f64::INFINITY,
@@ -67,15 +68,6 @@ impl Sim<'_> {
             direct_per_s: self.direct,
             cap_per_s: None,
             start: 1.0,
-        };
-        let capacity = match tickets.fixed {
-            // The backlog at its target corrects nothing.
-            Some(share) => Capacity {
-                hash_per_s: per_s * share,
-                hash_backlog: per_s * share * tickets.inlet.target_wait_s,
-                ..capacity
-            },
-            None => capacity,
         };
         for grant in self.inlet.tick(now, &capacity, &demands, |_, _| LaneOrder::default()) {
             let key = (number(grant.territory), grant.lane);
