@@ -13,7 +13,7 @@ use axum::{
     http::{Request, Response, StatusCode, header},
 };
 use parking_lot::Mutex;
-use preau_server::accept;
+use preau_server::{Patience, accept};
 use preau_tests::workspace;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -61,7 +61,7 @@ impl Files {
         )]
         tokio::spawn(async move {
             let router = Router::new().fallback_service(service);
-            accept(listener, router, 64, Duration::from_secs(5), stop).await;
+            accept(listener, router, 64, Patience::default(), stop).await;
         });
         Self { port, asked }
     }

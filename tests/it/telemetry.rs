@@ -1,13 +1,13 @@
 //! Traces leave as OTLP over HTTP, to a collector that reads them as others would.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use http_body_util::BodyExt;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest, common::v1::any_value::Value, trace::v1::Span,
 };
 use parking_lot::Mutex;
-use preau_server::{accept, telemetry};
+use preau_server::{Patience, accept, telemetry};
 use preau_tests::play;
 use prost::Message;
 use tokio::net::TcpListener;
@@ -47,7 +47,7 @@ async fn collector(stop: CancellationToken) -> (String, Arc<Mutex<Received>>) {
     )]
     tokio::spawn(async move {
         let router = axum::Router::new().fallback_service(service);
-        accept(listener, router, 16, Duration::from_secs(5), stop).await;
+        accept(listener, router, 16, Patience::default(), stop).await;
     });
     (address, received)
 }

@@ -13,7 +13,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::routes;
 
-use crate::{App, Config, accept, background, commands::say, protect, shed::Room, telemetry};
+use crate::{App, Config, Patience, accept, background, commands::say, protect, shed::Room, telemetry};
 
 /// An empty answer to whoever has a session.
 #[utoipa::path(get, path = "/api/v1/home", operation_id = "empty", responses((status = OK)))]
@@ -48,7 +48,7 @@ pub async fn stack(config: Config) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let until = stop.clone();
     tokio::select! {
-        () = accept(listener, router, 4096, Duration::from_millis(http.header_timeout_ms), stop) => {}
+        () = accept(listener, router, 4096, Patience::of(http), stop) => {}
         _ = tokio::signal::ctrl_c() => until.cancel(),
     }
     app.shut_down(Duration::from_secs(2)).await;

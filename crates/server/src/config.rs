@@ -48,6 +48,7 @@ pub struct Http {
     pub max_connections: usize,
     pub in_flight: usize,
     pub header_timeout_ms: u64,
+    pub idle_timeout_ms: u64,
     pub body_bytes: usize,
     pub drain_ms: u64,
 }

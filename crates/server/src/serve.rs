@@ -19,7 +19,41 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tower::ServiceExt;
 
-use crate::{App, background, worker};
+use crate::{
+    App, background,
+    config::Http,
+    patience::{Patient, Turns},
+    worker,
+};
+
+/// Connections of probes and scrapers.
+const PROBES: usize = 64;
+
+/// How long a connection may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Over the head of a request, from its first byte on.
+    pub head: Duration,
+    /// Between two requests.
+    pub rest: Duration,
+}
+
+impl Default for Patience {
+    /// As `config/default.toml` has it.
+    fn default() -> Self {
+        Self { head: Duration::from_secs(5), rest: Duration::from_secs(75) }
+    }
+}
+
+impl Patience {
+    /// As configured.
+    pub fn of(http: &Http) -> Self {
+        Self {
+            head: Duration::from_millis(http.header_timeout_ms),
+            rest: Duration::from_millis(http.idle_timeout_ms),
+        }
+    }
+}
 
 /// How long a node that starts waits for its stores before it listens.
 const COLD: Duration = Duration::from_secs(3);
@@ -40,18 +74,17 @@ pub async fn serve(app: App, metrics: PrometheusHandle, with_worker: bool) -> an
         worker::start(&app);
     }
     let probe_router = probe_router(app.clone(), metrics);
-    let header_timeout = Duration::from_millis(http.header_timeout_ms);
     let served = app.clone();
     let draining = tokio_util::sync::CancellationToken::new();
     // Probes answer until the very end, so that a draining node is seen to drain.
     let probe_stop = draining.clone();
-    let probe_task = app.tasks.spawn(accept(probes, probe_router, 64, header_timeout, probe_stop));
+    let probe_task = app.tasks.spawn(accept(probes, probe_router, PROBES, Patience::of(&http), probe_stop));
     become_whole(&app).await;
     let listener = listen(http.listen).await?;
 
     tracing::info!(listen = %http.listen, probes = %http.probe_listen, "serving");
     let accept_stop = tokio_util::sync::CancellationToken::new();
-    let accepting = accept(listener, router, http.max_connections, header_timeout, accept_stop.clone());
+    let accepting = accept(listener, router, http.max_connections, Patience::of(&http), accept_stop.clone());
     let stopping = async {
         stop_signal().await;
         // Readiness falls first; the balancer looks away; then the door closes.
@@ -79,9 +112,13 @@ pub async fn work(app: App, metrics: PrometheusHandle) -> anyhow::Result<()> {
     background::start_behind(&app);
     worker::start(&app);
     let stop = tokio_util::sync::CancellationToken::new();
-    let header_timeout = Duration::from_millis(http.header_timeout_ms);
-    let answering =
-        app.tasks.spawn(accept(probes, probe_router(app.clone(), metrics), 64, header_timeout, stop.clone()));
+    let answering = app.tasks.spawn(accept(
+        probes,
+        probe_router(app.clone(), metrics),
+        PROBES,
+        Patience::of(&http),
+        stop.clone(),
+    ));
     tracing::info!(probes = %http.probe_listen, "working");
     stop_signal().await;
     stop.cancel();
@@ -112,7 +149,7 @@ pub async fn accept(
     listener: TcpListener,
     router: Router,
     max_connections: usize,
-    header_timeout: Duration,
+    patience: Patience,
     stop: tokio_util::sync::CancellationToken,
 ) {
     let slots = Arc::new(Semaphore::new(max_connections));
@@ -134,13 +171,20 @@ pub async fn accept(
         };
         drop(socket.set_nodelay(true));
         let router = router.clone();
+        let turns = Turns::default();
+        let socket = Patient::new(socket, turns.clone(), patience.head);
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let router = router.clone();
-            async move { Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.into_response()) }
+            let answering = turns.begin();
+            async move {
+                let answer = router.oneshot(request.map(Body::new)).await.into_response();
+                drop(answering);
+                Ok::<_, Infallible>(answer)
+            }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(header_timeout)
+            .header_read_timeout(patience.rest)
             .max_buf_size(64 * 1024)
             .serve_connection(TokioIo::new(socket), service);
         let watched = graceful.watch(connection);
