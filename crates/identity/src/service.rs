@@ -1,5 +1,7 @@
 //! The one service that the API and the browser's forms both call.
 
+use std::{ops::Deref, sync::Arc};
+
 use chrono::{DateTime, Duration, Utc};
 use preau_db::{Db, DbError};
 use preau_kernel::{Clock, PersonId, Role, RoleSet, SchoolId};
@@ -27,17 +29,16 @@ const MOST_MERGES: usize = 8;
 /// A code on paper is good for this long (the national notice's three months).
 const CODE_DAYS: i64 = 90;
 
-/// Sign-in, activation, codes. Cheap to clone.
+/// Sign-in, activation, codes. Cheap to clone: each request does, more than once.
 #[derive(Clone)]
-pub struct Identity {
-    pub(crate) db: Db,
-    pub(crate) clock: Clock,
-    hashes: HashPool,
-    pub(crate) sessions: Sessions,
-    backoff: Backoff,
-    pub(crate) factors: Factors,
-    terms: Terms,
-    doorway: Doorway,
+pub struct Identity(Arc<Parts>);
+
+impl Deref for Identity {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 /// The parts that [`Identity`] is made of.
@@ -128,8 +129,7 @@ pub(crate) struct Greeting {
 impl Identity {
     /// The service over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { db, clock, hashes, sessions, backoff, factors, terms, doorway } = parts;
-        Self { db, clock, hashes, sessions, backoff, factors, terms, doorway }
+        Self(Arc::new(parts))
     }
 
     /// The line before it.
