@@ -56,6 +56,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/queue/schools": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Find one's school, to say where one is from while one waits. The same for everybody. */
+        get: operations["list_queue_schools"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/refresh": {
         parameters: {
             query?: never;
@@ -372,7 +389,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Say whether the teachers of a school must have a second factor. */
+        /** Say whether the teachers of a school must have a second factor, and whether its administrators must show theirs. */
         put: operations["update_school_factor_policy"];
         post?: never;
         delete?: never;
@@ -3632,7 +3649,13 @@ export interface components {
         };
         /** @description Of whom a second factor is asked. (Of staff and administrators, always.) */
         FactorPolicy: {
+            /** @description Whether teachers must have one. */
             teachers_must: boolean;
+            /**
+             * @description Whether administration is closed to sessions in which none was shown; left out, it stays as it is. A territory's word
+             *     holds in all its schools. Every node knows within a minute.
+             */
+            administrators_prove?: boolean | null;
         };
         /**
          * @description Between a child and their own guardians, whatever the other rules say.
@@ -3929,6 +3952,19 @@ export interface components {
             state: components["schemas"]["AccountState"] | null;
             /** @description What they are, school by school. */
             memberships: components["schemas"]["FoundMembership"][];
+        };
+        /** @description A school, as everybody may know it. */
+        FoundSchool: {
+            id: components["schemas"]["SchoolId"];
+            uai: string;
+            name: string;
+            city: string;
+        };
+        /** @description Schools found, by town and name: eight at most. */
+        FoundSchools: {
+            items: components["schemas"]["FoundSchool"][];
+            /** @description Whether more words would find others. */
+            more: boolean;
         };
         /**
          * @description What holds a person at the door.
@@ -5603,7 +5639,7 @@ export interface components {
                 /** Format: uuid */
                 id: string;
                 /**
-                 * @description `new-device`, `password-changed`, `factor-added`, `factor-removed`, `factors-reset`, `recovery-code-used`,
+                 * @description `new-device`, `account-merged`, `password-changed`, `factor-added`, `factor-removed`, `factors-reset`, `recovery-code-used`,
                  *     `recovery-codes-made`, `passkey-cloned`, `codes-guessed`; others may come.
                  */
                 kind: string;
@@ -6533,7 +6569,7 @@ export interface components {
             /** Format: uuid */
             id: string;
             /**
-             * @description `new-device`, `password-changed`, `factor-added`, `factor-removed`, `factors-reset`, `recovery-code-used`,
+             * @description `new-device`, `account-merged`, `password-changed`, `factor-added`, `factor-removed`, `factors-reset`, `recovery-code-used`,
              *     `recovery-codes-made`, `passkey-cloned`, `codes-guessed`; others may come.
              */
             kind: string;
@@ -6939,7 +6975,7 @@ export interface components {
          * @description What a column holds.
          * @enum {string}
          */
-        TableField: "id" | "last_name" | "usage_name" | "first_name" | "title" | "birth_date" | "class" | "group" | "level" | "ine" | "siecle_id" | "email" | "mobile" | "function" | "director" | "head_of" | "child_id" | "child_last_name" | "child_usage_name" | "child_first_name" | "child_class" | "carer_last_name" | "carer_first_name" | "carer_email" | "school_uai" | "profile" | "ignored";
+        TableField: "id" | "last_name" | "usage_name" | "first_name" | "title" | "birth_date" | "class" | "group" | "level" | "ine" | "siecle_id" | "email" | "mobile" | "function" | "subject" | "director" | "head_of" | "child_id" | "child_last_name" | "child_usage_name" | "child_first_name" | "child_class" | "carer_last_name" | "carer_first_name" | "carer_email" | "school_uai" | "profile" | "ignored";
         /**
          * @description What the columns of a table mean, for tables whose headers say nothing that is known here.
          *
@@ -7419,7 +7455,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another change of the same thing is under way */
+            /** @description `choose-person`: an e-mail address and a password that fit several `people`, each with `login`, `first_name` and `last_name`. Come again with the login of one */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -7621,6 +7657,73 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_queue_schools: {
+        parameters: {
+            query?: {
+                /** @description Beginnings of words of the name or the town, or the code (UAI); sixty letters count. */
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FoundSchools"];
+                };
             };
             /** @description The request cannot be understood */
             400: {
@@ -8073,7 +8176,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another change of the same thing is under way */
+            /** @description `account-merged`: the code is right, and its account has become part of the one with that `login` */
             409: {
                 headers: {
                     [name: string]: unknown;
