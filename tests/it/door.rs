@@ -7,7 +7,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use futures::future::join_all;
+use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use preau_admission::{
     Declared, Lane, Order, Orders, Person, Profile, Reason, Roster, RosterRow, TicketKeys, orders::Act,
 };
@@ -136,6 +136,26 @@ fn a_place_is_the_same_on_every_node() {
         }
         assert_eq!(one.now().body, two.now().body, "the news is the same for all");
         assert_eq!(one.now().etag, three.now().etag);
+    });
+}
+
+#[test]
+fn who_draws_first_is_answered_while_others_go_on_drawing() {
+    play(async |stage| {
+        let door = door(&stage, 1.0);
+        let first = wait(&door, pupil(0, 1));
+        // One more in each moment, as in a crowd, a thousand at most.
+        let others = async {
+            let mut drawing = FuturesUnordered::new();
+            for subject in 2..1_000 {
+                drawing.push(wait(&door, pupil(0, subject)));
+                drop(tokio::time::timeout(Duration::from_millis(1), drawing.next()).await);
+            }
+        };
+        tokio::select! {
+            _ = first => {}
+            () = others => panic!("a thousand came later, and the first was still drawing for them"),
+        }
     });
 }
 

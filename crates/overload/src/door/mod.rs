@@ -5,6 +5,7 @@
 
 mod beat;
 mod counters;
+mod draw;
 mod governor;
 mod pass;
 mod returning;
@@ -17,7 +18,7 @@ mod view;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -30,7 +31,7 @@ use preau_admission::{
     eta::{self, Rates},
     event::Event,
     facts::Facts,
-    lanes::{self, Draw, Fairness, Finish, LaneState},
+    lanes::{Fairness, Finish, LaneState},
     orders::Effective,
     scale::{Bounds, Desired},
     slots::Table,
@@ -41,17 +42,17 @@ use preau_admission::{
 use preau_cache::Cache;
 use preau_kernel::{Clock, FamilyId, TerritoryId};
 use serde::Deserialize;
-use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::{Discipline, HashPool};
 use beat::{Beat, real};
 use counters::Counters;
+use draw::Pending;
 use pass::Entering;
 pub use pass::{Asks, NowPage, Pass, Place, Redeemed, Returning, Verdict, Verified};
 use seats::Seats;
-use store::{Drawing, Drawn, Hint, Kind, Store};
+use store::{Drawing, Drawn, Kind, Store};
 use view::{Board, View};
 
 /// `[admission]` of the configuration.
@@ -109,6 +110,8 @@ pub struct DoorParts {
 pub struct Door(Arc<Inner>);
 
 struct Inner {
+    /// This, for what goes on when a request has ended.
+    me: Weak<Inner>,
     node: String,
     config: AdmissionConfig,
     clock: Clock,
@@ -144,12 +147,6 @@ struct Inner {
     works: tokio::sync::Mutex<run::Works>,
 }
 
-#[derive(Default)]
-struct Pending {
-    drawings: Vec<(Drawing, oneshot::Sender<Drawn>)>,
-    flushing: bool,
-}
-
 /// A node by itself.
 #[derive(Default)]
 struct Alone {
@@ -163,11 +160,6 @@ struct Alone {
 
 /// What a queue bounded in number holds: a second and a half of one thread.
 const BOUNDED_ITEMS: usize = 64;
-/// Those who draw within this go together while nobody waits.
-const BATCH: Duration = Duration::from_millis(3);
-/// And while people wait: whoever will wait for minutes does not notice, and at a hundred draws a second a shorter batch
-/// holds one, which then pays a round trip and its wake-ups alone.
-const BATCH_CROWDED: Duration = Duration::from_millis(50);
 /// How long a lane is taken to wait after a place was drawn in it here.
 const FRESH: Duration = Duration::from_millis(600);
 /// When to show a ticket again whose turn has come while hashing has no room.
@@ -184,7 +176,8 @@ impl Door {
         let elsewhere = TerritoryId::from(Uuid::nil());
         let works =
             tokio::sync::Mutex::new(run::Works::new(Duration::from_millis(parts.config.target_wait_ms)));
-        Self(Arc::new(Inner {
+        Self(Arc::new_cyclic(|me| Inner {
+            me: Weak::clone(me),
             node: parts.clock.mint::<Uuid>().simple().to_string(),
             view: ArcSwap::from_pointee(View::of(
                 Snapshot { mode: parts.config.mode, ..Snapshot::empty(now) },
@@ -804,121 +797,6 @@ impl Inner {
             opens_at: None,
         }
     }
-
-    /// Draws with all who draw at this moment.
-    async fn draw(&self, drawing: Drawing) -> Drawn {
-        let (answer, drawn) = oneshot::channel();
-        let begins = {
-            let mut pending = self.pending.lock();
-            pending.drawings.push((drawing.clone(), answer));
-            !std::mem::replace(&mut pending.flushing, true)
-        };
-        if begins {
-            self.flush().await;
-        }
-        match drawn.await {
-            Ok(drawn) => drawn,
-            // Whoever was drawing for all has been dropped half-way.
-            Err(_) => self.draw_alone(&drawing),
-        }
-    }
-
-    /// Draws for everybody, until nobody is left.
-    async fn flush(&self) {
-        // Dropped with the request of whoever began (a client that left, on a route that reads), the next one begins.
-        let mut baton = Baton { pending: &self.pending, done: false };
-        loop {
-            let batch = if self.view.load().crowded { BATCH_CROWDED } else { BATCH };
-            tokio::time::sleep(batch).await;
-            let batch = {
-                let mut pending = self.pending.lock();
-                if pending.drawings.is_empty() {
-                    pending.flushing = false;
-                    baton.done = true;
-                    return;
-                }
-                std::mem::take(&mut pending.drawings)
-            };
-            let mut by_territory: BTreeMap<TerritoryId, Vec<(Drawing, oneshot::Sender<Drawn>)>> =
-                BTreeMap::new();
-            for (drawing, answer) in batch {
-                by_territory.entry(drawing.territory).or_default().push((drawing, answer));
-            }
-            let draws =
-                by_territory.into_iter().map(|(territory, batch)| self.draw_together(territory, batch));
-            futures::future::join_all(draws).await;
-        }
-    }
-
-    async fn draw_together(&self, territory: TerritoryId, batch: Vec<(Drawing, oneshot::Sender<Drawn>)>) {
-        let (drawings, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        let alone = self.alone.lock().is_some();
-        let drawn = if alone { None } else { self.draw_shared(territory, &drawings).await };
-        let drawn =
-            drawn.unwrap_or_else(|| drawings.iter().map(|drawing| self.draw_alone(drawing)).collect());
-        for (answer, drawn) in answers.into_iter().zip(drawn) {
-            // Whoever has left meanwhile draws again with the next sign-in.
-            let _: Result<(), Drawn> = answer.send(drawn);
-        }
-    }
-
-    async fn draw_shared(&self, territory: TerritoryId, drawings: &[Drawing]) -> Option<Vec<Drawn>> {
-        let view = self.view.load_full();
-        let people = self.roster.load().weight(territory);
-        let hints = view.snapshot.lanes.get(&territory).map_or_else(PerLane::default, |lanes| {
-            PerLane::from_fn(|lane| {
-                let snap = lanes.get(lane);
-                Hint { threshold: snap.threshold, top: snap.top.max(snap.base) }
-            })
-        });
-        let whose = (territory, view.snapshot.epoch, self.clock.now());
-        match self.store.issue(whose, people, &hints, drawings).await {
-            Ok(drawn) if drawn.len() == drawings.len() => Some(drawn),
-            Ok(_) => None,
-            Err(error) => {
-                let error: &dyn std::error::Error = &error;
-                tracing::debug!(error, "places are drawn by this node alone");
-                None
-            }
-        }
-    }
-
-    /// Draws without Redis: behind everybody who was known to wait when it went.
-    fn draw_alone(&self, drawing: &Drawing) -> Drawn {
-        let now = self.clock.now();
-        let view = self.view.load();
-        let mut alone = self.alone.lock();
-        let alone = alone.get_or_insert_with(Alone::default);
-        let seen = view.snapshot.lanes.get(&drawing.territory).map(|lanes| lanes.get(drawing.lane));
-        let state = alone.lane(drawing.territory, drawing.lane, || match seen {
-            Some(snap) if snap.top > 0 => LaneState::restore(snap),
-            _ => LaneState::cold(now),
-        });
-        let threshold = state.threshold;
-        let mut moved = std::mem::take(state);
-        let finish = alone.finish.entry((drawing.territory, drawing.lane)).or_default();
-        let tag = match drawing.kind {
-            Kind::Lot => {
-                let lot = real(drawing.phase) / real(tags::ROSTER);
-                lanes::issue_shuffled(&mut moved, threshold, lot)
-            }
-            Kind::Front => lanes::issue_front(&mut moved),
-            Kind::Own | Kind::Tail => {
-                let school = drawing.school.unwrap_or_else(|| Uuid::nil().into());
-                let second = drawing.kind == Kind::Tail;
-                lanes::issue(
-                    &mut moved,
-                    finish,
-                    &Draw { school, step: drawing.step, phase: drawing.phase, second },
-                )
-            }
-        };
-        let waiting = moved.waiting();
-        *alone.lane(drawing.territory, drawing.lane, LaneState::default) = moved;
-        let told = alone.drawn.entry(drawing.territory).or_default().get_mut(drawing.lane);
-        *told.entry(tags::bucket(tag)).or_default() += 1;
-        Drawn { tag, second: drawing.kind == Kind::Tail, threshold, waiting }
-    }
 }
 
 impl Alone {
@@ -929,23 +807,6 @@ impl Alone {
         make: impl FnOnce() -> LaneState,
     ) -> &mut LaneState {
         self.lanes.entry(territory).or_default().get_mut(lane).get_or_insert_with(make)
-    }
-}
-
-/// Lets the next one draw for all when the one who did is dropped.
-struct Baton<'a> {
-    pending: &'a Mutex<Pending>,
-    done: bool,
-}
-
-impl Drop for Baton<'_> {
-    fn drop(&mut self) {
-        if !self.done {
-            let mut pending = self.pending.lock();
-            pending.flushing = false;
-            // Their senders go: each draws for itself.
-            pending.drawings.clear();
-        }
     }
 }
 
