@@ -1,6 +1,14 @@
 //! Sockets: the accept loops, with every wait bounded, and a shutdown that loses nothing.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context;
 use axum::{
@@ -73,7 +81,8 @@ pub async fn serve(app: App, metrics: PrometheusHandle, with_worker: bool) -> an
     if with_worker {
         worker::start(&app);
     }
-    let probe_router = probe_router(app.clone(), metrics);
+    let open = Arc::new(AtomicBool::new(false));
+    let probe_router = probe_router(app.clone(), metrics, Arc::clone(&open));
     let served = app.clone();
     let draining = tokio_util::sync::CancellationToken::new();
     // Probes answer until the very end, so that a draining node is seen to drain.
@@ -81,6 +90,7 @@ pub async fn serve(app: App, metrics: PrometheusHandle, with_worker: bool) -> an
     let probe_task = app.tasks.spawn(accept(probes, probe_router, PROBES, Patience::of(&http), probe_stop));
     become_whole(&app).await;
     let listener = listen(http.listen).await?;
+    open.store(true, Ordering::Relaxed);
 
     tracing::info!(listen = %http.listen, probes = %http.probe_listen, "serving");
     let accept_stop = tokio_util::sync::CancellationToken::new();
@@ -114,7 +124,7 @@ pub async fn work(app: App, metrics: PrometheusHandle) -> anyhow::Result<()> {
     let stop = tokio_util::sync::CancellationToken::new();
     let answering = app.tasks.spawn(accept(
         probes,
-        probe_router(app.clone(), metrics),
+        probe_router(app.clone(), metrics, Arc::new(AtomicBool::new(true))),
         PROBES,
         Patience::of(&http),
         stop.clone(),
@@ -201,23 +211,25 @@ pub async fn accept(
 struct Probes {
     app: App,
     metrics: PrometheusHandle,
+    /// The first port is listened on; a worker has none.
+    open: Arc<AtomicBool>,
 }
 
 /// `/livez`, `/readyz`, `/metrics`.
 #[expect(clippy::disallowed_methods, reason = "the second port has no sessions, no policies and no document")]
-fn probe_router(app: App, metrics: PrometheusHandle) -> Router {
+fn probe_router(app: App, metrics: PrometheusHandle, open: Arc<AtomicBool>) -> Router {
     use axum::routing::get;
     Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape))
-        .with_state(Probes { app, metrics })
+        .with_state(Probes { app, metrics, open })
 }
 
-/// Ready means: keys and revocations are known, and nobody has asked to stop. A database that is away for a moment
+/// Ready means: the port is open, keys and revocations are known, and nobody has asked to stop. A database that is away for a moment
 /// does not take every node out of the balancer at once: requests say 503 by themselves.
 async fn ready(State(probes): State<Probes>, _: Request) -> Response {
-    if probes.app.is_ready() {
+    if probes.open.load(Ordering::Relaxed) && probes.app.is_ready() {
         "ready\n".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
