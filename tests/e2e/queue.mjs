@@ -149,7 +149,7 @@ export const queueScenarios = [
       await crowd(node.url, 12);
       const { page, leave } = await person(browser, node.url);
       await page.goto('/connexion');
-      await fill(page, pupil(accounts, 4));
+      await fill(page, pupil(accounts, 2));
       await page.getByRole('button', { name: 'Se connecter' }).click();
       await page.getByRole('heading', { name: 'Beaucoup de monde' }).waitFor();
       await page.getByRole('link', { name: 'Choisir mon établissement' }).click();
@@ -160,8 +160,9 @@ export const queueScenarios = [
       await page.getByText('Aucun établissement trouvé').waitFor();
       await asked.fill('Collège');
       await page.keyboard.press('Enter');
-      assert.ok((await page.getByLabel('Établissement', { exact: true }).locator('option').count()) >= 1);
-      await page.getByLabel('Établissement', { exact: true }).selectOption({ index: 0 });
+      await page.locator('select[name=ecole]').waitFor();
+      assert.ok((await page.locator('select[name=ecole]').locator('option').count()) >= 1);
+      await page.locator('select[name=ecole]').selectOption({ index: 0 });
       await page.getByLabel('Je suis').selectOption('pupil');
       await inspect(page, 'file-etablissement');
       assert.equal(await page.evaluate(() => document.scripts.length), 0, 'it needs no program');
