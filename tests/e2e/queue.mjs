@@ -31,7 +31,9 @@ async function declare(page) {
 
 /** Until the number on the page is smaller. */
 async function falls(page, from) {
-  await page.waitForFunction((before) => Number(document.querySelector('#place b')?.textContent) < before, from, { timeout: 40_000 });
+  await page
+    .waitForFunction((before) => Number(document.querySelector('#place b')?.textContent) < before, from, { timeout: 90_000 })
+    .catch(async () => assert.fail(`still behind place ${from}: ${await page.locator('main').innerText()}`));
 }
 
 export const queueScenarios = [
