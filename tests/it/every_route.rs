@@ -90,7 +90,9 @@ const TABLE: &[(&str, May)] = &[
     ("create_recovery_codes", May::SignedIn),
     ("list_security_events", May::SignedIn),
     ("delete_second_factors", May::School(&[Role::SchoolAdmin])),
+    ("get_school_factor_policy", May::School(&[Role::SchoolAdmin])),
     ("update_school_factor_policy", May::School(&[Role::SchoolAdmin])),
+    ("get_territory_factor_policy", May::Territory),
     ("update_territory_factor_policy", May::Territory),
     // Desks.
     ("list_federation_desks", May::Anyone),

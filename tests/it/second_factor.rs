@@ -390,6 +390,65 @@ fn administration_may_be_closed_to_whoever_has_shown_no_factor() {
 }
 
 #[test]
+fn what_is_wanted_of_factors_is_read_with_whom_it_reaches() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let territory = stage.territory("ici").await;
+        let (school, other) = (territory.school("Collège").await, territory.school("Lycée").await);
+        let (head, above) = (school.admin().await, territory.admin().await);
+        other.class("2de 1").await.teacher("Hugo Blanc").await;
+        let class = school.class("6e B").await;
+        class.teacher("Claire Durand").await;
+        let teacher = class.teacher("Nora Vidal").await;
+        arm(&stage, &node, teacher).await;
+        let path = school.url("second-factor-policy");
+        let seen = async || node.signed_in(&head).await.get(&path).await.expect(200).json();
+        let found = seen().await;
+        assert_eq!(
+            (&found["school"], &found["territory"]),
+            (&Value::Null, &Value::Null),
+            "nobody has said anything"
+        );
+        assert_eq!(found["administrators"], json!({ "people": 1, "without_factor": 1 }));
+        assert_eq!(found["delegates"], json!({ "people": 0, "without_factor": 0 }));
+        assert_eq!(found["teachers"], json!({ "people": 2, "without_factor": 1 }), "those of the school");
+        // The direction reads the journal by its function.
+        let direction = school.staff("Omar Petit").await;
+        let function = format!("UPDATE membership SET function = 'DIR' WHERE person_id = '{}'", direction.id);
+        stage.sql(&function).await;
+        assert_eq!(seen().await["delegates"], json!({ "people": 1, "without_factor": 1 }));
+
+        let up = format!("/api/v1/territories/{}/second-factor-policy", territory.id);
+        let policy =
+            |teachers: bool, prove: bool| json!({ "teachers_must": teachers, "administrators_prove": prove });
+        node.proven(&above).await.put(&up, &policy(true, false)).await.expect(204);
+        let found = seen().await;
+        assert_eq!((&found["school"], &found["territory"]["teachers_must"]), (&Value::Null, &json!(true)));
+        node.proven(&head).await.put(&path, &policy(false, false)).await.expect(204);
+        assert_eq!(seen().await["school"]["teachers_must"], false);
+        for (school, role, people) in
+            [(&school, "teacher", 2), (&school, "school_admin", 1), (&other, "teacher", 1)]
+        {
+            stage
+                .sql(&format!(
+                    "INSERT INTO school_counter (school_id, role, territory_id, people, activated, blocked, counted_at)
+                     VALUES ('{}', '{role}', '{}', {people}, 0, 0, now())
+                     ON CONFLICT (school_id, role) DO UPDATE SET people = excluded.people",
+                    school.id, territory.id
+                ))
+                .await;
+        }
+        let found = node.signed_in(&above).await.get(&up).await.expect(200).json();
+        assert_eq!(found["territory"]["teachers_must"], true);
+        assert_eq!((&found["schools"], &found["schools_with_own"]), (&json!(2), &json!(1)));
+        assert_eq!(found["administrators"], 1);
+        assert_eq!(found["teachers"], 1, "its word does not reach those of a school that says for itself");
+        let acts = "SELECT count(*) FROM journal WHERE act = 'identity.second-factor-policy'";
+        assert_eq!(stage.count(acts).await, 2);
+    });
+}
+
+#[test]
 fn a_second_factor_outlives_a_change_of_password_and_is_reset_by_whom_it_may() {
     play(async |stage| {
         let node = stage.node().await;
@@ -495,6 +554,28 @@ fn a_desk_is_half_of_the_way_in_as_well() {
         assert_eq!(come(&device).await.header("location"), Some("/semaine/2026-11-23"));
         assert_eq!(come("").await.header("location"), Some("/connexion/code"));
         assert_eq!(stage.count(sessions).await, before + 2);
+
+        // Signing out there is signing out here, and the other way round: the factor did not lose the desk.
+        let at_home = async |answer: &Answer| {
+            node.stranger().with("cookie", &jar(answer)).get("/api/v1/home").await.status == 200
+        };
+        assert!(at_home(&inside).await);
+        node.stranger().get(&desk.asks_to_sign_out("_a2", true)).await.expect(303);
+        assert!(at_home(&inside).await, "somebody else");
+        node.stranger().get(&desk.asks_to_sign_out("_a1", true)).await.expect(303);
+        assert!(!at_home(&inside).await);
+        assert_eq!(stage.count(sessions).await, before);
+        stage.advance(Duration::seconds(30));
+        let step = jar(&come("").await);
+        let code = armed.code(&stage);
+        let again = post_form(&node, "/connexion/code", ORIGIN, &step, &[("code", &code)]).await.expect(303);
+        let left = post_form(&node, "/deconnexion", ORIGIN, &jar(&again), &[]).await.expect(303);
+        assert_eq!(left.header("location"), Some(desk.ours("deconnexion").as_str()));
+        // A password is no visit to a desk.
+        stage.advance(Duration::seconds(30));
+        let own = armed.sign_in(&stage, &node).await;
+        node.stranger().get(&desk.asks_to_sign_out("_a1", true)).await.expect(303);
+        own.get("/api/v1/home").await.expect(200);
     });
 }
 

@@ -1,6 +1,6 @@
 //! The one service that the API and the browser's forms both call.
 
-use std::{ops::Deref, sync::Arc};
+use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 use preau_db::{Db, DbError};
@@ -31,15 +31,7 @@ const CODE_DAYS: i64 = 90;
 
 /// Sign-in, activation, codes. Cheap to clone: each request does, more than once.
 #[derive(Clone)]
-pub struct Identity(Arc<Parts>);
-
-impl Deref for Identity {
-    type Target = Parts;
-
-    fn deref(&self) -> &Parts {
-        &self.0
-    }
-}
+pub struct Identity(pub(crate) Arc<Parts>);
 
 /// The parts that [`Identity`] is made of.
 pub struct Parts {
@@ -134,17 +126,17 @@ impl Identity {
 
     /// The line before it.
     pub fn doorway(&self) -> &Doorway {
-        &self.doorway
+        &self.0.doorway
     }
 
     /// The sessions behind it.
     pub fn sessions(&self) -> &Sessions {
-        &self.sessions
+        &self.0.sessions
     }
 
     /// The second factors behind it.
     pub fn factors(&self) -> &Factors {
-        &self.factors
+        &self.0.factors
     }
 
     /// Forgets failures that no longer count and events of more than a year ago, for the worker's hourly turn.
@@ -152,8 +144,8 @@ impl Identity {
     /// # Errors
     /// Any [`DbError`].
     pub async fn sweep(&self) -> Result<(), DbError> {
-        self.backoff.sweep().await?;
-        let mut tx = self.db.lookup().await?;
+        self.0.backoff.sweep().await?;
+        let mut tx = self.0.db.lookup().await?;
         second_factor::sweep_events(&mut tx).await?;
         tx.commit().await
     }
@@ -167,20 +159,20 @@ impl Identity {
     /// is right, or [`Error::SecondFactorRequired`]; any database error.
     pub async fn sign_in(&self, with: SignIn) -> Result<SignedIn, Error> {
         if let Some(email) = accounts::email(&with.login) {
-            let address = self.backoff.hash(&format!("email:{email}"));
-            let entry = self.doorway.ask(&with.coming, &with.device, &address).await?;
+            let address = self.0.backoff.hash(&format!("email:{email}"));
+            let entry = self.0.doorway.ask(&with.coming, &with.device, &address).await?;
             return match self.sign_in_by_email(&email, &address, &with, &entry).await {
-                Err(error) => Err(self.doorway.turn_back(entry, error).await),
+                Err(error) => Err(self.0.doorway.turn_back(entry, error).await),
                 signed_in => signed_in,
             };
         }
         let name = login_name(&with.login).unwrap_or_default();
-        let identifier = self.backoff.hash(&name);
+        let identifier = self.0.backoff.hash(&name);
         // What cannot be a name is not one person: whoever mistypes does not stand behind all who do.
-        let who = if name.is_empty() { self.backoff.hash(&with.login) } else { identifier };
-        let entry = self.doorway.ask(&with.coming, &with.device, &who).await?;
+        let who = if name.is_empty() { self.0.backoff.hash(&with.login) } else { identifier };
+        let entry = self.0.doorway.ask(&with.coming, &with.device, &who).await?;
         match self.sign_in_by_name(&name, &identifier, with, &entry).await {
-            Err(error) => Err(self.doorway.turn_back(entry, error).await),
+            Err(error) => Err(self.0.doorway.turn_back(entry, error).await),
             signed_in => signed_in,
         }
     }
@@ -192,26 +184,26 @@ impl Identity {
         with: SignIn,
         entry: &Entry,
     ) -> Result<SignedIn, Error> {
-        let _turn = self.backoff.turn(identifier).await?;
+        let _turn = self.0.backoff.turn(identifier).await?;
         let facts = self.facts(name, identifier).await?;
-        self.backoff.still_waits(identifier, facts.locked_until)?;
+        self.0.backoff.still_waits(identifier, facts.locked_until)?;
         let has_failed = facts.failures > 0;
         if has_failed {
-            self.backoff.begin(identifier).await?;
+            self.0.backoff.begin(identifier).await?;
         }
         let stored = facts.known.as_ref().and_then(|known| known.password.as_deref());
-        match self.hashes.verify(entry.pass.turn(), &with.password, stored).await {
+        match self.0.hashes.verify(entry.pass.turn(), &with.password, stored).await {
             Ok(true) => {}
             Ok(false) => {
-                self.doorway.wrong_secret(entry);
+                self.0.doorway.wrong_secret(entry);
                 if !has_failed {
-                    self.backoff.count(identifier).await;
+                    self.0.backoff.count(identifier).await;
                 }
                 return Err(Error::BadCredentials);
             }
             Err(refused) => {
                 if has_failed {
-                    self.backoff.take_back(identifier).await;
+                    self.0.backoff.take_back(identifier).await;
                 }
                 return Err(refused.into());
             }
@@ -237,32 +229,32 @@ impl Identity {
         };
         if let Some(refused) = refused {
             if let Some(past) = &past {
-                self.backoff.forget(past).await;
+                self.0.backoff.forget(past).await;
             }
             return Err(refused);
         }
         // Before the second factor: finishing it waits no more.
-        if let Err(lied) = self.doorway.redeem(&entry.pass, &device, known.person, &known.profile).await {
+        if let Err(lied) = self.0.doorway.redeem(&entry.pass, &device, known.person, &known.profile).await {
             if let Some(past) = &past {
-                self.backoff.forget(past).await;
+                self.0.backoff.forget(past).await;
             }
             return Err(lied);
         }
         if known.profile.second_factor {
-            let asked = self.factors.ask_to_sign_in(known.person, &known.profile, &device).await?;
+            let asked = self.0.factors.ask_to_sign_in(known.person, &known.profile, &device, None).await?;
             if let Some(asked) = asked {
                 if let Some(past) = &past {
-                    self.backoff.forget(past).await;
+                    self.0.backoff.forget(past).await;
                 }
                 return Err(Error::SecondFactorRequired(Box::new(asked)));
             }
         }
-        let known_here = self.factors.knows(&device, known.person);
+        let known_here = self.0.factors.knows(&device, known.person);
         let device = Device { known: known_here, ..device };
         let past = past.as_ref().map(<[u8; 32]>::as_slice);
         let names = (known.first_name, known.last_name);
         let greeting = self.greet(known.person, known.profile, names).await?;
-        let opened = self.sessions.open_alone(known.person, &greeting.profile, &device, past).await?;
+        let opened = self.0.sessions.open_alone(known.person, &greeting.profile, &device, past).await?;
         self.welcome(greeting, opened, &device, false).await
     }
 
@@ -278,9 +270,9 @@ impl Identity {
         with: &SignIn,
         entry: &Entry,
     ) -> Result<SignedIn, Error> {
-        let _turn = self.backoff.turn(address).await?;
-        self.backoff.begin(address).await?;
-        let mut tx = self.db.lookup_email(email).await?;
+        let _turn = self.0.backoff.turn(address).await?;
+        self.0.backoff.begin(address).await?;
+        let mut tx = self.0.db.lookup_email(email).await?;
         let mut behind = behind(&mut tx, email, MOST_BEHIND).await?;
         tx.commit().await?;
         while behind.len() < LEAST_BEHIND {
@@ -289,15 +281,15 @@ impl Identity {
         let mut matching: Vec<Matching> = Vec::new();
         let mut counted = Vec::with_capacity(behind.len());
         for (place, person) in behind.into_iter().enumerate() {
-            let mut tx = self.db.as_person(person).await?;
+            let mut tx = self.0.db.as_person(person).await?;
             let login = queries::account(&mut tx).await?.map(|account| account.login);
             tx.commit().await?;
             let name = login.unwrap_or_default();
             let identifier = match name.is_empty() {
-                true => self.backoff.hash(&format!("email:{email}:{place}")),
-                false => self.backoff.hash(&name),
+                true => self.0.backoff.hash(&format!("email:{email}:{place}")),
+                false => self.0.backoff.hash(&name),
             };
-            let known = match self.backoff.begin(&identifier).await {
+            let known = match self.0.backoff.begin(&identifier).await {
                 Ok(()) => {
                     counted.push(identifier);
                     self.facts(&name, &identifier).await?.known
@@ -307,7 +299,7 @@ impl Identity {
                 Err(other) => return Err(other),
             };
             let stored = known.as_ref().and_then(|known| known.password.as_deref());
-            match self.hashes.verify(entry.pass.turn(), &with.password, stored).await {
+            match self.0.hashes.verify(entry.pass.turn(), &with.password, stored).await {
                 Ok(true) => {
                     // Two records that were made one are one person.
                     if let Some(known) = known
@@ -319,22 +311,22 @@ impl Identity {
                 Ok(false) => {}
                 Err(refused) => {
                     for identifier in counted.iter().chain([address]) {
-                        self.backoff.take_back(identifier).await;
+                        self.0.backoff.take_back(identifier).await;
                     }
                     return Err(refused.into());
                 }
             }
         }
         if matching.is_empty() {
-            self.doorway.wrong_secret(entry);
+            self.0.doorway.wrong_secret(entry);
             return Err(Error::BadCredentials);
         }
         // Somebody came with a right password: it was no failure of anybody's.
-        self.backoff.forget(address).await;
+        self.0.backoff.forget(address).await;
         for identifier in &counted {
             match matching.iter().any(|(_, _, right)| right == identifier) {
-                true => self.backoff.forget(identifier).await,
-                false => self.backoff.take_back(identifier).await,
+                true => self.0.backoff.forget(identifier).await,
+                false => self.0.backoff.take_back(identifier).await,
             }
         }
         match matching.pop() {
@@ -363,13 +355,13 @@ impl Identity {
     /// [`Error::PasswordRefused`], [`Error::TermsNotAccepted`]; as [`Self::sign_in`] for the rest.
     pub async fn activate(&self, with: Activation) -> Result<SignedIn, Error> {
         let name = login_name(&with.login).unwrap_or_default();
-        let identifier = self.backoff.hash(&format!("activation:{name}"));
+        let identifier = self.0.backoff.hash(&format!("activation:{name}"));
         let (coming, device) = (with.coming.clone(), with.device.clone());
         let mut entry = None;
         match self.activate_by_code(with, (&name, &identifier), &mut entry).await {
             Err(error) => {
                 let asked = (&coming, &device, &identifier);
-                Err(self.doorway.turn_back_from_code(asked, entry, error).await)
+                Err(self.0.doorway.turn_back_from_code(asked, entry, error).await)
             }
             signed_in => signed_in,
         }
@@ -392,35 +384,35 @@ impl Identity {
         let (Some(code_hash), Some(mut known), true) = (given, known, right) else {
             // 65 random bits need no waiting to be safe, and a right code is never made to wait: whoever sits behind the
             // same address and guesses at everybody's name keeps nobody out. Wrong ones are slowed down all the same.
-            self.backoff.begin(identifier).await?;
+            self.0.backoff.begin(identifier).await?;
             return Err(Error::BadActivation);
         };
         if has_failed {
-            self.backoff.forget(identifier).await;
+            self.0.backoff.forget(identifier).await;
         }
-        let terms = self.terms.in_force().await?.version;
+        let terms = self.0.terms.in_force().await?.version;
         if with.terms_version != terms {
             return Err(Error::TermsNotAccepted);
         }
         check_password(&with.password, &known.profile, &[name, &known.first_name, &known.last_name])?;
         let who = (known.person, &known.profile);
-        let turn = entry.insert(self.doorway.ask_for(&with.coming, &with.device, identifier, who).await?);
-        self.doorway.redeem(&turn.pass, &with.device, known.person, &known.profile).await?;
-        let phc = self.hashes.hash(turn.pass.turn(), &with.password).await?;
+        let turn = entry.insert(self.0.doorway.ask_for(&with.coming, &with.device, identifier, who).await?);
+        self.0.doorway.redeem(&turn.pass, &with.device, known.person, &known.profile).await?;
+        let phc = self.0.hashes.hash(turn.pass.turn(), &with.password).await?;
 
-        let now = self.clock.now();
+        let now = self.0.clock.now();
         known.profile.active = true;
         known.profile.terms_version.clone_from(&terms);
         let names = (known.first_name, known.last_name);
         let greeting = self.greet(known.person, known.profile, names).await?;
-        let mut tx = self.db.as_person(known.person).await?;
+        let mut tx = self.0.db.as_person(known.person).await?;
         if !queries::use_code(&mut tx, &code_hash, now).await? {
             tx.commit().await?;
             return Err(self.spent(name, greeting.person).await?);
         }
         queries::set_password(&mut tx, &phc, now).await?;
         queries::activate(&mut tx, &terms, now).await?;
-        let opened = self.sessions.open(&mut tx, &greeting.profile, &with.device).await?;
+        let opened = self.0.sessions.open(&mut tx, &greeting.profile, &with.device).await?;
         tx.commit().await?;
         self.welcome(greeting, opened, &with.device, false).await
     }
@@ -431,7 +423,7 @@ impl Identity {
     /// [`Error::NotFound`], [`Error::AlreadyActive`].
     pub async fn make_code_by_login(&self, login: &str) -> Result<MadeCode, Error> {
         let name = login_name(login).ok_or(Error::NotFound)?;
-        let mut tx = self.db.lookup().await?;
+        let mut tx = self.0.db.lookup().await?;
         let person = queries::person_of_login(&mut tx, &name).await?;
         tx.commit().await?;
         self.put_code(person.ok_or(Error::NotFound)?, None).await
@@ -443,8 +435,8 @@ impl Identity {
         made_by: Option<PersonId>,
     ) -> Result<MadeCode, Error> {
         let code = ActivationCode::generate().ok_or(Error::NoKey)?;
-        let expires_at = self.clock.now() + Duration::days(CODE_DAYS);
-        let mut tx = self.db.as_person(person).await?;
+        let expires_at = self.0.clock.now() + Duration::days(CODE_DAYS);
+        let mut tx = self.0.db.as_person(person).await?;
         let account = queries::account(&mut tx).await?.ok_or(Error::NotFound)?;
         if account.state != "imported" {
             return Err(Error::AlreadyActive);
@@ -465,19 +457,19 @@ impl Identity {
         new: &str,
     ) -> Result<(), Error> {
         let person = me.person();
-        let mut tx = self.db.as_person(person).await?;
+        let mut tx = self.0.db.as_person(person).await?;
         let secrets = queries::secrets(&mut tx).await?.ok_or(Error::NotFound)?;
         let profile = load_profile(&mut tx).await?.ok_or(Error::NotFound)?;
         tx.commit().await?;
         self.check_secret(person, &secrets, present, &profile).await?;
         check_password(new, &profile, &[&secrets.login, &secrets.first_name, &secrets.last_name])?;
-        let phc = self.hashes.hash(self.doorway.lane(&profile), new).await?;
-        let mut tx = self.db.as_person(person).await?;
-        queries::set_password(&mut tx, &phc, self.clock.now()).await?;
-        second_factor::note(&mut tx, &self.clock, Happened::PasswordChanged, "").await?;
-        let closed = self.sessions.close_in(&mut tx, None, Some(me.family()), Why::PasswordChanged).await?;
+        let phc = self.0.hashes.hash(self.0.doorway.lane(&profile), new).await?;
+        let mut tx = self.0.db.as_person(person).await?;
+        queries::set_password(&mut tx, &phc, self.0.clock.now()).await?;
+        second_factor::note(&mut tx, &self.0.clock, Happened::PasswordChanged, "").await?;
+        let closed = self.0.sessions.close_in(&mut tx, None, Some(me.family()), Why::PasswordChanged).await?;
         tx.commit().await?;
-        self.sessions.spread(person, &closed).await;
+        self.0.sessions.spread(person, &closed).await;
         Ok(())
     }
 
@@ -486,16 +478,16 @@ impl Identity {
     /// # Errors
     /// [`Error::TermsNotAccepted`] for any other version.
     pub async fn accept_terms(&self, person: PersonId, version: &str) -> Result<(), Error> {
-        if version != self.terms.in_force().await?.version {
+        if version != self.0.terms.in_force().await?.version {
             return Err(Error::TermsNotAccepted);
         }
-        let mut tx = self.db.as_person(person).await?;
-        queries::accept_terms(&mut tx, version, self.clock.now()).await?;
+        let mut tx = self.0.db.as_person(person).await?;
+        queries::accept_terms(&mut tx, version, self.0.clock.now()).await?;
         Ok(tx.commit().await?)
     }
 
     async fn facts(&self, name: &str, identifier: &[u8; 32]) -> Result<queries::Facts, DbError> {
-        self.db.alone(&queries::FactsOf { name, identifier, now: self.clock.now() }).await?.try_into()
+        self.0.db.alone(&queries::FactsOf { name, identifier, now: self.0.clock.now() }).await?.try_into()
     }
 
     /// Whether that is the person's present password, counted as an attempt like those at the door.
@@ -503,7 +495,7 @@ impl Identity {
     /// # Errors
     /// [`Error::BadCredentials`]; [`Error::TooManyAttempts`]; [`Error::Hash`]; any database error.
     pub(crate) async fn check_present(&self, person: PersonId, present: &str) -> Result<(), Error> {
-        let mut tx = self.db.as_person(person).await?;
+        let mut tx = self.0.db.as_person(person).await?;
         let secrets = queries::secrets(&mut tx).await?.ok_or(Error::NotFound)?;
         let profile = load_profile(&mut tx).await?.ok_or(Error::NotFound)?;
         tx.commit().await?;
@@ -517,11 +509,11 @@ impl Identity {
         present: &str,
         profile: &Profile,
     ) -> Result<(), Error> {
-        let identifier = self.backoff.hash(&secrets.login);
-        let _turn = self.backoff.turn(&identifier).await?;
-        self.backoff.begin(&identifier).await?;
+        let identifier = self.0.backoff.hash(&secrets.login);
+        let _turn = self.0.backoff.turn(&identifier).await?;
+        self.0.backoff.begin(&identifier).await?;
         let stored = secrets.password.as_deref();
-        let verified = self.hashes.verify(self.doorway.lane(profile), present, stored).await;
+        let verified = self.0.hashes.verify(self.0.doorway.lane(profile), present, stored).await;
         let right = self.or_take_back(&identifier, verified).await?;
         if !right {
             let former = self.check_former(person, secrets, present, profile).await;
@@ -529,7 +521,7 @@ impl Identity {
                 return Err(Error::BadCredentials);
             }
         }
-        self.backoff.forget(&identifier).await;
+        self.0.backoff.forget(&identifier).await;
         Ok(())
     }
 
@@ -546,18 +538,18 @@ impl Identity {
         if administers || profile.territory_admin {
             return Ok(false);
         }
-        let mut tx = self.db.lookup().await?;
+        let mut tx = self.0.db.lookup().await?;
         let records = queries::former(&mut tx, person).await?;
         tx.commit().await?;
         for (record, moved_at) in records {
             if secrets.chosen_at.is_some_and(|chosen_at| chosen_at > moved_at) {
                 continue;
             }
-            let mut tx = self.db.as_person(record).await?;
+            let mut tx = self.0.db.as_person(record).await?;
             let old = queries::secrets(&mut tx).await?.and_then(|old| old.password);
             tx.commit().await?;
             if let Some(old) = old
-                && self.hashes.verify(self.doorway.lane(profile), present, Some(&old)).await?
+                && self.0.hashes.verify(self.0.doorway.lane(profile), present, Some(&old)).await?
             {
                 return Ok(true);
             }
@@ -570,7 +562,7 @@ impl Identity {
         let mut who = person;
         // Merges do not go round; what is read between two of them might.
         for _ in 0..MOST_MERGES {
-            let mut tx = self.db.as_person(who).await?;
+            let mut tx = self.0.db.as_person(who).await?;
             let kept = queries::kept(&mut tx).await?;
             tx.commit().await?;
             match kept {
@@ -583,7 +575,7 @@ impl Identity {
 
     /// What whoever showed a right code is told that could not be used up: whose account it belongs to now, or that it was used.
     async fn spent(&self, name: &str, person: PersonId) -> Result<Error, DbError> {
-        let mut tx = self.db.as_person(person).await?;
+        let mut tx = self.0.db.as_person(person).await?;
         let account = queries::account(&mut tx).await?;
         tx.commit().await?;
         Ok(match account {
@@ -599,7 +591,7 @@ impl Identity {
         outcome: Result<T, E>,
     ) -> Result<T, Error> {
         if outcome.is_err() {
-            self.backoff.take_back(identifier).await;
+            self.0.backoff.take_back(identifier).await;
         }
         outcome.map_err(Into::into)
     }
@@ -614,7 +606,7 @@ impl Identity {
     ) -> Result<Greeting, Error> {
         let mut memberships = Vec::with_capacity(profile.memberships.len());
         for membership in &profile.memberships {
-            let facts = self.db.school_facts(membership.school).await?;
+            let facts = self.0.db.school_facts(membership.school).await?;
             let name = facts.map(|facts| facts.name.to_string()).unwrap_or_default();
             memberships.push((membership.school, name, membership.roles));
         }
@@ -633,17 +625,17 @@ impl Identity {
     ) -> Result<SignedIn, Error> {
         let Greeting { person, profile, first_name, last_name, memberships, gates } = greeting;
         let is_new_device = opened.is_new_device();
-        let mut grant = self.sessions.grant(opened).await?;
+        let mut grant = self.0.sessions.grant(opened).await?;
         if is_new_device
-            && let Err(error) = self.factors.mail_new_device(person, &first_name, &device.label).await
+            && let Err(error) = self.0.factors.mail_new_device(person, &first_name, &device.label).await
         {
             // The account tells it as well: a mail that cannot be queued keeps nobody outside.
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "news of a device could not be mailed");
         }
-        self.doorway.seated(grant.token.family);
-        grant.device = self.factors.remember(device, person, proven)?;
-        grant.place = match self.doorway.remember(device, person, &profile).await {
+        self.0.doorway.seated(grant.token.family);
+        grant.device = self.0.factors.remember(device, person, proven)?;
+        grant.place = match self.0.doorway.remember(device, person, &profile).await {
             Ok(place) => place,
             Err(error) => {
                 // Without it the person says who they are, the day there is a line: nobody stays outside for that.
@@ -658,7 +650,7 @@ impl Identity {
 
     /// What holds somebody at the door.
     pub(crate) async fn gates(&self, profile: &Profile) -> Result<Vec<Gate>, Error> {
-        let terms = self.terms.in_force().await?.version;
+        let terms = self.0.terms.in_force().await?.version;
         let mut gates = if profile.terms_version == terms { Vec::new() } else { vec![Gate::Terms] };
         let asked = |demand| profile.demands.iter().any(|one| one == demand);
         gates.extend(
@@ -666,7 +658,7 @@ impl Identity {
                 .into_iter()
                 .filter_map(|(demand, gate)| asked(demand).then_some(gate)),
         );
-        if !profile.second_factor && self.factors.duty(profile).await? == Duty::Mandatory {
+        if !profile.second_factor && self.0.factors.duty(profile).await? == Duty::Mandatory {
             gates.push(Gate::SecondFactorSetup);
         }
         Ok(gates)

@@ -88,22 +88,22 @@ impl Alone for OpenFamily<'_> {
 }
 
 /// The desk that a session comes by, and the desk's own names for it: what signing out everywhere needs.
-#[derive(Clone, Copy, Debug)]
-pub struct ByDesk<'a> {
+#[derive(Clone, Debug)]
+pub struct ByDesk {
     /// The desk.
     pub provider: Uuid,
     /// SHA-256 of the desk's name for the person.
-    pub name_hash: &'a [u8],
+    pub name_hash: [u8; 32],
     /// That name, with what qualifies it.
-    pub name_id: &'a serde_json::Value,
+    pub name_id: serde_json::Value,
     /// The desk's name for the session; empty: it gave none.
-    pub session_index: &'a str,
+    pub session_index: String,
 }
 
 /// Writes a family and which desk it came by, in one statement: one without the other is never there.
 pub(crate) struct OpenFamilyByDesk<'a> {
     pub(crate) new: NewFamily<'a>,
-    pub(crate) desk: &'a ByDesk<'a>,
+    pub(crate) desk: &'a ByDesk,
 }
 
 impl Alone for OpenFamilyByDesk<'_> {
@@ -123,7 +123,7 @@ impl Alone for OpenFamilyByDesk<'_> {
             new.device,
             new.known,
             desk.provider,
-            desk.name_hash,
+            &desk.name_hash,
             desk.name_id,
             desk.session_index,
         )
@@ -131,6 +131,33 @@ impl Alone for OpenFamilyByDesk<'_> {
         .await?;
         Ok(done.told)
     }
+}
+
+/// Says which desk a family came by, in the transaction that writes the family.
+pub(crate) async fn tie(
+    tx: &mut PersonTx,
+    family: FamilyId,
+    desk: &ByDesk,
+    now: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let person = tx.person();
+    sqlx::query!(
+        "INSERT INTO federation_session
+                (person_id, family_id, provider_id, name_hash, name_id, session_index, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        person.uuid(),
+        family.uuid(),
+        desk.provider,
+        &desk.name_hash,
+        desk.name_id,
+        desk.session_index,
+        now,
+        expires_at,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
 }
 
 /// Moves a family on from `old` to `new`; false when another request has just done it, or it was closed.

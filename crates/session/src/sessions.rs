@@ -221,11 +221,20 @@ impl Sessions {
         person: PersonId,
         profile: &Profile,
         device: &Device,
-        desk: &ByDesk<'_>,
+        desk: &ByDesk,
     ) -> Result<Opened, DbError> {
         let mut new = self.family_of(person, profile, device)?;
         new.opened.told = self.db.alone(&queries::OpenFamilyByDesk { new: new.row(), desk }).await?;
         Ok(new.opened)
+    }
+
+    /// Says, in the transaction that writes a family, by which desk its holder came.
+    ///
+    /// # Errors
+    /// Any [`DbError`].
+    pub async fn tie(&self, tx: &mut PersonTx, opened: &Opened, desk: &ByDesk) -> Result<(), DbError> {
+        let Opened { refresh, copy, .. } = opened;
+        queries::tie(tx, refresh.family, desk, copy.rotated_at, copy.expires_at).await
     }
 
     fn family_of(&self, person: PersonId, profile: &Profile, device: &Device) -> Result<NewFamily, DbError> {

@@ -11,6 +11,7 @@ mod routes;
 pub(crate) mod rules;
 mod sealed;
 mod sign_out;
+mod visit;
 
 use std::{sync::Arc, time::Duration as Life};
 
@@ -21,7 +22,7 @@ use preau_db::{Db, DbError};
 use preau_kernel::{Clock, PersonId, RoleSet, SchoolId};
 use preau_overload::Place;
 use preau_saml::{AuthnRequest, Expected, Identified, KeyFault, Refused, SigningKey, Strict, redirect};
-use preau_session::{ByDesk, Device, Profile};
+use preau_session::{Device, Profile};
 use sha2::{Digest, Sha256};
 
 use crate::{Coming, Identity, SignedIn};
@@ -33,6 +34,7 @@ pub use preau_saml::redirect::Carried;
 pub use routes::routes;
 pub use rules::Kind;
 pub use sign_out::{Farewell, SignOut};
+pub(crate) use visit::Visit;
 
 /// An assertion is believed for as long as its departure is (15 minutes); it is remembered for longer.
 const REMEMBERED: Duration = Duration::hours(1);
@@ -497,26 +499,22 @@ impl Federation {
         }
         let (identity, factors) = (&self.0.identity, self.0.identity.factors());
         identity.doorway().arrive(&held.pass, &device, person, &profile).await?;
-        if profile.second_factor
-            && let Some(asked) = factors.ask_to_sign_in(person, &profile, &device).await?
-        {
-            return Ok(Arrival::Prove { asked: Box::new(asked), to: held.to.clone() });
+        let visit = Visit::of(desk.id, &held.guest);
+        if profile.second_factor {
+            let through = visit.clone().filter(Visit::is_light);
+            if let Some(asked) = factors.ask_to_sign_in(person, &profile, &device, through).await? {
+                return Ok(Arrival::Prove { asked: Box::new(asked), to: held.to.clone() });
+            }
         }
         let device = Device { known: factors.knows(&device, person), ..device };
         let greeting = identity.greet(person, profile, (first_name, last_name)).await?;
-        let guest = &held.guest;
         // The last thing that may be refused: the session and the desk that it came by are one statement.
-        let opened = if guest.value.is_empty() {
-            identity.sessions().open_alone(person, &greeting.profile, &device, None).await?
-        } else {
-            let name_id = serde_json::to_value(guest).map_err(|_| Error::Own)?;
-            let by = ByDesk {
-                provider: desk.id,
-                name_hash: &name_hash(&guest.value),
-                name_id: &name_id,
-                session_index: &guest.session,
-            };
-            identity.sessions().open_by_desk(person, &greeting.profile, &device, &by).await?
+        let opened = match visit {
+            None => identity.sessions().open_alone(person, &greeting.profile, &device, None).await?,
+            Some(visit) => {
+                let by = visit.by_desk()?;
+                identity.sessions().open_by_desk(person, &greeting.profile, &device, &by).await?
+            }
         };
         let signed_in = identity.welcome(greeting, opened, &device, false).await?;
         Ok(Arrival::In { signed_in: Box::new(signed_in), to: held.to.clone() })

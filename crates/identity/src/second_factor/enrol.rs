@@ -118,7 +118,7 @@ impl Identity {
     /// # Errors
     /// Any database error.
     pub async fn second_factors(&self, me: &Principal) -> Result<FactorsView, Error> {
-        let mut tx = self.db.as_person(me.person()).await?;
+        let mut tx = self.0.db.as_person(me.person()).await?;
         let row = queries::factors(&mut tx).await?.ok_or(Error::NotFound)?;
         let passkeys = queries::passkeys(&mut tx).await?;
         let profile = load_profile(&mut tx).await?.ok_or(Error::NotFound)?;
@@ -133,8 +133,8 @@ impl Identity {
             totp_confirmed_at: row.totp_confirmed_at,
             passkeys: passkeys.into_iter().map(view).collect(),
             recovery_codes_left: row.recovery_codes_left,
-            duty: self.factors.duty(&profile).await?,
-            passkeys_possible: self.factors.0.passkeys.are_possible(),
+            duty: self.0.factors.duty(&profile).await?,
+            passkeys_possible: self.0.factors.0.passkeys.are_possible(),
             has_password: row.has_password,
         })
     }
@@ -150,12 +150,12 @@ impl Identity {
         let uri = secret.uri(&row.login).ok_or(UNDRAWN)?;
         let qr_svg = qr_svg(&uri).ok_or(UNDRAWN)?;
         let seed = TotpSeed {
-            id: self.clock.mint(),
+            id: self.0.clock.mint(),
             person: me.person(),
-            ends: (self.clock.now() + ENROLMENT_LASTS).timestamp(),
+            ends: (self.0.clock.now() + ENROLMENT_LASTS).timestamp(),
             secret: secret.base32(),
         };
-        let enrolment = self.factors.0.challenges.seal_text(TOTP, &seed)?;
+        let enrolment = self.0.factors.0.challenges.seal_text(TOTP, &seed)?;
         Ok(TotpEnrolment { enrolment, secret: seed.secret, uri, qr_svg })
     }
 
@@ -171,20 +171,20 @@ impl Identity {
         code: &str,
         device: &str,
     ) -> Result<Option<Vec<String>>, Error> {
-        let now = self.clock.now();
+        let now = self.0.clock.now();
         let seed: TotpSeed =
-            self.factors.0.challenges.open_text(TOTP, enrolment).ok_or(Error::ChallengeEnded)?;
+            self.0.factors.0.challenges.open_text(TOTP, enrolment).ok_or(Error::ChallengeEnded)?;
         let ends_at = still_good(seed.person, seed.ends, me, now)?;
         let secret = TotpSecret::from_base32(&seed.secret).ok_or(Error::ChallengeEnded)?;
         let step = secret.check(code, now).ok_or(Error::FactorNotConfirmed)?;
-        let sealed = self.factors.0.secrets.seal(&totp_purpose(me.person()), secret.bytes())?;
-        let mut tx = self.db.as_person(me.person()).await?;
+        let sealed = self.0.factors.0.secrets.seal(&totp_purpose(me.person()), secret.bytes())?;
+        let mut tx = self.0.db.as_person(me.person()).await?;
         self.still_may_add(&mut tx, me, now).await?;
         if !queries::use_challenge(&mut tx, seed.id, ends_at, now).await? {
             return Err(Error::ChallengeEnded);
         }
         queries::put_totp(&mut tx, &sealed, step, now).await?;
-        let codes = self.factors.added(&mut tx, device).await?;
+        let codes = self.0.factors.added(&mut tx, device).await?;
         tx.commit().await?;
         Ok(codes)
     }
@@ -194,11 +194,11 @@ impl Identity {
     /// # Errors
     /// [`Error::NotFound`] when there is none.
     pub async fn remove_totp(&self, me: &Principal, device: &str) -> Result<(), Error> {
-        let mut tx = self.db.as_person(me.person()).await?;
+        let mut tx = self.0.db.as_person(me.person()).await?;
         if !queries::delete_totp(&mut tx).await? {
             return Err(Error::NotFound);
         }
-        self.factors.removed(&mut tx, Happened::FactorRemoved, device).await?;
+        self.0.factors.removed(&mut tx, Happened::FactorRemoved, device).await?;
         Ok(tx.commit().await?)
     }
 
@@ -218,18 +218,19 @@ impl Identity {
         let known = passkeys.into_iter().map(|passkey| passkey.credential_id).collect();
         let name = format!("{} {}", row.first_name, row.last_name);
         let question = self
+            .0
             .factors
             .0
             .passkeys
             .ask_new(me.person(), &row.login, &name, known)?
             .ok_or(Error::NoPasskeys)?;
         let seed = PasskeySeed {
-            id: self.clock.mint(),
+            id: self.0.clock.mint(),
             person: me.person(),
-            ends: (self.clock.now() + ENROLMENT_LASTS).timestamp(),
+            ends: (self.0.clock.now() + ENROLMENT_LASTS).timestamp(),
             state: question.state,
         };
-        let enrolment = self.factors.0.challenges.seal_text(PASSKEY, &seed)?;
+        let enrolment = self.0.factors.0.challenges.seal_text(PASSKEY, &seed)?;
         Ok(PasskeyEnrolment { enrolment, options: question.options })
     }
 
@@ -245,23 +246,23 @@ impl Identity {
         credential: &Value,
         device: &str,
     ) -> Result<MadePasskey, Error> {
-        let now = self.clock.now();
+        let now = self.0.clock.now();
         let name = passkey_name(name)?;
         let seed: PasskeySeed =
-            self.factors.0.challenges.open_text(PASSKEY, enrolment).ok_or(Error::ChallengeEnded)?;
+            self.0.factors.0.challenges.open_text(PASSKEY, enrolment).ok_or(Error::ChallengeEnded)?;
         let ends_at = still_good(seed.person, seed.ends, me, now)?;
-        let made = self.factors.0.passkeys.made(credential, &seed.state);
+        let made = self.0.factors.0.passkeys.made(credential, &seed.state);
         let passkey = made.map_err(|_| Error::FactorNotConfirmed)?;
         let kept = serde_json::to_value(&passkey).map_err(|_| DbError::Corrupt("a passkey has no JSON"))?;
-        let id: Uuid = self.clock.mint();
-        let mut tx = self.db.as_person(me.person()).await?;
+        let id: Uuid = self.0.clock.mint();
+        let mut tx = self.0.db.as_person(me.person()).await?;
         self.still_may_add(&mut tx, me, now).await?;
         if !queries::use_challenge(&mut tx, seed.id, ends_at, now).await?
             || !queries::insert_passkey(&mut tx, id, passkey.cred_id(), &kept, &name, now).await?
         {
             return Err(Error::ChallengeEnded);
         }
-        let recovery_codes = self.factors.added(&mut tx, device).await?;
+        let recovery_codes = self.0.factors.added(&mut tx, device).await?;
         tx.commit().await?;
         Ok(MadePasskey { id, recovery_codes })
     }
@@ -272,7 +273,7 @@ impl Identity {
     /// [`Error::NotFound`], [`Error::BadName`].
     pub async fn rename_passkey(&self, me: &Principal, passkey: Uuid, name: &str) -> Result<(), Error> {
         let name = passkey_name(name)?;
-        let mut tx = self.db.as_person(me.person()).await?;
+        let mut tx = self.0.db.as_person(me.person()).await?;
         if !queries::rename_passkey(&mut tx, passkey, &name).await? {
             return Err(Error::NotFound);
         }
@@ -284,11 +285,11 @@ impl Identity {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn remove_passkey(&self, me: &Principal, passkey: Uuid, device: &str) -> Result<(), Error> {
-        let mut tx = self.db.as_person(me.person()).await?;
+        let mut tx = self.0.db.as_person(me.person()).await?;
         if !queries::delete_passkey(&mut tx, passkey).await? {
             return Err(Error::NotFound);
         }
-        self.factors.removed(&mut tx, Happened::FactorRemoved, device).await?;
+        self.0.factors.removed(&mut tx, Happened::FactorRemoved, device).await?;
         Ok(tx.commit().await?)
     }
 
@@ -297,12 +298,12 @@ impl Identity {
     /// # Errors
     /// [`Error::NoSecondFactor`] for somebody who has nothing to recover.
     pub async fn make_recovery_codes(&self, me: &Principal, device: &str) -> Result<Vec<String>, Error> {
-        let mut tx = self.db.as_person(me.person()).await?;
+        let mut tx = self.0.db.as_person(me.person()).await?;
         let profile = load_profile(&mut tx).await?.ok_or(Error::NotFound)?;
         if !profile.second_factor {
             return Err(Error::NoSecondFactor);
         }
-        let codes = self.factors.make_codes(&mut tx, device).await?;
+        let codes = self.0.factors.make_codes(&mut tx, device).await?;
         tx.commit().await?;
         Ok(codes)
     }
@@ -317,8 +318,8 @@ impl Identity {
         before: Option<Uuid>,
         limit: Limit,
     ) -> Result<Vec<SecurityEvent>, Error> {
-        let since = self.clock.now() - super::events::REMEMBERED;
-        let mut tx = self.db.as_person(me.person()).await?;
+        let since = self.0.clock.now() - super::events::REMEMBERED;
+        let mut tx = self.0.db.as_person(me.person()).await?;
         let rows = queries::events(&mut tx, before, since, limit.rows_and_one()).await?;
         tx.commit().await?;
         let view = |row: queries::EventRow| SecurityEvent {
@@ -345,13 +346,13 @@ impl Identity {
         if member.person() == person {
             return Err(Error::NotFound);
         }
-        let mut tx = self.db.in_school(member).await?;
+        let mut tx = self.0.db.in_school(member).await?;
         let is_member = queries::is_member(&mut tx, person).await?;
         tx.commit().await?;
         if !is_member {
             return Err(Error::NotFound);
         }
-        let mut own = self.db.as_person(person).await?;
+        let mut own = self.0.db.as_person(person).await?;
         let profile = load_profile(&mut own).await?.ok_or(Error::NotFound)?;
         own.commit().await?;
         let administers = profile.territory_admin
@@ -360,14 +361,14 @@ impl Identity {
             return Err(Error::NotFound);
         }
         // Journaled first: of the two, an act written and not done is the one that can be lived with.
-        let mut tx = self.db.in_school(member).await?;
+        let mut tx = self.0.db.in_school(member).await?;
         let act = journal::Act {
             actor: Some(member.person()),
             act: "identity.reset-second-factors",
             subject: Some(person.uuid()),
             detail: serde_json::json!({}),
         };
-        journal::append(&mut tx, self.clock.now(), act).await?;
+        journal::append(&mut tx, self.0.clock.now(), act).await?;
         tx.commit().await?;
         self.take_factors(person).await
     }
@@ -379,35 +380,35 @@ impl Identity {
     /// [`Error::NotFound`] for a name that nobody has, [`Error::NoSecondFactor`].
     pub async fn reset_factors_by_login(&self, login: &str) -> Result<(), Error> {
         let name = crate::rules::login_name(login).ok_or(Error::NotFound)?;
-        let mut tx = self.db.lookup().await?;
+        let mut tx = self.0.db.lookup().await?;
         let person = crate::queries::person_of_login(&mut tx, &name).await?;
         tx.commit().await?;
         let person = person.ok_or(Error::NotFound)?;
-        let mut own = self.db.as_person(person).await?;
+        let mut own = self.0.db.as_person(person).await?;
         let profile = load_profile(&mut own).await?.ok_or(Error::NotFound)?;
         own.commit().await?;
         if !profile.second_factor {
             return Err(Error::NoSecondFactor);
         }
-        let mut tx = self.db.in_territory_for_work(profile.territory).await?;
+        let mut tx = self.0.db.in_territory_for_work(profile.territory).await?;
         let act = journal::Act {
             actor: None,
             act: "identity.reset-second-factors",
             subject: Some(person.uuid()),
             detail: serde_json::json!({ "by": "operator" }),
         };
-        journal::append(&mut tx, self.clock.now(), act).await?;
+        journal::append(&mut tx, self.0.clock.now(), act).await?;
         tx.commit().await?;
         self.take_factors(person).await
     }
 
     async fn take_factors(&self, person: PersonId) -> Result<(), Error> {
-        let mut own = self.db.as_person(person).await?;
+        let mut own = self.0.db.as_person(person).await?;
         queries::delete_all(&mut own).await?;
-        self.factors.removed(&mut own, Happened::FactorsReset, "").await?;
-        let closed = self.sessions.close_in(&mut own, None, None, preau_session::Why::Revoked).await?;
+        self.0.factors.removed(&mut own, Happened::FactorsReset, "").await?;
+        let closed = self.0.sessions.close_in(&mut own, None, None, preau_session::Why::Revoked).await?;
         own.commit().await?;
-        self.sessions.spread(person, &closed).await;
+        self.0.sessions.spread(person, &closed).await;
         Ok(())
     }
 
@@ -417,9 +418,9 @@ impl Identity {
     /// # Errors
     /// Any database error.
     pub async fn seed_totp(&self, person: PersonId, secret: &TotpSecret) -> Result<(), Error> {
-        let now = self.clock.now();
-        let sealed = self.factors.0.secrets.seal(&totp_purpose(person), secret.bytes())?;
-        let mut tx = self.db.as_person(person).await?;
+        let now = self.0.clock.now();
+        let sealed = self.0.factors.0.secrets.seal(&totp_purpose(person), secret.bytes())?;
+        let mut tx = self.0.db.as_person(person).await?;
         queries::put_totp(&mut tx, &sealed, 0, now).await?;
         queries::mark_account(&mut tx, now).await?;
         Ok(tx.commit().await?)
@@ -435,11 +436,11 @@ impl Identity {
         me: &Principal,
         password: Option<&str>,
     ) -> Result<(queries::FactorsRow, Vec<queries::PasskeyRow>), Error> {
-        let mut tx = self.db.as_person(me.person()).await?;
+        let mut tx = self.0.db.as_person(me.person()).await?;
         let row = queries::factors(&mut tx).await?.ok_or(Error::NotFound)?;
         let passkeys = queries::passkeys(&mut tx).await?;
         tx.commit().await?;
-        let now = self.clock.now();
+        let now = self.0.clock.now();
         if me.is_strong(now) {
             return Ok((row, passkeys));
         }

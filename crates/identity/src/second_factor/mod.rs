@@ -31,6 +31,7 @@ use webauthn_rs::prelude::{DiscoverableAuthentication, Passkey};
 pub use enrol::{FactorsView, MadePasskey, PasskeyEnrolment, PasskeyView, TotpEnrolment};
 pub use events::{Happened, note};
 pub use passkey::{Answer, Passkeys, Question, Refused};
+pub use policy::{FactorPolicySaid, Lacking, SchoolFactorPolicy, TerritoryFactorPolicy};
 pub use proof::{Proof, ProofAsked};
 pub(crate) use queries::sweep_events;
 pub use rules::{Duty, ProofKind};
@@ -41,7 +42,7 @@ use self::{
     rules::{ANSWERS, CHALLENGE_LASTS, GUESSES, GUESSES_IN, KnownDevice, is_trusted},
     sealed::Vault,
 };
-use crate::Error;
+use crate::{Error, federation::Visit};
 
 /// What an operator chooses.
 #[derive(Clone, Debug, Deserialize)]
@@ -136,7 +137,19 @@ struct Challenge {
     ends: i64,
     /// Whether the device was said to be the person's own.
     trusted: bool,
+    /// By which desk the person has come; none for a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    visit: Option<Visit>,
     passkey: Option<DiscoverableAuthentication>,
+}
+
+/// For what a challenge is given, and to whom: as [`Challenge`] has it.
+struct Given {
+    usage: Use,
+    person: Option<PersonId>,
+    family: Option<FamilyId>,
+    trusted: bool,
+    visit: Option<Visit>,
 }
 
 impl Challenge {
@@ -222,8 +235,8 @@ impl Factors {
         Ok(Some(self.0.devices.seal_text("device", &known)?))
     }
 
-    /// What to ask of somebody whose password was right and who has a second factor; `None` on a device that proved it
-    /// lately.
+    /// What to ask of somebody whose password was right, or whom a desk has identified (`visit`), and who has a second
+    /// factor; `None` on a device that proved it lately.
     ///
     /// # Errors
     /// Any database error.
@@ -232,6 +245,7 @@ impl Factors {
         person: PersonId,
         profile: &Profile,
         device: &Device,
+        visit: Option<Visit>,
     ) -> Result<Option<Asked>, Error> {
         let mut tx = self.0.db.as_person(person).await?;
         let row = queries::factors(&mut tx).await?.ok_or(Error::BadCredentials)?;
@@ -244,15 +258,13 @@ impl Factors {
         if is_trusted(proven_at, row.changed_at, self.0.clock.now(), Duration::days(days.into())) {
             return Ok(None);
         }
-        self.ask(Use::SignIn, person, None, device.trusted, &row, passkeys).map(Some)
+        let (person, trusted) = (Some(person), device.trusted);
+        self.ask(Given { usage: Use::SignIn, person, family: None, trusted, visit }, &row, passkeys).map(Some)
     }
 
     fn ask(
         &self,
-        usage: Use,
-        person: PersonId,
-        family: Option<FamilyId>,
-        trusted: bool,
+        given: Given,
         row: &queries::FactorsRow,
         passkeys: Vec<queries::PasskeyRow>,
     ) -> Result<Asked, Error> {
@@ -269,7 +281,7 @@ impl Factors {
             kinds.push(ProofKind::Recovery);
         }
         let (options, state) = question.map(|asked| (asked.options, asked.state)).unzip();
-        let challenge = self.seal(usage, Some(person), family, trusted, state)?;
+        let challenge = self.seal(given, state)?;
         Ok(Asked { challenge, kinds, passkey_options: options })
     }
 
@@ -279,20 +291,15 @@ impl Factors {
     /// [`Error::NoPasskeys`] where the site can have none.
     pub fn ask_passkey(&self) -> Result<Asked, Error> {
         let question = self.0.passkeys.ask(&[])?.ok_or(Error::NoPasskeys)?;
-        let challenge = self.seal(Use::SignIn, None, None, false, Some(question.state))?;
+        let given = Given { usage: Use::SignIn, person: None, family: None, trusted: false, visit: None };
+        let challenge = self.seal(given, Some(question.state))?;
         Ok(Asked { challenge, kinds: vec![ProofKind::Passkey], passkey_options: Some(question.options) })
     }
 
-    fn seal(
-        &self,
-        usage: Use,
-        person: Option<PersonId>,
-        family: Option<FamilyId>,
-        trusted: bool,
-        passkey: Option<DiscoverableAuthentication>,
-    ) -> Result<String, Error> {
+    fn seal(&self, given: Given, passkey: Option<DiscoverableAuthentication>) -> Result<String, Error> {
+        let Given { usage, person, family, trusted, visit } = given;
         let ends = (self.0.clock.now() + CHALLENGE_LASTS).timestamp();
-        let challenge = Challenge { id: self.0.clock.mint(), person, family, ends, trusted, passkey };
+        let challenge = Challenge { id: self.0.clock.mint(), person, family, ends, trusted, visit, passkey };
         Ok(self.0.challenges.seal_text(usage.purpose(), &challenge)?)
     }
 

@@ -3,7 +3,7 @@
 use preau_kernel::{PersonId, Principal};
 use preau_session::{Device, Grant, Profile, load_profile};
 
-use super::{Asked, Duty, ProofKind, SecondFactor, Use, queries};
+use super::{Asked, Duty, Given, ProofKind, SecondFactor, Use, queries};
 use crate::{Error, Identity, SignedIn};
 
 /// What a person must show to prove again who they are.
@@ -32,8 +32,8 @@ pub enum Proof {
 }
 
 impl Identity {
-    /// Lets a person in who answers a challenge: the second half of a sign-in by password, or a passkey that says whose it
-    /// is. Neither queues nor hashes.
+    /// Lets a person in who answers a challenge: the second half of a sign-in by password or by a desk, or a passkey that
+    /// says whose it is. Neither queues nor hashes.
     ///
     /// # Errors
     /// [`Error::BadSecondFactor`], [`Error::ChallengeEnded`], [`Error::TooManyAttempts`], [`Error::Blocked`].
@@ -43,24 +43,28 @@ impl Identity {
         answer: &SecondFactor,
         device: Device,
     ) -> Result<SignedIn, Error> {
-        let challenge = self.factors.open(Use::SignIn, challenge)?;
+        let mut challenge = self.0.factors.open(Use::SignIn, challenge)?;
+        let by = challenge.visit.take().map(|visit| visit.by_desk()).transpose()?;
         let person = super::Factors::who(&challenge, answer)?;
-        self.factors.count(person, &challenge, answer).await?;
-        let known = self.factors.knows(&device, person);
+        self.0.factors.count(person, &challenge, answer).await?;
+        let known = self.0.factors.knows(&device, person);
         let device = Device { trusted: device.trusted || challenge.trusted, known, ..device };
-        let mut tx = self.db.as_person(person).await?;
+        let mut tx = self.0.db.as_person(person).await?;
         let profile = load_profile(&mut tx).await?.ok_or(Error::BadSecondFactor)?;
         let names = queries::factors(&mut tx).await?.ok_or(Error::BadSecondFactor)?;
         tx.commit().await?;
         let greeting = self.greet(person, profile, (names.first_name, names.last_name)).await?;
-        let mut tx = self.db.as_person(person).await?;
-        self.factors.accept(&mut tx, challenge, answer, &device.label).await?;
+        let mut tx = self.0.db.as_person(person).await?;
+        self.0.factors.accept(&mut tx, challenge, answer, &device.label).await?;
         // Told to whoever has shown the factor, and to nobody else.
         if !greeting.profile.active {
             return Err(Error::Blocked);
         }
-        let mut opened = self.sessions.open(&mut tx, &greeting.profile, &device).await?;
-        self.sessions.strengthen(&mut tx, &mut opened).await?;
+        let mut opened = self.0.sessions.open(&mut tx, &greeting.profile, &device).await?;
+        self.0.sessions.strengthen(&mut tx, &mut opened).await?;
+        if let Some(desk) = &by {
+            self.0.sessions.tie(&mut tx, &opened, desk).await?;
+        }
         tx.commit().await?;
         self.welcome(greeting, opened, &device, true).await
     }
@@ -104,24 +108,24 @@ impl Identity {
                 }
                 self.must_not_need_one(&profile).await?;
                 self.check_present(person, password).await?;
-                self.db.as_person(person).await?
+                self.0.db.as_person(person).await?
             }
             Proof::SecondFactor { challenge, answer } => {
-                let challenge = self.factors.open(Use::Proof, challenge)?;
+                let challenge = self.0.factors.open(Use::Proof, challenge)?;
                 if challenge.person != Some(person) || challenge.family != Some(me.family()) {
                     return Err(Error::ChallengeEnded);
                 }
-                self.factors.count(person, &challenge, answer).await?;
-                let mut tx = self.db.as_person(person).await?;
-                self.factors.accept(&mut tx, challenge, answer, device).await?;
+                self.0.factors.count(person, &challenge, answer).await?;
+                let mut tx = self.0.db.as_person(person).await?;
+                self.0.factors.accept(&mut tx, challenge, answer, device).await?;
                 tx
             }
         };
-        Ok(self.sessions.prove(tx, me.family(), presented).await?)
+        Ok(self.0.sessions.prove(tx, me.family(), presented).await?)
     }
 
     async fn proof_facts(&self, person: PersonId) -> Result<(queries::FactorsRow, Profile), Error> {
-        let mut tx = self.db.as_person(person).await?;
+        let mut tx = self.0.db.as_person(person).await?;
         let row = queries::factors(&mut tx).await?.ok_or(Error::NotFound)?;
         let profile = load_profile(&mut tx).await?.ok_or(Error::NotFound)?;
         tx.commit().await?;
@@ -129,14 +133,19 @@ impl Identity {
     }
 
     async fn ask_factor(&self, me: &Principal, row: &queries::FactorsRow) -> Result<Asked, Error> {
-        let mut tx = self.db.as_person(me.person()).await?;
+        let mut tx = self.0.db.as_person(me.person()).await?;
         let passkeys = queries::passkeys(&mut tx).await?;
         tx.commit().await?;
-        self.factors.ask(Use::Proof, me.person(), Some(me.family()), false, row, passkeys)
+        let (person, family) = (Some(me.person()), Some(me.family()));
+        self.0.factors.ask(
+            Given { usage: Use::Proof, person, family, trusted: false, visit: None },
+            row,
+            passkeys,
+        )
     }
 
     async fn must_not_need_one(&self, profile: &Profile) -> Result<(), Error> {
-        match self.factors.duty(profile).await? {
+        match self.0.factors.duty(profile).await? {
             Duty::Mandatory => Err(Error::SecondFactorSetup),
             Duty::Offered | Duty::Welcome => Ok(()),
         }

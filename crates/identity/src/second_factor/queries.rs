@@ -1,7 +1,7 @@
 //! The SQL of second factors. Everything is the transaction's person's own.
 
 use chrono::{DateTime, Utc};
-use preau_db::{DbError, LookupTx, PersonTx, SchoolTx, Tx};
+use preau_db::{DbError, LookupTx, PersonTx, SchoolTx};
 use preau_kernel::PersonId;
 use serde_json::Value;
 use uuid::Uuid;
@@ -379,49 +379,6 @@ pub(super) async fn events(
     )
     .fetch_all(tx.conn())
     .await?)
-}
-
-/// Whether one of these scopes (schools, then their territory) wants a second factor of its teachers; a school's own word
-/// comes before its territory's.
-pub(super) async fn teachers_must(
-    tx: &mut LookupTx,
-    schools: &[Uuid],
-    territory: Uuid,
-) -> Result<bool, DbError> {
-    Ok(sqlx::query_scalar!(
-        r#"SELECT coalesce(bool_or(coalesce(own.teachers_must, above.teachers_must, false)), false) AS "must!"
-             FROM unnest($1::uuid[]) AS of_school (school_id)
-             LEFT JOIN factor_policy own ON own.scope_id = of_school.school_id
-             LEFT JOIN factor_policy above ON above.scope_id = $2"#,
-        schools,
-        territory,
-    )
-    .fetch_one(tx.conn())
-    .await?)
-}
-
-/// Says what the transaction's school or territory wants of its teachers and administrators; `None` leaves what it said.
-pub(super) async fn put_policy(
-    tx: &mut impl Tx,
-    teachers_must: bool,
-    administrators_prove: Option<bool>,
-    now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    let scope = tx.scope();
-    sqlx::query!(
-        "INSERT INTO factor_policy AS t (scope_id, teachers_must, administrators_prove, updated_at)
-         VALUES ($1, $2, coalesce($3, false), $4)
-         ON CONFLICT (scope_id)
-         DO UPDATE SET teachers_must = excluded.teachers_must, updated_at = excluded.updated_at,
-                       administrators_prove = coalesce($3, t.administrators_prove)",
-        scope,
-        teachers_must,
-        administrators_prove,
-        now,
-    )
-    .execute(tx.conn())
-    .await?;
-    Ok(())
 }
 
 /// Takes every factor of a person away, for somebody who lost them all.

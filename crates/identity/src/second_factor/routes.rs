@@ -7,17 +7,16 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use preau_http::{
-    AdminOf, Cursors, InSchool, ListQuery, Me, Policy, Problem, Reply, Routes, ValidJson, ValidPath,
-    ValidQuery,
+    Cursors, InSchool, ListQuery, Me, Policy, Problem, Reply, Routes, ValidJson, ValidPath, ValidQuery,
 };
-use preau_kernel::{PROOF_LASTS, Page, PersonId, Role, SchoolId, TerritoryId};
+use preau_kernel::{PROOF_LASTS, Page, PersonId, Role, SchoolId};
 use preau_session::cookies;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{Asked, Duty, Proof, ProofKind, SecondFactor};
+use super::{Asked, Duty, Proof, ProofKind, SecondFactor, policy};
 use crate::{
     Identity,
     routes::{device, with_cookies},
@@ -41,9 +40,8 @@ pub fn routes(identity: Identity) -> Routes {
         .add(Policy::signed_in().sudo(), routes!(create_recovery_codes))
         .add(Policy::signed_in(), routes!(list_security_events))
         .add(admins.sudo(), routes!(delete_second_factors))
-        .add(admins.sudo(), routes!(update_school_factor_policy))
-        .add(Policy::territory_admin().sudo(), routes!(update_territory_factor_policy))
-        .with_state(identity)
+        .with_state(identity.clone())
+        .merge(policy::routes(identity))
 }
 
 /// A question for a passkey.
@@ -565,53 +563,5 @@ async fn delete_second_factors(
     ValidPath(at): ValidPath<FactorsPath>,
 ) -> Result<StatusCode, Problem> {
     identity.reset_factors(&member, at.person_id, me.territory_admin().is_some()).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Of whom a second factor is asked. (Of staff and administrators, always.)
-#[derive(Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-struct FactorPolicy {
-    /// Whether teachers must have one.
-    teachers_must: bool,
-    /// Whether administration is closed to sessions in which none was shown; left out, it stays as it is. A territory's word
-    /// holds in all its schools. Every node knows within a minute.
-    #[serde(default)]
-    administrators_prove: Option<bool>,
-}
-
-/// Say whether the teachers of a school must have a second factor, and whether its administrators must show theirs.
-#[utoipa::path(
-    put, path = "/api/v1/schools/{school_id}/second-factor-policy", tag = "identity",
-    operation_id = "update_school_factor_policy",
-    params(("school_id" = SchoolId, Path)),
-    request_body = FactorPolicy,
-    responses((status = NO_CONTENT)),
-)]
-#[tracing::instrument(level = "debug", name = "identity.school_factor_policy", skip_all, fields(school.id = %member.school()))]
-async fn update_school_factor_policy(
-    State(identity): State<Identity>,
-    InSchool(member): InSchool,
-    ValidJson(body): ValidJson<FactorPolicy>,
-) -> Result<StatusCode, Problem> {
-    identity.factors().set_school_policy(&member, body.teachers_must, body.administrators_prove).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Say the same for the schools of a territory that say nothing themselves.
-#[utoipa::path(
-    put, path = "/api/v1/territories/{territory_id}/second-factor-policy", tag = "identity",
-    operation_id = "update_territory_factor_policy",
-    params(("territory_id" = TerritoryId, Path)),
-    request_body = FactorPolicy,
-    responses((status = NO_CONTENT)),
-)]
-#[tracing::instrument(level = "debug", name = "identity.territory_factor_policy", skip_all)]
-async fn update_territory_factor_policy(
-    State(identity): State<Identity>,
-    AdminOf(admin): AdminOf,
-    ValidJson(body): ValidJson<FactorPolicy>,
-) -> Result<StatusCode, Problem> {
-    identity.factors().set_territory_policy(&admin, body.teachers_must, body.administrators_prove).await?;
     Ok(StatusCode::NO_CONTENT)
 }
