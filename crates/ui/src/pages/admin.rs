@@ -190,6 +190,7 @@ pub(super) fn tabs(w: &'static Words, at: &Place<'_>, current: &str) -> Vec<Tab>
         of("/doublons", w.page_admin_duplicates),
         of("/regles", w.page_admin_rules),
         of("/droits", w.page_admin_rights),
+        of("/securite", w.page_admin_security),
         of("/plages", w.page_admin_slots),
         of("/suspensions", w.page_admin_suspensions),
         of("/delegations", w.page_admin_delegations),
@@ -351,21 +352,22 @@ fn state_name(w: &Words, account: &AccountState) -> &'static str {
 }
 
 /// The sections of a school and of a territory that the administration's program draws.
-const SCHOOL_SECTIONS: [&str; 11] = [
+const SCHOOL_SECTIONS: [&str; 12] = [
     "classes",
     "fiche",
     "tableaux",
     "doublons",
     "regles",
     "droits",
+    "securite",
     "plages",
     "suspensions",
     "delegations",
     "clients",
     "journal",
 ];
-const TERRITORY_SECTIONS: [&str; 7] =
-    ["imports", "doublons", "annee", "plages", "suspensions", "clients", "journal"];
+const TERRITORY_SECTIONS: [&str; 8] =
+    ["imports", "doublons", "annee", "securite", "plages", "suspensions", "clients", "journal"];
 
 fn section_title(w: &'static Words, section: &str) -> &'static str {
     match section {
@@ -377,6 +379,7 @@ fn section_title(w: &'static Words, section: &str) -> &'static str {
         "doublons" => w.page_admin_duplicates,
         "droits" => w.page_admin_rights,
         "annee" => w.page_admin_year,
+        "securite" => w.page_admin_security,
         "plages" => w.page_admin_slots,
         "suspensions" => w.page_admin_suspensions,
         "imports" => w.page_admin_imports,

@@ -11,6 +11,7 @@ import { SlotsSection, SuspensionsSection } from './plans';
 import { RightsSection } from './rights';
 import { RulesSection } from './rules';
 import { ClassesSection, DelegationsSection, JournalSection } from './school';
+import { SecuritySection } from './security';
 import { TablesSection } from './tables';
 import { YearSection } from './year';
 
@@ -25,6 +26,7 @@ const SECTIONS: Record<string, (props: { place: Place }) => preact.JSX.Element> 
   tableaux: TablesSection,
   doublons: DuplicatesSection,
   droits: RightsSection,
+  securite: SecuritySection,
   annee: YearSection,
   plages: SlotsSection,
   suspensions: SuspensionsSection,

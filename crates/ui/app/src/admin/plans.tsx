@@ -200,6 +200,43 @@ function Writer({ place, made }: { place: Place; made: (said: Word) => void }) {
   );
 }
 
+/** What holds until an instant: for whom, until when, why, and the act that ends it before. A school ends its own only. */
+function Until<T extends { id: string; scope: string; ends_at: string; reason: string }>(props: {
+  place: Place;
+  list: ReturnType<typeof useList<T>>;
+  caption: string;
+  empty: Key;
+  who: (one: T) => string;
+  ended: (one: T) => boolean;
+  act: string;
+  ask: string;
+  end: (one: T) => Promise<void>;
+}) {
+  const live = (one: T): boolean => !props.ended(one) && Date.parse(one.ends_at) > Date.now();
+  return (
+    <Table
+      {...props.list}
+      caption={props.caption}
+      heads={[t('admin_slots_who'), t('admin_until'), t('admin_reason'), t('admin_act')]}
+      empty={props.empty}
+      row={(one) => (
+        <tr key={one.id}>
+          <th scope="row">{props.who(one)}</th>
+          <td>{instant(one.ends_at)}</td>
+          <td class="break">{one.reason}</td>
+          <td>
+            {live(one) && ours(props.place, one.scope) ? (
+              <Sure act={props.act} of={one.reason} ask={props.ask} go={() => props.end(one)} />
+            ) : (
+              t(live(one) ? 'admin_slots_of_territory' : 'admin_over')
+            )}
+          </td>
+        </tr>
+      )}
+    />
+  );
+}
+
 function Exceptions({ place }: { place: Place }) {
   const [said, say] = useState<Word | null>(null);
   const list = useList<Exception>((cursor) => get(paths(place).exceptions, holesOf(place), { cursor }), 'exceptions');
@@ -214,24 +251,21 @@ function Exceptions({ place }: { place: Place }) {
     say(came(await send('delete', paths(place).exception, { ...holesOf(place), exception_id: one.id }, undefined), t('admin_saved')));
     list.again();
   };
-  const live = (one: Exception): boolean => !one.ended_at && Date.parse(one.ends_at) > Date.now();
+  const who = (one: Exception): string => {
+    if (one.class_id) return t('admin_slots_a_class');
+    return one.levels.length ? one.levels.map(levelName).join(', ') : t('admin_slots_all');
+  };
   return (
     <section class="card">
       <h2>{t('admin_slots_exceptions')}</h2>
       {said && <Notice {...said} />}
-      <Table
-        {...list}
+      <Until
+        {...{ place, list, who, end }}
         caption={t('admin_slots_exceptions')}
-        heads={[t('admin_slots_who'), t('admin_until'), t('admin_reason'), t('admin_act')]}
         empty="admin_slots_no_exception"
-        row={(one) => (
-          <tr key={one.id}>
-            <th scope="row">{one.class_id ? t('admin_slots_a_class') : one.levels.length ? one.levels.map(levelName).join(', ') : t('admin_slots_all')}</th>
-            <td>{instant(one.ends_at)}</td>
-            <td class="break">{one.reason}</td>
-            <td>{live(one) && ours(place, one.scope) ? <Sure act={t('admin_slots_end')} of={one.reason} ask={t('admin_slots_end_sure')} go={() => end(one)} /> : t(live(one) ? 'admin_slots_of_territory' : 'admin_over')}</td>
-          </tr>
-        )}
+        ended={(one) => !!one.ended_at}
+        act={t('admin_slots_end')}
+        ask={t('admin_slots_end_sure')}
       />
       <Form go={make} act={t('admin_slots_except')}>
         <Choice id="exception-level" label={t('admin_slots_levels')} options={LEVELS} multiple optional />
@@ -334,29 +368,25 @@ export function SuspensionsSection({ place }: { place: Place }) {
     say(came(await send('delete', paths(place).suspension, { ...holesOf(place), suspension_id: one.id }, undefined), t('admin_saved')));
     list.again();
   };
-  const live = (one: Suspension): boolean => !one.lifted_at && Date.parse(one.ends_at) > Date.now();
+  const who = (one: Suspension): string => {
+    const profile = t(one.profile === 'guardian' ? 'admin_slots_guardians' : 'admin_slots_pupils');
+    const services = one.services.map((name) => t(`admin_service_${name}` as Key)).join(', ');
+    return services ? `${profile} (${services})` : profile;
+  };
   return (
     <div class="cards two">
       <section class="card">
         <h2>{t('admin_suspensions')}</h2>
         <p class="hint">{t('admin_suspensions_kept')}</p>
         {said && <Notice {...said} />}
-        <Table
-          {...list}
+        <Until
+          {...{ place, list, who }}
           caption={t('admin_suspensions')}
-          heads={[t('admin_slots_who'), t('admin_until'), t('admin_reason'), t('admin_act')]}
           empty="admin_no_suspension"
-          row={(one) => (
-            <tr key={one.id}>
-              <th scope="row">
-                {t(one.profile === 'guardian' ? 'admin_slots_guardians' : 'admin_slots_pupils')}
-                {one.services.length > 0 && ` (${one.services.map((name) => t(`admin_service_${name}` as Key)).join(', ')})`}
-              </th>
-              <td>{instant(one.ends_at)}</td>
-              <td class="break">{one.reason}</td>
-              <td>{live(one) && ours(place, one.scope) ? <Sure act={t('admin_suspension_lift')} of={one.reason} ask={t('admin_suspension_lift_sure')} go={() => lift(one)} /> : t(live(one) ? 'admin_slots_of_territory' : 'admin_over')}</td>
-            </tr>
-          )}
+          ended={(one) => !!one.lifted_at}
+          act={t('admin_suspension_lift')}
+          ask={t('admin_suspension_lift_sure')}
+          end={lift}
         />
       </section>
       <section class="card">

@@ -388,7 +388,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** What a school wants of second factors, and whom other words would reach. */
+        get: operations["get_school_factor_policy"];
         /** Say whether the teachers of a school must have a second factor, and whether its administrators must show theirs. */
         put: operations["update_school_factor_policy"];
         post?: never;
@@ -405,7 +406,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** What a territory wants of second factors, and how many people its word is about. */
+        get: operations["get_territory_factor_policy"];
         /** Say the same for the schools of a territory that say nothing themselves. */
         put: operations["update_territory_factor_policy"];
         post?: never;
@@ -3657,6 +3659,18 @@ export interface components {
              */
             administrators_prove?: boolean | null;
         };
+        /** @description What a school or a territory has said. */
+        FactorPolicySaid: {
+            /** @description Whether teachers must have a second factor. A school's own word comes before its territory's. */
+            teachers_must: boolean;
+            /** @description Whether administration is closed to sessions in which none was shown. A territory's word holds in all its schools. */
+            administrators_prove: boolean;
+            /**
+             * Format: date-time
+             * @description When it was said.
+             */
+            updated_at: string;
+        };
         /**
          * @description Between a child and their own guardians, whatever the other rules say.
          * @enum {string}
@@ -4242,6 +4256,19 @@ export interface components {
          * @enum {string}
          */
         KeptMinimum: "absence-notices" | "things-to-sign" | "child-day";
+        /** @description How many people have no second factor yet, among those who may come. */
+        Lacking: {
+            /**
+             * Format: int64
+             * @description How many there are.
+             */
+            people: number;
+            /**
+             * Format: int64
+             * @description How many of them have none.
+             */
+            without_factor: number;
+        };
         /** @description A rung of the ladder. */
         LadderRung: {
             /** @description Its name, as `X-Degraded` says it. */
@@ -6482,6 +6509,17 @@ export interface components {
              */
             updated_at: string;
         };
+        /** @description What holds in a school, and whom another word would reach. */
+        SchoolFactorPolicy: {
+            school: components["schemas"]["FactorPolicySaid"] | null;
+            territory: components["schemas"]["FactorPolicySaid"] | null;
+            /** @description Who administers the school. */
+            administrators: components["schemas"]["Lacking"];
+            /** @description Who has a part of it: powers that were handed on, the direction's own. */
+            delegates: components["schemas"]["Lacking"];
+            /** @description Who teaches there. */
+            teachers: components["schemas"]["Lacking"];
+        };
         /**
          * Format: uuid
          * @description A school (établissement): the tenant, and the first column of every key.
@@ -7055,6 +7093,30 @@ export interface components {
              * @description When a feed was last merged anywhere.
              */
             last_feed_at: string | null;
+        };
+        /** @description What a territory says, and of how many it says it. Counted school by school: whoever is in two counts twice. */
+        TerritoryFactorPolicy: {
+            territory: components["schemas"]["FactorPolicySaid"] | null;
+            /**
+             * Format: int64
+             * @description Its schools.
+             */
+            schools: number;
+            /**
+             * Format: int64
+             * @description Those that say for themselves: its word on teachers does not reach them.
+             */
+            schools_with_own: number;
+            /**
+             * Format: int64
+             * @description Who administers its schools.
+             */
+            administrators: number;
+            /**
+             * Format: int64
+             * @description Who teaches in the schools that its word on teachers reaches.
+             */
+            teachers: number;
         };
         /** @description What to expect of a day, and of what it is concluded. */
         TerritoryForecast: components["schemas"]["Forecast"] & {
@@ -10173,6 +10235,99 @@ export interface operations {
             };
         };
     };
+    get_school_factor_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                school_id: components["schemas"]["SchoolId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SchoolFactorPolicy"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     update_school_factor_policy: {
         parameters: {
             query?: never;
@@ -10277,6 +10432,99 @@ export interface operations {
             };
             /** @description This change needs `If-Match`, with the `ETag` of what was read */
             428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description More than the service can take now, or too many attempts; `Retry-After` says when to come back */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A bug on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A dependency is down; `Retry-After` says when to come back */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_territory_factor_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                territory_id: components["schemas"]["TerritoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TerritoryFactorPolicy"];
+                };
+            };
+            /** @description The request cannot be understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid session */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Visible, and not allowed; or a proof is required; or the request comes from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Absent, foreign, or forbidden to know */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Understood, and against a rule; or the key was used for something else */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
