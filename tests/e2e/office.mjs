@@ -120,6 +120,72 @@ export const officeScenarios = [
     await leave();
   }],
 
+  ['a school and a territory say of whom the second step is asked, and see whom that reaches', async ({ browser, url, accounts }) => {
+    const { page, leave } = await person(browser, url, { allow: REFUSED, viewport: DESKTOP });
+    const account = of(accounts, 'school_admin')[0];
+    await enter(page, account);
+    const school = `/administration/ecoles/${account.school_id}`;
+    await section(page, `${school}/securite`, 'administration-securite');
+    const closed = page.getByLabel('Fermer l’administration aux sessions ouvertes par le mot de passe seul');
+    const save = page.getByRole('button', { name: 'Enregistrer' });
+    const coming = page.getByRole('heading', { name: 'Ce qui va changer' });
+    await page.getByRole('cell').first().waitFor();
+    await closed.check();
+    await coming.waitFor();
+    await page.getByText(/avant d’administrer\u00a0: \d+ sur [1-9]/).waitFor();
+    await inspect(page, 'administration-securite-apercu');
+    await page.setViewportSize(DESKTOP);
+    await save.click();
+    await page.getByText('C’est enregistré.').waitFor();
+    await coming.waitFor({ state: 'detached' });
+    await page.reload();
+    await page.waitForFunction(() => document.querySelector('#administrators_prove')?.checked === true);
+    await page.goto(`${school}/journal`);
+    await page.getByRole('cell', { name: 'identity.second-factor-policy' }).first().waitFor();
+    // As it was: the other journeys are played by people who have no second step.
+    await page.goto(`${school}/securite`);
+    await closed.uncheck();
+    await page.getByText('Le mot de passe seul suffira de nouveau').waitFor();
+    await save.click();
+    await page.getByText('C’est enregistré.').waitFor();
+    await leave();
+
+    const above = await person(browser, url, { allow: REFUSED, viewport: DESKTOP });
+    await enter(above.page, of(accounts, 'territory_admin')[0]);
+    await section(above.page, '/administration/territoire/securite', 'administration-securite-territoire');
+    await above.page.getByLabel('La demander aussi aux enseignants').check();
+    await above.page.getByText(/Enseignants à qui elle sera demandée\u00a0: [1-9]/).waitFor();
+    await above.leave();
+  }],
+
+  ['an exception and a suspension are decided, read and ended', async ({ browser, url, accounts }) => {
+    const { page, leave } = await person(browser, url, { allow: REFUSED, viewport: DESKTOP });
+    const account = of(accounts, 'school_admin')[0];
+    await enter(page, account);
+    const school = `/administration/ecoles/${account.school_id}`;
+    await section(page, `${school}/plages`, 'administration-plages');
+    await page.getByLabel(/^Niveaux/).last().selectOption(['6e']);
+    const soon = new Date(Date.now() + 3 * 86_400_000).toISOString().slice(0, 10);
+    await page.getByLabel(/^Jusqu’au/).last().fill(soon);
+    await page.getByLabel('Motif').last().fill('Voyage de classe');
+    await page.getByRole('button', { name: 'Laisser venir' }).click();
+    const voyage = page.getByRole('row', { name: /6e .*Voyage de classe/ });
+    await voyage.getByRole('button', { name: /^Mettre fin/ }).click();
+    await voyage.getByRole('button', { name: /^Oui/ }).click();
+    await voyage.getByText('Terminé').waitFor();
+
+    await section(page, `${school}/suspensions`, 'administration-suspensions');
+    await page.getByLabel('Fichiers').check();
+    await page.getByLabel(/^Jusqu’au/).fill(soon);
+    await page.getByLabel('Motif').fill('Essai de suspension');
+    await page.getByRole('button', { name: 'Suspendre' }).click();
+    const files = page.getByRole('row', { name: /Responsables.*\(Fichiers\).*Essai de suspension/ });
+    await files.getByRole('button', { name: /^Lever/ }).click();
+    await files.getByRole('button', { name: /^Oui/ }).click();
+    await files.getByText('Terminé').waitFor();
+    await leave();
+  }],
+
   ['a territory prepares its year’s end and its night feed, and looks for duplicates', async ({ browser, url, accounts }) => {
     const { page, leave } = await person(browser, url, { allow: REFUSED, viewport: DESKTOP });
     const [account] = of(accounts, 'territory_admin');
