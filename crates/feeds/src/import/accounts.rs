@@ -249,13 +249,15 @@ pub(super) async fn pre_delete(
     if people.is_empty() {
         return Ok(());
     }
+    // OFFSET keeps each question one look-up a person: joined, all memberships of the territory were compared.
     let done = sqlx::query!(
         "UPDATE account a SET state = 'pre-deleted', pre_deleted_at = $3, updated_at = $3
           WHERE a.territory_id = $1 AND a.person_id = ANY($2) AND a.state IN ('imported', 'active')
-            AND NOT EXISTS (SELECT FROM person_membership m WHERE m.territory_id = $1 AND m.person_id = a.person_id
-                                                              AND m.ended_at IS NULL)
+            AND NOT EXISTS (SELECT FROM (SELECT t.territory_id FROM person_membership t
+                                          WHERE t.person_id = a.person_id AND t.ended_at IS NULL OFFSET 0) AS m
+                             WHERE m.territory_id = $1)
             AND NOT EXISTS (SELECT FROM territory_admin t WHERE t.territory_id = $1 AND t.person_id = a.person_id
-                                                            AND t.ended_at IS NULL)",
+                                                            AND t.ended_at IS NULL OFFSET 0)",
         tx.territory() as TerritoryId,
         people,
         import.clock.now(),

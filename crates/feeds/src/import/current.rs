@@ -262,7 +262,8 @@ async fn teachers(
     Ok(())
 }
 
-async fn links(
+/// Reads who is who to a pupil; with `touched`, of these pupils and guardians.
+pub(super) async fn links(
     tx: &mut TerritoryTx,
     school: SchoolId,
     touched: Option<&[Uuid]>,

@@ -57,11 +57,18 @@ pub(super) async fn prepare(
     let mut tx = import.begin().await?;
     let (territory, job) = (import.territory, import.job);
     let rows = sqlx::query!(
-        r#"SELECT DISTINCT s.join_key, s.kind, s.present, s.op, j.person_id, m.school_id AS "school_id: SchoolId", m.role
+        // One look-up for each staged row, then one for each person, whatever the planner believes: joined, it compares the
+        // delta with everybody of the academy.
+        r#"SELECT DISTINCT s.join_key AS "join_key!", s.kind AS "kind!", s.present AS "present!", s.op AS "op!",
+                  j.person_id AS "person_id!", m.school_id AS "school_id!: SchoolId", m.role AS "role!"
              FROM stage_person s
-             JOIN join_key j ON j.territory_id = s.territory_id AND j.academy = $3 AND j.join_key = s.join_key
-             JOIN person_membership m ON m.territory_id = s.territory_id AND m.person_id = j.person_id AND m.ended_at IS NULL
-            WHERE s.territory_id = $1 AND s.job_id = $2"#,
+            CROSS JOIN LATERAL (
+                SELECT t.person_id FROM join_key t
+                 WHERE t.territory_id = $1 AND t.academy = $3 AND t.join_key = s.join_key LIMIT 1) AS j
+            CROSS JOIN LATERAL (
+                SELECT t.territory_id, t.school_id, t.role FROM person_membership t
+                 WHERE t.person_id = j.person_id AND t.ended_at IS NULL OFFSET 0) AS m
+            WHERE s.territory_id = $1 AND s.job_id = $2 AND m.territory_id = $1"#,
         territory as TerritoryId,
         job as JobId,
         delivery.academy,
@@ -95,7 +102,8 @@ pub(super) async fn prepare(
     let unknown = sqlx::query!(
         "SELECT s.file_no, s.line FROM stage_person s
           WHERE s.territory_id = $1 AND s.job_id = $2 AND s.op = 'modify' AND s.last_name = ''
-            AND NOT EXISTS (SELECT FROM join_key j WHERE j.territory_id = $1 AND j.academy = $3 AND j.join_key = s.join_key)
+            AND NOT EXISTS (SELECT FROM join_key j
+                             WHERE j.territory_id = $1 AND j.academy = $3 AND j.join_key = s.join_key OFFSET 0)
           ORDER BY s.file_no, s.line",
         territory as TerritoryId,
         job as JobId,
@@ -126,24 +134,27 @@ async fn take_along(
         tx.enter_school(school).await?;
         let linked = unsaid(present::RELATIONS);
         let links = sqlx::query!(
-            "SELECT l.pupil_id, l.kind, l.legal, l.contact_order, l.financial, j.join_key
-               FROM guardian_link l
-               JOIN join_key j ON j.territory_id = $2 AND j.academy = $3 AND j.person_id = l.guardian_id
-              WHERE l.school_id = $1 AND l.pupil_id = ANY($4)",
+            "SELECT pupil_id, guardian_id, kind, legal, contact_order, financial
+               FROM guardian_link WHERE school_id = $1 AND pupil_id = ANY($2)",
             school as SchoolId,
-            tx.territory() as TerritoryId,
-            delivery.academy,
             &linked,
         )
         .fetch_all(tx.conn())
         .await?;
+        let guardians: Vec<Uuid> = links.iter().map(|link| link.guardian_id).collect();
+        let guardians: HashMap<Uuid, String> =
+            people::keys_of(tx, &delivery.academy, &guardians).await?.into_iter().collect();
         for link in links {
-            let Some((key, _)) = pupils.get(&link.pupil_id) else { continue };
+            let (Some((pupil_key, _)), Some(guardian_key)) =
+                (pupils.get(&link.pupil_id), guardians.get(&link.guardian_id))
+            else {
+                continue;
+            };
             packs.link(
                 "",
                 &StagedLink {
-                    pupil_key: key.clone(),
-                    guardian_key: link.join_key,
+                    pupil_key: pupil_key.clone(),
+                    guardian_key: guardian_key.clone(),
                     kind: link.kind,
                     legal: link.legal,
                     contact_order: link.contact_order,
@@ -151,7 +162,7 @@ async fn take_along(
                 },
             );
         }
-        said(tx, import, (&pupils, &linked), present::RELATIONS, None).await?;
+        said(tx, import, (&pupils, &linked), present::RELATIONS, "").await?;
         let studying = unsaid(present::MEF);
         let levels = unsaid(present::LEVEL);
         let rows = sqlx::query!(
@@ -162,28 +173,38 @@ async fn take_along(
         )
         .fetch_all(tx.conn())
         .await?;
-        for row in rows {
-            let one = [row.person_id];
-            if studying.contains(&row.person_id) {
-                said(tx, import, (&pupils, &one), present::MEF, Some(&row.mef_code)).await?;
+        let (studying, levels): (HashSet<Uuid>, HashSet<Uuid>) =
+            (studying.into_iter().collect(), levels.into_iter().collect());
+        // One statement for all who study the same.
+        let mut same: BTreeMap<(i32, &str), Vec<Uuid>> = BTreeMap::new();
+        for row in &rows {
+            for (attribute, unsaid, value) in
+                [(present::MEF, &studying, &row.mef_code), (present::LEVEL, &levels, &row.level)]
+            {
+                if unsaid.contains(&row.person_id) {
+                    same.entry((attribute, value)).or_default().push(row.person_id);
+                }
             }
-            if levels.contains(&row.person_id) {
-                said(tx, import, (&pupils, &one), present::LEVEL, Some(&row.level)).await?;
-            }
+        }
+        for ((attribute, value), ids) in same {
+            said(tx, import, (&pupils, &ids), attribute, value).await?;
         }
     }
     stage::put(tx, import.job, &packs.take()).await
 }
 
-/// Makes the staged rows of these pupils say an attribute.
+/// Makes the staged rows of these pupils say an attribute, with this value where it is a column.
 async fn said(
     tx: &mut TerritoryTx,
     import: &Import,
     (pupils, ids): (&HashMap<Uuid, (String, i32)>, &[Uuid]),
     attribute: i32,
-    value: Option<&str>,
+    value: &str,
 ) -> Result<(), Error> {
     let keys: Vec<&str> = ids.iter().filter_map(|id| Some(pupils.get(id)?.0.as_str())).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
         "UPDATE stage_person
             SET present = present | $4,
@@ -195,7 +216,7 @@ async fn said(
         &keys as &[&str],
         attribute,
         present::MEF,
-        value.unwrap_or_default(),
+        value,
         present::LEVEL,
     )
     .execute(tx.conn())
@@ -270,7 +291,7 @@ pub(super) async fn complete(
         resolved.directory.remove(key);
     }
     let ids: Vec<Uuid> = touched.iter().copied().collect();
-    *current = current::read(tx, school, Some(&ids)).await?;
+    current::links(tx, school, Some(&ids), current).await?;
     let linked = staging.links.iter().filter_map(|link| Some(resolved.directory.get(&link.guardian_key)?.id));
     let raised =
         staging.children.iter().filter_map(|row| Some(resolved.directory.get(&row.guardian_key)?.id));
@@ -487,7 +508,8 @@ async fn park_ended(
     if links.is_empty() {
         return Ok(());
     }
-    let keys = keys_of(tx, academy, links.iter().map(|link| link.pupil_id).collect()).await?;
+    let pupils: Vec<Uuid> = links.iter().map(|link| link.pupil_id).collect();
+    let keys: HashMap<Uuid, String> = people::keys_of(tx, academy, &pupils).await?.into_iter().collect();
     let said: HashSet<&str> = people
         .iter()
         .filter(|person| person.op != "modify" || person.says(present::RELATIONS))
@@ -513,22 +535,6 @@ async fn park_ended(
     Ok(())
 }
 
-async fn keys_of(
-    tx: &mut TerritoryTx,
-    academy: &str,
-    people: Vec<Uuid>,
-) -> Result<HashMap<Uuid, String>, Error> {
-    let rows = sqlx::query!(
-        "SELECT person_id, join_key FROM join_key WHERE territory_id = $1 AND academy = $2 AND person_id = ANY($3)",
-        tx.territory() as TerritoryId,
-        academy,
-        &people,
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.person_id, row.join_key)).collect())
-}
-
 /// Whoever taught a class that has ended teaches it no more, and again when it is back.
 pub(super) async fn untaught(
     tx: &mut TerritoryTx,
@@ -550,7 +556,8 @@ pub(super) async fn untaught(
     )
     .fetch_all(tx.conn())
     .await?;
-    let keys = keys_of(tx, academy, rows.iter().map(|row| row.person_id).collect()).await?;
+    let teachers: Vec<Uuid> = rows.iter().map(|row| row.person_id).collect();
+    let keys: HashMap<Uuid, String> = people::keys_of(tx, academy, &teachers).await?.into_iter().collect();
     let mut parked = Vec::new();
     for row in rows {
         let Some(key) = keys.get(&row.person_id) else { continue };

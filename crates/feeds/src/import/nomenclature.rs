@@ -26,16 +26,15 @@ pub(super) async fn merge(import: &Import, report: &mut Report) -> Result<(), Er
     )
     .execute(tx.conn())
     .await?;
-    // A MEF's level is what its pupils say it is.
+    // A MEF's level is what its pupils say it is: all of them are looked at once, and neither sorted nor once for each MEF.
+    sqlx::query!("SELECT set_config('enable_sort', 'off', true)").fetch_one(tx.conn()).await?;
     let mefs = sqlx::query!(
-        "INSERT INTO mef AS t (territory_id, mef_code, label, stat11, level)
+        "WITH said AS MATERIALIZED (
+             SELECT mef_code, min(level) AS level FROM stage_person
+              WHERE territory_id = $1 AND job_id = $2 AND mef_code <> '' AND level <> '' GROUP BY mef_code)
+         INSERT INTO mef AS t (territory_id, mef_code, label, stat11, level)
          SELECT DISTINCT ON (m.mef_code) m.territory_id, m.mef_code, m.label, m.stat11, coalesce(l.level, '')
-           FROM stage_mef m
-           LEFT JOIN (SELECT territory_id, mef_code, min(level) AS level
-                        FROM stage_person
-                       WHERE territory_id = $1 AND job_id = $2 AND mef_code <> '' AND level <> ''
-                       GROUP BY territory_id, mef_code) l
-             ON l.territory_id = m.territory_id AND l.mef_code = m.mef_code
+           FROM stage_mef m LEFT JOIN said l ON l.mef_code = m.mef_code
           WHERE m.territory_id = $1 AND m.job_id = $2
           ORDER BY m.mef_code, m.label
          ON CONFLICT (territory_id, mef_code)

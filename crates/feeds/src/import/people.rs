@@ -214,6 +214,27 @@ pub(super) async fn known(
     Ok(rows.into_iter().map(|row| (row.join_key, row.person_id)).collect())
 }
 
+/// The academy's keys of these people; one who was two has two.
+pub(super) async fn keys_of(
+    tx: &mut TerritoryTx,
+    academy: &str,
+    people: &[Uuid],
+) -> Result<Vec<(Uuid, String)>, Error> {
+    if people.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Asked for one academy, PostgreSQL may read all keys of it: the others of so few people are left out here.
+    let rows = sqlx::query!(
+        "SELECT person_id, academy, join_key FROM join_key WHERE territory_id = $1 AND person_id = ANY($2)",
+        tx.territory() as TerritoryId,
+        people,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    let ours = rows.into_iter().filter(|row| row.academy == academy);
+    Ok(ours.map(|row| (row.person_id, row.join_key)).collect())
+}
+
 /// What is known of these people.
 pub(super) async fn masters(tx: &mut TerritoryTx, ids: &[Uuid]) -> Result<HashMap<Uuid, Master>, Error> {
     if ids.is_empty() {
@@ -423,7 +444,7 @@ pub(super) async fn sts_keys(
         "INSERT INTO sts_key AS t (territory_id, academy, sts_id, person_id)
          SELECT $1, $2, k.* FROM unnest($3::text[], $4::uuid[]) AS k (sts_id, person_id)
           WHERE NOT EXISTS (SELECT FROM sts_key s WHERE s.territory_id = $1 AND s.academy = $2 AND s.sts_id = k.sts_id
-                                                    AND s.person_id = k.person_id)
+                                                    AND s.person_id = k.person_id OFFSET 0)
          ON CONFLICT (territory_id, academy, sts_id) DO UPDATE SET person_id = excluded.person_id
           WHERE t.person_id <> excluded.person_id",
         tx.territory() as TerritoryId,
@@ -469,8 +490,8 @@ pub(super) async fn memberships(
         let done = sqlx::query!(
             "UPDATE person_membership t SET ended_at = $5
                FROM unnest($3::uuid[], $4::text[]) AS g (person_id, role)
-              WHERE t.territory_id = $1 AND t.school_id = $2 AND t.person_id = g.person_id AND t.role = g.role
-                AND t.ended_at IS NULL",
+              WHERE t.territory_id = $1 AND t.school_id = $2 AND t.person_id = ANY($3) AND t.person_id = g.person_id
+                AND t.role = g.role AND t.ended_at IS NULL",
             tx.territory() as TerritoryId,
             school as SchoolId,
             &people,

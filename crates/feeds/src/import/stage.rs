@@ -62,17 +62,18 @@ pub(super) async fn stage(
     prepare(&mut tx, import).await?;
     let mut staged = None;
     // Leaving this loop early drops the receiver, and the reader stops at its next batch.
-    while let Some(message) = receive.recv().await {
+    let mut next = receive.recv().await;
+    while let Some(message) = next.take() {
         match message {
-            Message::Rows(table, text) => copy(&mut tx, table, &text).await?,
-            Message::Packs(packs) => put(&mut tx, import.job, &packs).await?,
-            Message::Read(done) => {
-                if !step(Progress { phase: "staging", done, total: None }) {
-                    return Err(Error::Cancelled);
-                }
+            Message::Rows(table, text) => {
+                next = copy(&mut tx, (table, text), &mut receive, step).await?;
+                continue;
             }
+            Message::Packs(packs) => put(&mut tx, import.job, &packs).await?,
+            Message::Read(done) => go_on(step, done)?,
             Message::Done(done) => staged = Some(*done),
         }
+        next = receive.recv().await;
     }
     reader.await.map_err(|_| Error::ReaderDied)??;
     let staged = staged.ok_or(Error::ReaderDied)?;
@@ -168,14 +169,39 @@ async fn prepare(tx: &mut TerritoryTx, import: &Import) -> Result<(), Error> {
     Ok(())
 }
 
-async fn copy(tx: &mut TerritoryTx, table: Table, text: &str) -> Result<(), Error> {
+/// Says how many records have been read, and hears whether to go on.
+fn go_on(step: &mut (dyn FnMut(Progress) -> bool + Send), done: u64) -> Result<(), Error> {
+    if step(Progress { phase: "staging", done, total: None }) { Ok(()) } else { Err(Error::Cancelled) }
+}
+
+/// Copies these rows and those of the same table that come next, and answers what comes behind them. The end of a COPY waits 40 ms
+/// for the acknowledgement of its rows, in which nothing else happens: most of a delivery is people, and one COPY.
+async fn copy(
+    tx: &mut TerritoryTx,
+    (table, mut text): (Table, String),
+    receive: &mut mpsc::Receiver<Message>,
+    step: &mut (dyn FnMut(Progress) -> bool + Send),
+) -> Result<Option<Message>, Error> {
     let into = format!("COPY copy_{} ({}) FROM STDIN", table.name(), table.columns());
     let mut copy = tx.conn().copy_in_raw(&into).await?;
-    if let Err(err) = copy.send(text.as_bytes()).await {
-        return Err(err.into());
-    }
+    let behind = loop {
+        copy.send(text.as_bytes()).await?;
+        let mut next = receive.recv().await;
+        while let Some(Message::Read(done)) = next {
+            if let Err(stopped) = go_on(step, done) {
+                // Dropped, the COPY would leave its end to the connection's next user.
+                copy.abort("cancelled").await?;
+                return Err(stopped);
+            }
+            next = receive.recv().await;
+        }
+        match next {
+            Some(Message::Rows(same, more)) if same == table => text = more,
+            other => break other,
+        }
+    };
     copy.finish().await?;
-    Ok(())
+    Ok(behind)
 }
 
 /// Stages what is packed by school.

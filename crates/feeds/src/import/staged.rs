@@ -14,6 +14,7 @@ use preau_kernel::{JobId, SchoolId, TerritoryId};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use super::people;
 use super::roster::{Person, Reference, StagedChild, Staging};
 use super::rows::{Opened, named};
 use super::{Error, Import};
@@ -223,16 +224,9 @@ impl Somewhere {
             return Ok(HashSet::new());
         }
         let keys = self.keys.get_or_try_init(|| self.read(tx, job)).await?;
-        let rows = sqlx::query!(
-            "SELECT join_key, person_id FROM join_key WHERE territory_id = $1 AND academy = $2 AND person_id = ANY($3)",
-            tx.territory() as TerritoryId,
-            academy,
-            people,
-        )
-        .fetch_all(tx.conn())
-        .await?;
-        let named = rows.into_iter().filter(|row| keys.contains(&self.hash.hash_one(row.join_key.as_str())));
-        Ok(named.map(|row| row.person_id).collect())
+        let known = people::keys_of(tx, academy, people).await?;
+        let named = known.into_iter().filter(|(_, key)| keys.contains(&self.hash.hash_one(key.as_str())));
+        Ok(named.map(|(id, _)| id).collect())
     }
 
     /// Hashes of the keys: those of a region are 20 MB, and no file can aim at a collision.

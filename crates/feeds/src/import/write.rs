@@ -5,6 +5,8 @@
     reason = "`value as Type` tells query! the type of a parameter; nothing is converted"
 )]
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use preau_db::TerritoryTx;
 use preau_kernel::{Role, SchoolId};
@@ -103,8 +105,8 @@ impl At {
             let done = sqlx::query!(
                 "UPDATE membership t SET ended_at = $4
                    FROM unnest($2::uuid[], $3::text[]) AS g (person_id, role)
-                  WHERE t.school_id = $1 AND t.person_id = g.person_id AND t.role = g.role AND t.ended_at IS NULL
-                    AND t.origin = 'feed'",
+                  WHERE t.school_id = $1 AND t.person_id = ANY($2) AND t.person_id = g.person_id AND t.role = g.role
+                    AND t.ended_at IS NULL AND t.origin = 'feed'",
                 self.school as SchoolId,
                 &people,
                 &roles as &[&str],
@@ -456,16 +458,25 @@ impl At {
         Ok(())
     }
 
-    /// After a delta: the level of the classes whose pupils have changed is what all of them agree on.
+    /// After a delta: the level of the classes that pupils have come to or left, or where one's level has changed, is what all of
+    /// their pupils agree on.
     pub(super) async fn agree_on_levels(
         self,
         tx: &mut TerritoryTx,
-        people: &[Uuid],
+        changes: &Changes,
         report: &mut Report,
     ) -> Result<(), Error> {
+        let people: Vec<Uuid> = changes.studies.iter().map(|(person, _)| *person).collect();
+        let moved = changes.classes.pupils_in.iter().chain(&changes.classes.pupils_out);
+        let classes: Vec<Uuid> =
+            moved.map(|(class, _)| *class).collect::<BTreeSet<_>>().into_iter().collect();
+        if people.is_empty() && classes.is_empty() {
+            return Ok(());
+        }
         let done = sqlx::query!(
             "WITH touched AS MATERIALIZED (
-                 SELECT DISTINCT c.class_id FROM class_pupil c WHERE c.school_id = $1 AND c.person_id = ANY($2)),
+                 SELECT c.class_id FROM class_pupil c WHERE c.school_id = $1 AND c.person_id = ANY($2)
+                 UNION SELECT unnest($3::uuid[])),
              agreed AS MATERIALIZED (
                  SELECT c.class_id, min(p.level) AS level
                    FROM class_pupil c
@@ -476,7 +487,8 @@ impl At {
              UPDATE class t SET level = a.level FROM agreed a
               WHERE t.school_id = $1 AND t.class_id = a.class_id AND t.level <> a.level",
             self.school as SchoolId,
-            people,
+            &people,
+            &classes,
         )
         .execute(tx.conn())
         .await?;

@@ -310,8 +310,7 @@ async fn school(
             .await?;
     report.wrote("feed_parked", parked);
     if delivery.delta {
-        let people: Vec<Uuid> = scope.touched.iter().flatten().copied().collect();
-        At { school: id, now: import.clock.now() }.agree_on_levels(&mut tx, &people, report).await?;
+        At { school: id, now: import.clock.now() }.agree_on_levels(&mut tx, &changes, report).await?;
     }
     part.finish(&mut tx, id, (&counts, &samples), report).await?;
     tx.commit().await?;
