@@ -60,8 +60,8 @@ async function until(what, check, limitMs) {
   }
 }
 
-/** Starts Préau, or takes the one that `PREAU_URL` names. */
-export async function start() {
+/** Starts Préau, or takes the one that `PREAU_URL` names. `demo` are arguments of the demo territory. */
+export async function start({ demo = [] } = {}) {
   if (process.env.PREAU_URL) {
     const accounts = process.env.PREAU_ACCOUNTS ?? join(LOCAL, 'accounts.json');
     return { url: process.env.PREAU_URL.replace(/\/$/, ''), accounts: JSON.parse(readFileSync(accounts, 'utf8')), codes: [], mail: null, slow: null, stop: async () => {} };
@@ -110,7 +110,7 @@ export async function start() {
   try {
     preau('migrate');
     const accounts = join(scratch, 'accounts.json');
-    preau('demo', '--out', join(scratch, 'demo'), '--accounts', accounts);
+    preau('demo', '--out', join(scratch, 'demo'), '--accounts', accounts, ...demo);
     const log = createWriteStream(join(LOCAL, 'e2e.log'));
     const serve = async (env, probe, ...args) => {
       const node = spawn(bin, ['serve', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });

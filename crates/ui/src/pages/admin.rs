@@ -226,6 +226,7 @@ struct PeoplePage<'a> {
     classes: Vec<Choice<'a>>,
     people: Vec<PersonRow>,
     next: Option<String>,
+    program: Option<&'a str>,
 }
 
 /// What the list shows.
@@ -237,6 +238,8 @@ pub struct People<'a> {
     pub next: Option<&'a str>,
     /// The school's classes, to choose from.
     pub classes: &'a [Class],
+    /// The administration's program: the page does without it, and fetches it for the sections once it has nothing else to do.
+    pub program: Option<&'a str>,
 }
 
 /// The people of a school.
@@ -273,6 +276,7 @@ pub fn people(site: &Site<'_>, home: &Home, at: &Place<'_>, filters: &Filters, l
             })
             .collect(),
         next: list.next.map(|next| filters.address(next)),
+        program: list.program,
     })
 }
 

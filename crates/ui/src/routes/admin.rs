@@ -120,8 +120,12 @@ pub(super) async fn show_people(browser: Browser, at: Result<ValidPath<String>, 
                 browser.ask_as(&visitor.me, Call::get(format!("{api}/classes?limit=200"))).await?.read()?;
             let home = home_of(&browser, visitor).await?;
             let place = Place { school, name: name_of(&home, school) };
-            let list =
-                People { items: &people.items, next: people.next_cursor.as_deref(), classes: &classes.items };
+            let list = People {
+                items: &people.items,
+                next: people.next_cursor.as_deref(),
+                classes: &classes.items,
+                program: browser.app.assets.entry("admin"),
+            };
             Ok(pages::people(&browser.site(), &home, &place, &filters, &list).into_response())
         })
         .await

@@ -156,11 +156,11 @@ export function SecuritySection({ place }: { place: Place }) {
   const coming = changes(found, wish);
   return (
     <>
+      <p class="lead">{t('admin_factor_lead')}</p>
       {said && <Notice {...said} />}
       <div class="cards two">
         <section class="card">
           <h2>{t('admin_factor')}</h2>
-          <p class="hint">{t('admin_factor_lead')}</p>
           {above?.teachers_must && !own && <Notice tone="warn" words={t('admin_factor_above_teachers')} />}
           {above?.administrators_prove && <Notice tone="warn" words={t('admin_factor_above_closed')} />}
           <Form go={save} act={t('admin_save')}>
@@ -172,7 +172,7 @@ export function SecuritySection({ place }: { place: Place }) {
               {coming.length > 0 && (
                 <>
                   <h3>{t('admin_factor_preview')}</h3>
-                  <ul class="bullets">
+                  <ul class="rows plain">
                     {coming.map((words) => (
                       <li key={words}>{words}</li>
                     ))}
