@@ -101,11 +101,13 @@ impl MasterKey {
 
 /// Keys known to this node. Cheap to clone; clones share what is re-read.
 #[derive(Clone)]
-pub struct KeyRing {
+pub struct KeyRing(Arc<Inner>);
+
+struct Inner {
     db: Db,
     clock: Clock,
     master: MasterKey,
-    keys: Arc<ArcSwap<Vec<Key>>>,
+    keys: ArcSwap<Vec<Key>>,
 }
 
 /// A key signs for 30 days and is honoured for a day more, far longer than anything it signs.
@@ -117,7 +119,7 @@ const YOUNG_SECONDS: i64 = 150;
 impl KeyRing {
     /// An empty ring; [`Self::refresh`] fills it.
     pub fn new(db: Db, clock: Clock, master: MasterKey) -> Self {
-        Self { db, clock, master, keys: Arc::default() }
+        Self(Arc::new(Inner { db, clock, master, keys: ArcSwap::default() }))
     }
 
     /// Re-reads the ring, and adds a key where the newest of a purpose is about to stop signing.
@@ -125,8 +127,8 @@ impl KeyRing {
     /// # Errors
     /// Any [`DbError`]; what was known before stays in use.
     pub async fn refresh(&self) -> Result<(), DbError> {
-        let now = self.clock.now();
-        let mut tx = self.db.lookup().await?;
+        let now = self.0.clock.now();
+        let mut tx = self.0.db.lookup().await?;
         let mut keys = self.read(&mut tx, now).await?;
         for purpose in Purpose::ALL {
             let newest = keys.iter().filter(|key| key.purpose == purpose).map(|key| key.created_at).max();
@@ -136,7 +138,7 @@ impl KeyRing {
             }
         }
         tx.commit().await?;
-        self.keys.store(Arc::new(keys));
+        self.0.keys.store(Arc::new(keys));
         Ok(())
     }
 
@@ -153,7 +155,7 @@ impl KeyRing {
                     .into_iter()
                     .find(|purpose| purpose.as_str() == row.purpose)
                     .ok_or(DbError::Corrupt("key of unknown purpose"))?;
-                let bytes = self.master.unseal(row.kid, &row.sealed)?;
+                let bytes = self.0.master.unseal(row.kid, &row.sealed)?;
                 Ok(Key { kid: row.kid, purpose, bytes, created_at: row.created_at })
             })
             .collect()
@@ -165,8 +167,8 @@ impl KeyRing {
         purpose: Purpose,
         now: DateTime<Utc>,
     ) -> Result<(), DbError> {
-        let kid: Uuid = self.clock.mint();
-        let sealed = self.master.seal(kid, &random()?)?;
+        let kid: Uuid = self.0.clock.mint();
+        let sealed = self.0.master.seal(kid, &random()?)?;
         sqlx::query!(
             "INSERT INTO key_ring (kid, purpose, sealed, created_at, retire_at) VALUES ($1, $2, $3, $4, $5)",
             kid,
@@ -182,13 +184,13 @@ impl KeyRing {
 
     /// Whether the ring has not been read yet.
     pub fn is_empty(&self) -> bool {
-        self.keys.load().is_empty()
+        self.0.keys.load().is_empty()
     }
 
     /// The key that signs now: the newest that every node has had time to read, or the oldest there is.
     pub fn signing(&self, purpose: Purpose) -> Option<Key> {
-        let known = self.keys.load();
-        let settled = self.clock.now() - Duration::seconds(YOUNG_SECONDS);
+        let known = self.0.keys.load();
+        let settled = self.0.clock.now() - Duration::seconds(YOUNG_SECONDS);
         let mut of_purpose = known.iter().filter(|key| key.purpose == purpose);
         let newest_settled = of_purpose.clone().find(|key| key.created_at <= settled);
         newest_settled.or_else(|| of_purpose.next_back()).cloned()
@@ -196,13 +198,13 @@ impl KeyRing {
 
     /// The key of that name and purpose, if it is still honoured.
     pub fn find(&self, purpose: Purpose, kid: Uuid) -> Option<Key> {
-        self.keys.load().iter().find(|key| key.kid == kid && key.purpose == purpose).cloned()
+        self.0.keys.load().iter().find(|key| key.kid == kid && key.purpose == purpose).cloned()
     }
 
     /// Every key of a purpose that is still honoured, the one that signs now first.
     pub fn all(&self, purpose: Purpose) -> Vec<Key> {
         let mut keys: Vec<Key> =
-            self.keys.load().iter().filter(|key| key.purpose == purpose).cloned().collect();
+            self.0.keys.load().iter().filter(|key| key.purpose == purpose).cloned().collect();
         let signing = self.signing(purpose).map(|key| key.kid);
         keys.sort_by_key(|key| Some(key.kid) != signing);
         keys
@@ -210,13 +212,13 @@ impl KeyRing {
 
     /// The master key, for the secrets that are derived and not stored.
     pub fn master(&self) -> &MasterKey {
-        &self.master
+        &self.0.master
     }
 }
 
 impl std::fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeyRing").field("keys", &self.keys.load().len()).finish_non_exhaustive()
+        f.debug_struct("KeyRing").field("keys", &self.0.keys.load().len()).finish_non_exhaustive()
     }
 }
 

@@ -31,9 +31,12 @@ pub struct PoolConfig {
     pub lock_timeout_ms: u64,
 }
 
-/// PostgreSQL, as the application's role. Cheap to clone.
+/// PostgreSQL, as the application's role. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
-pub struct Db {
+pub struct Db(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     pool: PgPool,
     door: Door,
     news: News,
@@ -84,7 +87,7 @@ impl Db {
             .connect_lazy_with(options);
         let schools =
             moka::future::Cache::builder().max_capacity(20_000).time_to_live(Duration::from_secs(60)).build();
-        Ok(Self { pool, door, news: News::default(), schools })
+        Ok(Self(Arc::new(Inner { pool, door, news: News::default(), schools })))
     }
 
     /// Runs a statement that is a transaction of its own.
@@ -92,7 +95,7 @@ impl Db {
     /// # Errors
     /// Any [`DbError`].
     pub async fn alone<S: Alone>(&self, statement: &S) -> Result<S::Answer, DbError> {
-        self.door.run(statement).await
+        self.0.door.run(statement).await
     }
 
     /// A transaction in the school of the proof.
@@ -113,7 +116,7 @@ impl Db {
 
     async fn school_tx(&self, proven: SchoolId, asked: SchoolId) -> Result<SchoolTx, DbError> {
         let begin = format!("BEGIN; SET LOCAL app.school_id = '{proven}'");
-        Ok(SchoolTx { school: asked, inner: open(&self.pool, &begin).await?, noted: self.news.noted() })
+        Ok(SchoolTx { school: asked, inner: open(&self.0.pool, &begin).await?, noted: self.0.news.noted() })
     }
 
     /// A transaction on one person's own rows.
@@ -122,7 +125,7 @@ impl Db {
     /// Any [`DbError`] of opening a transaction.
     pub async fn as_person(&self, person: PersonId) -> Result<PersonTx, DbError> {
         let begin = format!("BEGIN; SET LOCAL app.person_id = '{person}'");
-        Ok(PersonTx { person, inner: open(&self.pool, &begin).await?, noted: self.news.noted() })
+        Ok(PersonTx { person, inner: open(&self.0.pool, &begin).await?, noted: self.0.news.noted() })
     }
 
     /// A transaction that answers "who is this?".
@@ -130,8 +133,8 @@ impl Db {
     /// # Errors
     /// Any [`DbError`] of opening a transaction.
     pub async fn lookup(&self) -> Result<LookupTx, DbError> {
-        let inner = open(&self.pool, "BEGIN; SET LOCAL app.lookup = 'on'").await?;
-        Ok(LookupTx { inner, noted: self.news.noted() })
+        let inner = open(&self.0.pool, "BEGIN; SET LOCAL app.lookup = 'on'").await?;
+        Ok(LookupTx { inner, noted: self.0.news.noted() })
     }
 
     /// A look-up transaction that also sees the people behind one e-mail address, and no other person.
@@ -142,7 +145,7 @@ impl Db {
         // Hexadecimal: `SET LOCAL` takes no parameter, and an address may hold a quote.
         let named = hex::encode(email.as_bytes());
         let begin = format!("BEGIN; SET LOCAL app.lookup = 'on'; SET LOCAL app.email = '{named}'");
-        Ok(LookupTx { inner: open(&self.pool, &begin).await?, noted: self.news.noted() })
+        Ok(LookupTx { inner: open(&self.0.pool, &begin).await?, noted: self.0.news.noted() })
     }
 
     /// A transaction in the territory that the proof administers.
@@ -159,7 +162,7 @@ impl Db {
     /// Any [`DbError`] of opening a transaction.
     pub async fn in_territory_for_work(&self, territory: TerritoryId) -> Result<TerritoryTx, DbError> {
         let begin = format!("BEGIN; SET LOCAL app.territory_id = '{territory}'");
-        Ok(TerritoryTx { territory, inner: open(&self.pool, &begin).await?, noted: self.news.noted() })
+        Ok(TerritoryTx { territory, inner: open(&self.0.pool, &begin).await?, noted: self.0.news.noted() })
     }
 
     /// Every territory, for the loops that work for each.
@@ -199,7 +202,7 @@ impl Db {
     /// # Errors
     /// Any [`DbError`].
     pub async fn school_facts(&self, school: SchoolId) -> Result<Option<SchoolFacts>, DbError> {
-        if let Some(facts) = self.schools.get(&school).await {
+        if let Some(facts) = self.0.schools.get(&school).await {
             return Ok(Some(facts));
         }
         let mut tx = self.lookup().await?;
@@ -218,13 +221,13 @@ impl Db {
             name: row.name.into(),
             tz: row.tz.into(),
         };
-        self.schools.insert(school, facts.clone()).await;
+        self.0.schools.insert(school, facts.clone()).await;
         Ok(Some(facts))
     }
 
     /// Forgets the cached facts of a school, after an import.
     pub async fn forget_school(&self, school: SchoolId) {
-        self.schools.invalidate(&school).await;
+        self.0.schools.invalidate(&school).await;
     }
 
     /// Whether PostgreSQL answers: for the readiness probe.
@@ -237,23 +240,23 @@ impl Db {
 
     /// Which outboxes this process has given work to.
     pub fn news(&self) -> &News {
-        &self.news
+        &self.0.news
     }
 
     /// What the connections of the door are doing.
     pub fn door_load(&self) -> DoorLoad {
-        self.door.load()
+        self.0.door.load()
     }
 
     /// Connections open and idle, for metrics.
     pub fn connections(&self) -> (u32, usize) {
-        let at_the_door = u32::try_from(self.door.open()).unwrap_or(u32::MAX);
-        (self.pool.size().saturating_add(at_the_door), self.pool.num_idle())
+        let at_the_door = u32::try_from(self.0.door.open()).unwrap_or(u32::MAX);
+        (self.0.pool.size().saturating_add(at_the_door), self.0.pool.num_idle())
     }
 
     /// Closes every connection.
     pub async fn close(&self) {
-        self.door.close();
-        self.pool.close().await;
+        self.0.door.close();
+        self.0.pool.close().await;
     }
 }

@@ -14,7 +14,9 @@ use crate::{Error, HomeSchool, HomeUser, HomeView, parts, rules, rungs};
 
 /// Gathers days. Cheap to clone; clones share what is kept.
 #[derive(Clone)]
-pub struct Home {
+pub struct Home(Arc<Inner>);
+
+struct Inner {
     clock: Clock,
     contexts: Contexts,
     timetable: Timetable,
@@ -53,7 +55,7 @@ impl Home {
             // Past the half-minute for which a day stands, it waits for a storm: see `home_of`.
             .time_to_live(Duration::from_secs(600))
             .build();
-        Self { clock, contexts, timetable, generations, rendered }
+        Self(Arc::new(Inner { clock, contexts, timetable, generations, rendered }))
     }
 
     /// The day of `me`: the one kept while it stands, or a new one. While many are coming in, one kept for ten minutes at
@@ -62,8 +64,8 @@ impl Home {
     /// # Errors
     /// Any [`Error`].
     pub async fn home_of(&self, me: &Principal, degraded: &Degraded) -> Result<Arc<Rendered>, Error> {
-        let now = self.clock.now();
-        if let Some(kept) = self.rendered.get(&me.person()) {
+        let now = self.0.clock.now();
+        if let Some(kept) = self.0.rendered.get(&me.person()) {
             let good_enough =
                 || kept.will_do(me, now) && degraded.sheds_early(&rungs::HOME_STALE, rungs::HALF);
             if kept.stands(me, now) || good_enough() {
@@ -71,20 +73,20 @@ impl Home {
             }
         }
         let rendered = Arc::new(self.gather(me, now).await?);
-        self.rendered.insert(me.person(), Arc::clone(&rendered));
+        self.0.rendered.insert(me.person(), Arc::clone(&rendered));
         Ok(rendered)
     }
 
     /// Forgets what is kept of a school: its people or its lessons have changed.
     pub fn invalidate_school(&self, school: SchoolId) {
-        self.generations.bump(school);
+        self.0.generations.bump(school);
     }
 
     #[tracing::instrument(level = "debug", name = "home.gather", skip_all)]
     async fn gather(&self, me: &Principal, now: DateTime<Utc>) -> Result<Rendered, Error> {
         // Before anything is read: see `Generations::of`.
         let vouched_by =
-            me.memberships().iter().map(|membership| self.generations.of(membership.school)).collect();
+            me.memberships().iter().map(|membership| self.0.generations.of(membership.school)).collect();
         let schools: Vec<Gathered> = stream::iter(me.members())
             .map(|member| self.school(member, now))
             .buffered(SIDE_BY_SIDE)
@@ -97,7 +99,7 @@ impl Home {
                 user(me.person(), &first.context.person.first_name, &first.context.person.last_name)
             }
             None => {
-                let name = self.contexts.name_of(me.person()).await?;
+                let name = self.0.contexts.name_of(me.person()).await?;
                 let (first, last) =
                     name.as_ref().map_or(("", ""), |name| (&name.first_name, &name.last_name));
                 user(me.person(), first, last)
@@ -117,12 +119,12 @@ impl Home {
     /// One school's part: a statement for who I am there, a shared one for its lessons. `None` when the school has no record
     /// of the person any more.
     async fn school(&self, member: Member, now: DateTime<Utc>) -> Result<Option<Gathered>, Error> {
-        let Some(context) = self.contexts.of(member.school(), member.person()).await? else {
+        let Some(context) = self.0.contexts.of(member.school(), member.person()).await? else {
             return Ok(None);
         };
         let tz = context.school.tz;
         let date = now.with_timezone(&tz).date_naive();
-        let days = self.timetable.shared(member.school(), tz, date, rules::DAYS).await?;
+        let days = self.0.timetable.shared(member.school(), tz, date, rules::DAYS).await?;
 
         let whose = rules::whose_days(member.roles(), &context);
         let (views, changes): (Vec<_>, Vec<_>) =

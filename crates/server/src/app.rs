@@ -280,11 +280,11 @@ impl App {
     /// Everything behind its layers, and the table of routes.
     pub fn router(&self, gate: Gate) -> (Router, Vec<RouteRow>) {
         let (router, table) = routes::router(self);
-        let session = SessionLayerState {
+        let session = Arc::new(SessionLayerState {
             tokens: self.tokens.clone(),
             clients: self.client_tokens.clone(),
             revoked: self.revoked.clone(),
-        };
+        });
         (
             protect(
                 router,

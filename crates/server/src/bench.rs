@@ -1,6 +1,6 @@
 //! The parts of `preau bench`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
@@ -30,11 +30,11 @@ pub async fn stack(config: Config) -> anyhow::Result<()> {
     app.warm().await?;
     background::start(&app);
     let (routes, _, _): (Router, _, _) = Routes::new().add(Policy::signed_in(), routes!(empty)).into_parts();
-    let session = SessionLayerState {
+    let session = Arc::new(SessionLayerState {
         tokens: app.tokens.clone(),
         clients: app.client_tokens.clone(),
         revoked: app.revoked.clone(),
-    };
+    });
     let http = &app.config.http;
     let router = protect(
         routes,

@@ -1,6 +1,6 @@
 //! A node that has just started: it has read no keys and no revocations yet, and so knows nobody.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(1);
 /// Holds off whoever shows a token, and whoever would change something, until this node can tell whose it is: 503 with a time. A
 /// 401 would sign people out who are signed in; going on would let in those who have signed out. Strangers who read pass.
 pub(crate) async fn hold_while_cold(
-    State(session): State<SessionLayerState>,
+    State(session): State<Arc<SessionLayerState>>,
     request: Request,
     next: Next,
 ) -> Response {

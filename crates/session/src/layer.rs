@@ -1,5 +1,7 @@
 //! The layer that says who is asking. No I/O.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, header},
@@ -11,7 +13,7 @@ use preau_kernel::{Carrier, ClientPrincipal, Identity, Principal};
 use crate::{AccessTokens, ClientTokens, RevocationSet, cookies};
 
 /// What the layer needs.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct SessionLayerState {
     /// Verifies.
     pub tokens: AccessTokens,
@@ -29,7 +31,11 @@ impl SessionLayerState {
 }
 
 /// Leaves an [`Identity`] on the request. It refuses nothing: the route's policy does.
-pub async fn identify(State(state): State<SessionLayerState>, mut request: Request, next: Next) -> Response {
+pub async fn identify(
+    State(state): State<Arc<SessionLayerState>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let identity = who(&state, request.headers());
     request.extensions_mut().insert(identity);
     next.run(request).await
