@@ -65,7 +65,7 @@ pub fn page(report: &Report) -> String {
 
 fn overview(report: &Report) -> String {
     let mut html = String::from(
-        "<table><tr><th>segment<th>mode<th>offered /s<th>× peak<th>goodput /s<th>of peak<th>from arrival /s<th>bare refusals\
+        "<table><tr><th>segment<th>mode<th>offered /s<th>× peak<th>goodput /s<th>of peak<th>in the crowd<th>from arrival /s<th>bare refusals\
          <th>places lost<th>Jain<th>displaced p99<th>ETA held<th>posts/success<th>lessons full<th>late sends</tr>",
     );
     let some = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), short);
@@ -75,13 +75,14 @@ fn overview(report: &Report) -> String {
         let figures = &segment.figures;
         let _ = write!(
             html,
-            "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{:.2} %</tr>",
+            "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{:.2} %</tr>",
             escape(&segment.name),
             escape(&segment.mode),
             short(figures.offered_per_s),
             some(segment.offered_x),
             short(figures.goodput_per_s),
             percent(segment.goodput_ratio),
+            percent(segment.goodput_in_crowd),
             short(figures.goodput_from_arrival),
             figures.bare_refusals,
             figures.places_lost,

@@ -10,7 +10,10 @@ use super::{
     step::Stepped,
     tally::{Figures, Series},
 };
-use crate::reconcile::Reconciled;
+use crate::{
+    number::{count, float, floor},
+    reconcile::Reconciled,
+};
 
 /// A run of a scenario.
 #[derive(Clone, Debug, Serialize)]
@@ -73,6 +76,9 @@ pub struct SegmentReport {
     pub peak_per_s: f64,
     /// Goodput over the best peak of the run.
     pub goodput_ratio: Option<f64>,
+    /// The same while a crowd comes, from [`SETTLED_S`] after its beginning until people come no more: without the quiet before
+    /// it, which no queue could fill. Absent where no crowd came for long enough.
+    pub goodput_in_crowd: Option<f64>,
     #[serde(flatten)]
     pub figures: Figures,
     /// By process: `node` (with `hash`, its hashing threads), `postgres`, `redis`, `proxy`, `generator`.
@@ -148,6 +154,8 @@ impl Report {
                 segment.offered_x = Some(segment.figures.offered_per_s / peak);
             }
             segment.goodput_ratio = Some(segment.figures.goodput_per_s / peak);
+            segment.goodput_in_crowd =
+                in_crowd(&segment.series, segment.duration_s, peak).filter(|_| !segment.closed);
             if let Some(step) = &mut segment.step {
                 step.judge(peak);
             }
@@ -223,6 +231,24 @@ pub fn best_peak(peaks: &[(f64, f64)], hashed: f64) -> Option<f64> {
     of(&|share| (share - hashed).abs() < 0.01).or_else(|| of(&|_| true)).filter(|peak| *peak > 0.0)
 }
 
+/// Seconds that a queue is given to form.
+const SETTLED_S: usize = 4;
+/// A crowd that is shorter says nothing. Seconds.
+const SHORTEST_CROWD_S: usize = 10;
+
+/// What came in a second, over `peak`, while a crowd came: from [`SETTLED_S`] after the second from which on at least twice the
+/// peak come, taken over three seconds, until the end of the arrivals.
+fn in_crowd(series: &Series, duration_s: f64, peak: f64) -> Option<f64> {
+    let until = usize::try_from(floor(duration_s)).ok()?;
+    let offered = series.offered.get(..until)?;
+    let began = offered
+        .windows(3)
+        .position(|seconds| seconds.iter().map(|came| f64::from(*came)).sum::<f64>() >= 3.0 * 2.0 * peak)?;
+    let inside = series.goodput.get(began + SETTLED_S..until)?;
+    (inside.len() >= SHORTEST_CROWD_S)
+        .then(|| inside.iter().map(|came| f64::from(*came)).sum::<f64>() / float(count(inside.len())) / peak)
+}
+
 /// A report for tests.
 #[cfg(test)]
 pub(super) fn sample() -> Report {
@@ -241,6 +267,7 @@ mod tests {
             offered_x: None,
             peak_per_s: 0.0,
             goodput_ratio: None,
+            goodput_in_crowd: None,
             figures: Figures {
                 arrived: 10,
                 inside: 5,
@@ -308,6 +335,19 @@ mod tests {
     }
 
     #[test]
+    fn the_quiet_before_a_crowd_is_not_the_crowd() {
+        let quiet = [10; 8].into_iter();
+        let series = Series {
+            offered: quiet.clone().chain([300; 16]).chain([0; 4]).collect(),
+            goodput: quiet.chain([20; 4]).chain([36; 12]).chain([5; 4]).collect(),
+            ..Series::default()
+        };
+        assert_eq!(in_crowd(&series, 24.0, 40.0), Some(0.9));
+        assert_eq!(in_crowd(&series, 24.0, 400.0), None, "nobody would call that a crowd");
+        assert_eq!(in_crowd(&series, 20.0, 40.0), None, "too short to tell");
+    }
+
+    #[test]
     fn who_comes_by_the_desk_is_measured_by_the_desk_s_peak() {
         let mut desk = segment("desk", true, 120.0, 120.0);
         desk.hashed = 0.1;
@@ -342,6 +382,7 @@ mod tests {
             "goodput_per_s",
             "peak_per_s",
             "goodput_ratio",
+            "goodput_in_crowd",
             "status_counts",
             "bare_refusals",
             "wait_s",

@@ -112,6 +112,17 @@ fn goodput(segments: &[Segment<'_>]) -> Vec<Line> {
         .unless(long, "not five minutes"),
         line(
             "G1",
+            "goodput ÷ peak while ten times the peak come, the quiet before them left out",
+            Bound::AtLeast(0.95),
+            Unit::Share,
+            of(
+                segments,
+                |it| it.is("ticket") && tenfold(it) && all_hash(it),
+                |it| it.number("/goodput_in_crowd"),
+            ),
+        ),
+        line(
+            "G1",
             "node CPU beside hashing for each arrival at ten times the peak",
             Bound::AtMost(40.0),
             Unit::Micros,

@@ -133,6 +133,7 @@ impl Stage {
             offered_x: None,
             peak_per_s: 0.0,
             goodput_ratio: None,
+            goodput_in_crowd: None,
             node_cpu_us_per_arrival: spent
                 .as_ref()
                 // Of nodes that came or went, a part of the time is not known.
