@@ -68,7 +68,7 @@ pub(super) fn pupil(academy: &mut Academy, key: u32, school: u32, class: &str, g
     academy.insert(("Eleve", key), about);
 }
 
-fn relative(academy: &mut Academy, key: u32) {
+pub(super) fn relative(academy: &mut Academy, key: u32) {
     let about = object(
         "PersRelEleve",
         &[

@@ -182,9 +182,10 @@ pub(super) async fn restore(
         r#"UPDATE account t
               SET state = CASE WHEN b.state = 'pre-deleted' AND t.activated_at IS NOT NULL THEN 'active' ELSE 'imported' END,
                   pre_deleted_at = NULL, deleted_at = NULL, updated_at = $3
-             FROM account b
-            WHERE t.territory_id = $1 AND t.person_id = ANY($2) AND t.state IN ('pre-deleted', 'deleted')
-              AND b.territory_id = $1 AND b.person_id = t.person_id
+             FROM (SELECT $1::uuid AS territory_id, u.person_id FROM unnest($2::uuid[]) AS u (person_id) OFFSET 0) AS k
+            CROSS JOIN account b
+            WHERE t.territory_id = k.territory_id AND t.person_id = k.person_id AND t.state IN ('pre-deleted', 'deleted')
+              AND b.territory_id = k.territory_id AND b.person_id = k.person_id
            RETURNING CASE WHEN b.state = 'deleted' THEN t.person_id END AS "person""#,
         tx.territory() as TerritoryId,
         people,
@@ -212,9 +213,10 @@ pub(super) async fn revoke(
         return Ok(());
     }
     let versions = sqlx::query!(
-        "UPDATE account SET permission_version = permission_version + 1, updated_at = $3
-          WHERE territory_id = $1 AND person_id = ANY($2)
-         RETURNING person_id, permission_version",
+        "UPDATE account t SET permission_version = t.permission_version + 1, updated_at = $3
+           FROM (SELECT $1::uuid AS territory_id, u.person_id FROM unnest($2::uuid[]) AS u (person_id) OFFSET 0) AS k
+          WHERE t.territory_id = k.territory_id AND t.person_id = k.person_id
+         RETURNING t.person_id, t.permission_version",
         tx.territory() as TerritoryId,
         people,
         import.clock.now(),
@@ -252,7 +254,8 @@ pub(super) async fn pre_delete(
     // OFFSET keeps each question one look-up a person: joined, all memberships of the territory were compared.
     let done = sqlx::query!(
         "UPDATE account a SET state = 'pre-deleted', pre_deleted_at = $3, updated_at = $3
-          WHERE a.territory_id = $1 AND a.person_id = ANY($2) AND a.state IN ('imported', 'active')
+           FROM (SELECT $1::uuid AS territory_id, u.person_id FROM unnest($2::uuid[]) AS u (person_id) OFFSET 0) AS k
+          WHERE a.territory_id = k.territory_id AND a.person_id = k.person_id AND a.state IN ('imported', 'active')
             AND NOT EXISTS (SELECT FROM (SELECT t.territory_id FROM person_membership t
                                           WHERE t.person_id = a.person_id AND t.ended_at IS NULL OFFSET 0) AS m
                              WHERE m.territory_id = $1)

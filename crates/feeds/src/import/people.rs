@@ -223,9 +223,11 @@ pub(super) async fn keys_of(
     if people.is_empty() {
         return Ok(Vec::new());
     }
-    // Asked for one academy, PostgreSQL may read all keys of it: the others of so few people are left out here.
+    // Asked for one academy, PostgreSQL may read all keys of it: one look-up a person, and the others are left out here.
     let rows = sqlx::query!(
-        "SELECT person_id, academy, join_key FROM join_key WHERE territory_id = $1 AND person_id = ANY($2)",
+        r#"SELECT k.person_id AS "person_id!", j.academy AS "academy!", j.join_key AS "join_key!" FROM unnest($2::uuid[]) AS k (person_id)
+          CROSS JOIN LATERAL (SELECT t.academy, t.join_key FROM join_key t
+                               WHERE t.territory_id = $1 AND t.person_id = k.person_id OFFSET 0) AS j"#,
         tx.territory() as TerritoryId,
         people,
     )
@@ -274,8 +276,10 @@ pub(super) async fn masters(tx: &mut TerritoryTx, ids: &[Uuid]) -> Result<HashMa
 /// Those of these people whom some academy knows.
 pub(super) async fn of_an_academy(tx: &mut TerritoryTx, ids: &[Uuid]) -> Result<HashSet<Uuid>, Error> {
     let rows = sqlx::query_scalar!(
-        "SELECT DISTINCT person_id FROM join_key
-          WHERE territory_id = $1 AND person_id = ANY($2) AND academy <> 'local'",
+        r#"SELECT DISTINCT k.person_id AS "person_id!" FROM unnest($2::uuid[]) AS k (person_id)
+          CROSS JOIN LATERAL (SELECT t.academy, t.join_key FROM join_key t
+                               WHERE t.territory_id = $1 AND t.person_id = k.person_id OFFSET 0) AS j
+            WHERE j.academy <> 'local'"#,
         tx.territory() as TerritoryId,
         ids,
     )
@@ -294,7 +298,9 @@ pub(super) async fn not_of(
         return Ok(HashSet::new());
     }
     let rows = sqlx::query!(
-        "SELECT person_id, academy FROM join_key WHERE territory_id = $1 AND person_id = ANY($2)",
+        r#"SELECT k.person_id AS "person_id!", j.academy AS "academy!" FROM unnest($2::uuid[]) AS k (person_id)
+          CROSS JOIN LATERAL (SELECT t.academy, t.join_key FROM join_key t
+                               WHERE t.territory_id = $1 AND t.person_id = k.person_id OFFSET 0) AS j"#,
         tx.territory() as TerritoryId,
         ids,
     )
@@ -363,6 +369,7 @@ pub(super) async fn write(
     if !changed.is_empty() {
         let columns = Columns::of(changed);
         // What a hand of another school, or the person, has written since it was read stays: those do not wait for this school.
+        // OFFSET hides from the planner that all are of one territory, of which it would compare everybody with these.
         let done = sqlx::query!(
             "UPDATE person t
                 SET last_name = CASE WHEN t.names_origin = 'hand' THEN t.last_name ELSE p.last_name END,
@@ -375,10 +382,12 @@ pub(super) async fn write(
                                               THEN NULL ELSE t.email_confirmed_at END,
                     mobile_confirmed_at = CASE WHEN t.mobile_origin <> 'hand' AND t.mobile IS DISTINCT FROM p.mobile
                                                THEN NULL ELSE t.mobile_confirmed_at END
-               FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::date[], $8::text[], $9::text[], $10::text[],
-                           $11::text[])
-                    AS p (person_id, last_name, first_name, title, birth_on, ine, siecle_id, email, mobile)
-              WHERE t.territory_id = $1 AND t.person_id = p.person_id",
+               FROM (SELECT $1::uuid AS territory_id, u.*
+                       FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::date[], $8::text[], $9::text[],
+                                   $10::text[], $11::text[])
+                            AS u (person_id, last_name, first_name, title, birth_on, ine, siecle_id, email, mobile)
+                     OFFSET 0) AS p
+              WHERE t.territory_id = p.territory_id AND t.person_id = p.person_id",
             tx.territory() as TerritoryId,
             import.clock.now(),
             &columns.ids,
