@@ -9,8 +9,13 @@ use uuid::Uuid;
 use crate::world::{Target, World};
 
 /// Operations of administrators and of who may write to whom that show nobody by name.
-pub(crate) const NAMELESS: [&str; 4] =
-    ["list_school_journal", "verify_school_journal", "get_communication_rules", "get_class_rights"];
+pub(crate) const NAMELESS: [&str; 5] = [
+    "list_school_journal",
+    "verify_school_journal",
+    "get_communication_rules",
+    "get_class_rights",
+    "get_school_factor_policy",
+];
 
 /// The rules of a collège that has set none.
 pub(crate) fn rules() -> Value {

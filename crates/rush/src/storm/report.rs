@@ -236,14 +236,13 @@ const SETTLED_S: usize = 4;
 /// A crowd that is shorter says nothing. Seconds.
 const SHORTEST_CROWD_S: usize = 10;
 
-/// What came in a second, over `peak`, while a crowd came: from [`SETTLED_S`] after the second from which on at least twice the
-/// peak come, taken over three seconds, until the end of the arrivals.
+/// What came in a second, over `peak`, while a crowd came: from [`SETTLED_S`] after the first of three seconds with twice the peak
+/// each, until the end of the arrivals.
 fn in_crowd(series: &Series, duration_s: f64, peak: f64) -> Option<f64> {
     let until = usize::try_from(floor(duration_s)).ok()?;
     let offered = series.offered.get(..until)?;
-    let began = offered
-        .windows(3)
-        .position(|seconds| seconds.iter().map(|came| f64::from(*came)).sum::<f64>() >= 3.0 * 2.0 * peak)?;
+    let began =
+        offered.windows(3).position(|seconds| seconds.iter().all(|came| f64::from(*came) >= 2.0 * peak))?;
     let inside = series.goodput.get(began + SETTLED_S..until)?;
     (inside.len() >= SHORTEST_CROWD_S)
         .then(|| inside.iter().map(|came| f64::from(*came)).sum::<f64>() / float(count(inside.len())) / peak)
