@@ -95,7 +95,8 @@ impl Gate {
                 tests.env("CHROMIUM", chromium);
             }
             sh::run(with_stores(place, stores, &mut tests)?)
-        })
+        })?;
+        self.step("a small storm", || run::play(place, None, true, &[]))
     }
 }
 

@@ -141,7 +141,6 @@ pub(crate) fn storm(place: &Place, scenario: Option<&str>, smoke: bool, rest: &[
 }
 
 fn storm_with(place: &Place, scenario: Option<&str>, smoke: bool, rest: &[String]) -> Result<()> {
-    let folder = if smoke { FOLDER } else { "release" };
     sh::step("build preau and preau-rush", || {
         let mut build = cargo::cargo(place);
         build.args(["build", "--package=preau-server", "--package=preau-rush", "--bins"]);
@@ -151,7 +150,12 @@ fn storm_with(place: &Place, scenario: Option<&str>, smoke: bool, rest: &[String
         }
         sh::run(&mut build)
     })?;
-    let preau = place.preau(folder);
+    play(place, scenario, smoke, rest)
+}
+
+/// Hands over to `preau-rush storm`. The programs are built and the stores are up.
+pub(crate) fn play(place: &Place, scenario: Option<&str>, smoke: bool, rest: &[String]) -> Result<()> {
+    let preau = place.preau(if smoke { FOLDER } else { "release" });
     // Thousands of people are thousands of open files, here and in the proxy: as many as this machine allows.
     let mut rush = sh::command(place, "sh");
     rush.args(["-c", "ulimit -n \"$(ulimit -Hn)\" 2>/dev/null; exec \"$0\" \"$@\""])
