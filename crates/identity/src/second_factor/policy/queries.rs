@@ -55,7 +55,7 @@ pub(super) async fn put_policy(
     Ok(())
 }
 
-/// What was said of a school, and of its territory.
+/// What a school, or a territory, has said.
 pub(super) async fn said(tx: &mut TerritoryTx, scope: Uuid) -> Result<Option<FactorPolicySaid>, DbError> {
     Ok(sqlx::query_as!(
         FactorPolicySaid,
