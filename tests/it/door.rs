@@ -17,6 +17,7 @@ use preau_overload::{
     Asks, DatabaseLoad, Discipline, Door, DoorParts, HashPool, HashPoolConfig, Pass, Place, Redeemed,
     Returning, Verdict, Verified,
 };
+use preau_server::Config;
 use preau_tests::{Line, MONDAY, Relay, Stage, play};
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -48,6 +49,10 @@ fn door_of(stage: &Stage, clock: Clock, redis_url: &str, per_s: f64) -> Door {
     config.admission.inlet_per_s = per_s;
     config.redis.url = redis_url.to_owned();
     config.redis.deadline_ms = 250;
+    door_with(config, clock)
+}
+
+fn door_with(config: Config, clock: Clock) -> Door {
     let door = Door::new(DoorParts {
         config: config.admission,
         cache: Cache::connect(&config.redis).unwrap(),
@@ -156,6 +161,23 @@ fn who_draws_first_is_answered_while_others_go_on_drawing() {
             _ = first => {}
             () = others => panic!("a thousand came later, and the first was still drawing for them"),
         }
+    });
+}
+
+/// Else at a fifth of what hashing takes everybody would go on drawing, because somebody drew before.
+#[test]
+fn who_comes_after_all_turns_have_come_walks_in() {
+    play(async |stage| {
+        let mut config = stage.config();
+        config.admission.direct_wait_ms = 0;
+        let door = door_with(config, stage.clock().clone());
+        let inside = enter(&door, pupil(0, 1)).await.expect("nobody waits");
+        let place = wait(&door, pupil(0, 2)).await;
+        drop(inside);
+        wait(&door, pupil(0, 3)).await;
+        second(&stage, &[&door]).await;
+        assert!(enter(&door, pupil(0, 4)).await.is_some(), "nobody waits any more");
+        assert!(enter(&door, shown(&place)).await.is_some());
     });
 }
 

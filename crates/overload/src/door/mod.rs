@@ -135,7 +135,7 @@ struct Inner {
     seats: Seats,
     pending: Mutex<Pending>,
     /// Lanes where a place was drawn here a moment ago: the snapshot may not tell of it yet.
-    fresh: Mutex<HashMap<(TerritoryId, Lane), Instant>>,
+    fresh: Mutex<HashMap<(TerritoryId, Lane), Fresh>>,
     /// Lanes as this node keeps them while Redis is away.
     alone: Mutex<Option<Alone>>,
     /// Places given back that have not been shown again: a part of the backlog that a bounded queue hides.
@@ -145,6 +145,13 @@ struct Inner {
     ahead: Mutex<HashMap<(TerritoryId, Lane), u64>>,
     events: Mutex<Vec<Event>>,
     works: tokio::sync::Mutex<run::Works>,
+}
+
+/// The last place drawn here in a lane.
+#[derive(Clone, Copy)]
+struct Fresh {
+    at: Instant,
+    tag: u64,
 }
 
 /// A node by itself.
@@ -160,7 +167,7 @@ struct Alone {
 
 /// What a queue bounded in number holds: a second and a half of one thread.
 const BOUNDED_ITEMS: usize = 64;
-/// How long a lane is taken to wait after a place was drawn in it here.
+/// How long at most a lane is taken to wait after a place was drawn in it here: until then a snapshot tells of it.
 const FRESH: Duration = Duration::from_millis(600);
 /// When to show a ticket again whose turn has come while hashing has no room.
 const AGAIN_MS: u64 = 1_000;
@@ -468,7 +475,7 @@ impl Inner {
             || self.config.inlet_per_s > 0.0
             || closed
             || view.snapshot.must_wait(person.territory, assigned.lane)
-            || self.has_drawn_lately(person.territory, assigned.lane);
+            || self.has_drawn_lately(&view.snapshot, person.territory, assigned.lane);
         if !waits && self.has_room(assigned.lane, person.territory, false) {
             self.counters.admitted(assigned.lane);
             self.counters.direct.fetch_add(1, Ordering::Relaxed);
@@ -707,12 +714,18 @@ impl Inner {
         wait <= bound
     }
 
-    fn has_drawn_lately(&self, territory: TerritoryId, lane: Lane) -> bool {
+    /// Whether somebody who drew a place here, at least as early in the order, may wait without the snapshot saying so.
+    /// Whose turn has come waits no more: else who draws because somebody drew would keep everybody drawing, long after
+    /// the crowd has gone.
+    fn has_drawn_lately(&self, snapshot: &Snapshot, territory: TerritoryId, lane: Lane) -> bool {
         let mut fresh = self.fresh.lock();
         if fresh.is_empty() {
             return false;
         }
-        fresh.retain(|_, at| at.elapsed() < FRESH);
+        fresh.retain(|(of, lane), drawn| {
+            let threshold = snapshot.lanes.get(of).map_or(0, |lanes| lanes[*lane].threshold);
+            drawn.at.elapsed() < FRESH && drawn.tag > threshold
+        });
         fresh.keys().any(|(of, other)| *of == territory && *other <= lane)
     }
 
@@ -755,7 +768,12 @@ impl Inner {
             not_before: wanted.not_before,
         };
         let text = ticket.seal(self.keys.load().as_ref()?)?;
-        self.fresh.lock().insert((wanted.territory, wanted.lane), Instant::now());
+        let now = Fresh { at: Instant::now(), tag: drawn.tag };
+        self.fresh
+            .lock()
+            .entry((wanted.territory, wanted.lane))
+            .and_modify(|last| *last = Fresh { tag: last.tag.max(now.tag), ..now })
+            .or_insert(now);
         self.counters.issued(wanted.lane, wanted.school);
         let view = self.view.load_full();
         let snap = view.snapshot.lanes.get(&wanted.territory).map(|lanes| lanes.get(wanted.lane));
