@@ -20,17 +20,21 @@ pub(crate) const NAMELESS: [&str; 5] = [
 /// The rules of a collège that has set none.
 pub(crate) fn rules() -> Value {
     let everybody = json!({
-        "pupils": "school", "guardians": "school", "teachers": "school",
+        "pupils": "school", "guardians": "school", "teachers": "school", "guests": "school",
         "school_life": true, "direction": true, "other_staff": true,
     });
     json!({
         "pupil": {
-            "pupils": "none", "guardians": "none", "teachers": "own_classes",
+            "pupils": "none", "guardians": "none", "teachers": "own_classes", "guests": "none",
             "school_life": true, "direction": false, "other_staff": false,
         },
         "guardian": {
-            "pupils": "none", "guardians": "none", "teachers": "own_classes",
+            "pupils": "none", "guardians": "none", "teachers": "own_classes", "guests": "none",
             "school_life": true, "direction": true, "other_staff": false,
+        },
+        "guest": {
+            "pupils": "none", "guardians": "none", "teachers": "none", "guests": "none",
+            "school_life": false, "direction": false, "other_staff": false,
         },
         "teacher": everybody, "staff": everybody, "family": "both", "crisis": false,
     })

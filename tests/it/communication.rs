@@ -30,6 +30,7 @@ impl College {
         let head = school.staff("Irène Chef").await;
         let cpe = school.staff("Nora Vidal").await;
         let cook = school.staff("Guy Cantine").await;
+        let artist = sixth.guest("Iris Passage").await;
         for (persona, function) in [(&head, "DIR"), (&cpe, "EDU")] {
             stage
                 .sql(&format!(
@@ -49,6 +50,7 @@ impl College {
             ("head", Role::Staff, head),
             ("CPE", Role::Staff, cpe),
             ("cook", Role::Staff, cook),
+            ("artist", Role::Guest, artist),
         ];
         Self { school, people }
     }
@@ -90,14 +92,15 @@ async fn member(node: &Node, school: &School, persona: &Persona) -> Member {
 }
 
 /// Who may write to whom in a collège that has set no rule of its own.
-const MATRIX: [(&str, &[&str]); 7] = [
+const MATRIX: [(&str, &[&str]); 8] = [
     ("Lina", &["Durand", "Anne", "CPE"]),
     ("Théo", &["Petit", "CPE"]),
     ("Anne", &["Lina", "Durand", "CPE", "head"]),
     ("Max", &["Zoé", "Durand", "CPE", "head"]),
-    ("Durand", &["Petit", "Lina", "Zoé", "Théo", "Anne", "Max", "head", "CPE", "cook"]),
-    ("cook", &["Durand", "Petit", "Lina", "Zoé", "Théo", "Anne", "Max", "head", "CPE"]),
-    ("head", &["Durand", "Petit", "Lina", "Zoé", "Théo", "Anne", "Max", "cook", "CPE"]),
+    ("Durand", &["Petit", "Lina", "Zoé", "Théo", "Anne", "Max", "head", "CPE", "cook", "artist"]),
+    ("cook", &["Durand", "Petit", "Lina", "Zoé", "Théo", "Anne", "Max", "head", "CPE", "artist"]),
+    ("head", &["Durand", "Petit", "Lina", "Zoé", "Théo", "Anne", "Max", "cook", "CPE", "artist"]),
+    ("artist", &[]),
 ];
 
 #[test]
@@ -194,6 +197,8 @@ fn a_local_administrator_opens_no_school_and_the_territory_may() {
             (with("guardian", "guardians", "school"), "communication-opens-school"),
             (with("guardian", "pupils", "school"), "communication-opens-school"),
             (with("pupil", "guardians", "school"), "communication-opens-school"),
+            (with("guest", "pupils", "own_classes"), "communication-guests-meet-families"),
+            (with("guardian", "guests", "own_classes"), "communication-guests-meet-families"),
             (silent, "communication-turns-everybody"),
         ];
         for (rules, code) in &refused {
@@ -201,6 +206,17 @@ fn a_local_administrator_opens_no_school_and_the_territory_may() {
             college.set(&admin, rules).await.refused(403, code);
             assert_eq!(stage.fingerprint().await, before, "{code}");
         }
+        let artist = node.signed_in(college.one("artist")).await;
+        let mut few = with("guest", "teachers", "own_classes");
+        few["guest"]["direction"] = json!(true);
+        college.set(&admin, &few).await.expect(200);
+        let page = artist.get(&college.school.url("writable-people")).await.expect(200).json();
+        assert_eq!(
+            college.names(&page),
+            ["Durand", "head"].into(),
+            "the class's teacher, and who was opened"
+        );
+        artist.get(&college.school.url("people")).await.refused(403, "forbidden");
         college
             .set(&admin, &with("teacher", "pupils", "none"))
             .await

@@ -26,7 +26,11 @@ enum May {
     Territory,
 }
 
-const ANY_MEMBER: May = May::School(&Role::ALL);
+/// Whoever belongs to the school: its guests do not.
+const ANY_MEMBER: May =
+    May::School(&[Role::Pupil, Role::Guardian, Role::Teacher, Role::Staff, Role::SchoolAdmin]);
+/// Its guests too: what shows nobody but oneself.
+const ALSO_GUESTS: May = May::School(&Role::ALL);
 
 /// The decisions.
 const TABLE: &[(&str, May)] = &[
@@ -108,7 +112,7 @@ const TABLE: &[(&str, May)] = &[
     ("show_desk_sign_out", May::Browser),
     ("submit_desk_sign_out", May::Browser),
     // Directory.
-    ("list_classes", ANY_MEMBER),
+    ("list_classes", ALSO_GUESTS),
     ("get_class", ANY_MEMBER),
     ("list_people", ANY_MEMBER),
     ("get_person", ANY_MEMBER),
@@ -220,9 +224,9 @@ const TABLE: &[(&str, May)] = &[
     ("undo_merge", May::Territory),
     ("get_contact", May::School(&[Role::Teacher, Role::Staff, Role::SchoolAdmin])),
     ("get_communication_rules", May::School(&[Role::Teacher, Role::Staff, Role::SchoolAdmin])),
-    ("list_writable_people", ANY_MEMBER),
+    ("list_writable_people", ALSO_GUESTS),
     // The day.
-    ("get_timetable", ANY_MEMBER),
+    ("get_timetable", ALSO_GUESTS),
     ("get_home", May::SignedIn),
     // Feeds.
     ("create_upload", May::Territory),
@@ -484,7 +488,7 @@ enum Actor {
     ForeignTerritoryAdmin,
 }
 
-const ACTORS: [Actor; 12] = [
+const ACTORS: [Actor; 13] = [
     Actor::Nobody,
     Actor::Expired,
     Actor::Revoked,
@@ -493,6 +497,7 @@ const ACTORS: [Actor; 12] = [
     Actor::Member(Role::Teacher),
     Actor::Member(Role::Staff),
     Actor::Member(Role::SchoolAdmin),
+    Actor::Member(Role::Guest),
     Actor::Neighbour,
     Actor::Foreigner,
     Actor::TerritoryAdmin,
@@ -525,6 +530,7 @@ impl World {
             Actor::Member(Role::Guardian) => &self.guardian,
             Actor::Member(Role::Teacher) => &self.teacher,
             Actor::Member(Role::Staff) => &self.staff,
+            Actor::Member(Role::Guest) => &self.guest,
             Actor::Neighbour => &self.neighbour,
             Actor::Foreigner => &self.foreigner,
             Actor::TerritoryAdmin => &self.territory_admin,

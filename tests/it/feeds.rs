@@ -23,6 +23,7 @@ const COUNTED: &[&str] = &[
     "teaching_group",
     "class_pupil",
     "class_teacher",
+    "class_guest",
     "group_pupil",
     "group_teacher",
     "guardian_link",

@@ -19,6 +19,7 @@ mod feed_flow;
 mod feed_turns;
 mod feeds;
 mod forecast;
+mod guests;
 mod home;
 mod hostile_files;
 mod idempotency;

@@ -39,6 +39,7 @@ api_client_secret api_client_secret_owner ALL of-its-client of-its-client
 api_client_secret api_client_secret_used UPDATE lookup lookup
 bulk_change bulk_change_same_school ALL school school
 class class_same_school ALL school school
+class_guest class_guest_same_school ALL school school
 class_pupil class_pupil_same_school ALL school school
 class_teacher class_teacher_same_school ALL school school
 communication_rule communication_rule_same_school ALL school school

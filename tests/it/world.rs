@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) active: Persona,
     pub(crate) teacher: Persona,
     pub(crate) staff: Persona,
+    /// A guest of the school, who comes for the class.
+    pub(crate) guest: Persona,
     pub(crate) admin: Persona,
     pub(crate) territory_admin: Persona,
     /// Administers another school of the same territory.
@@ -114,6 +116,7 @@ impl World {
         stage.sql("UPDATE school SET kind = 'primary'").await;
         let guardian = school.guardian_of(&pupil, "Paul Martin").await;
         let staff = school.staff("Nora Vidal").await;
+        let guest = class.guest("Iris Passage").await;
         let admin = school.admin().await;
         class.lesson(&teacher, "Histoire", "2026-11-23T09:00:00Z", 55).await;
         let territory_admin = here.admin().await;
@@ -134,6 +137,7 @@ impl World {
             guardian,
             teacher,
             staff,
+            guest,
             admin,
             territory_admin,
             neighbour,

@@ -311,6 +311,19 @@ impl Class {
             .expect("a teacher of the class");
     }
 
+    /// A new guest of the school, who comes for the class.
+    pub async fn guest(&self, name: &str) -> Persona {
+        let persona = self.school.newcomer(name, Role::Guest).await;
+        sqlx::query("INSERT INTO class_guest (school_id, class_id, person_id) VALUES ($1, $2, $3)")
+            .bind(self.school.id.uuid())
+            .bind(self.id.uuid())
+            .bind(persona.id.uuid())
+            .execute(self.school.territory.stage.owner())
+            .await
+            .expect("a guest of the class");
+        persona
+    }
+
     /// A new pupil of the class.
     pub async fn pupil(&self, name: &str) -> Persona {
         let persona = self.school.newcomer(name, Role::Pupil).await;

@@ -32,6 +32,8 @@ pub enum SchoolPart {
     Teachers,
     /// Staff.
     Staff,
+    /// Guests.
+    Guests,
 }
 
 /// Who, of a class.
@@ -43,10 +45,13 @@ pub enum ClassPart {
     Guardians,
     /// Its teachers.
     Teachers,
+    /// The guests who come for it.
+    Guests,
 }
 
 impl SchoolPart {
-    pub(crate) const ALL: [Self; 4] = [Self::Pupils, Self::Guardians, Self::Teachers, Self::Staff];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Pupils, Self::Guardians, Self::Teachers, Self::Staff, Self::Guests];
 
     /// The role that makes a member.
     pub fn role(self) -> Role {
@@ -55,6 +60,7 @@ impl SchoolPart {
             Self::Guardians => Role::Guardian,
             Self::Teachers => Role::Teacher,
             Self::Staff => Role::Staff,
+            Self::Guests => Role::Guest,
         }
     }
 
@@ -64,12 +70,13 @@ impl SchoolPart {
             Self::Guardians => "guardians",
             Self::Teachers => "teachers",
             Self::Staff => "staff",
+            Self::Guests => "guests",
         }
     }
 }
 
 impl ClassPart {
-    pub(crate) const ALL: [Self; 3] = [Self::Pupils, Self::Guardians, Self::Teachers];
+    pub(crate) const ALL: [Self; 4] = [Self::Pupils, Self::Guardians, Self::Teachers, Self::Guests];
 
     /// The role that makes a member.
     pub fn role(self) -> Role {
@@ -77,6 +84,7 @@ impl ClassPart {
             Self::Pupils => Role::Pupil,
             Self::Guardians => Role::Guardian,
             Self::Teachers => Role::Teacher,
+            Self::Guests => Role::Guest,
         }
     }
 
@@ -85,6 +93,7 @@ impl ClassPart {
             Self::Pupils => "pupils",
             Self::Guardians => "guardians",
             Self::Teachers => "teachers",
+            Self::Guests => "guests",
         }
     }
 }

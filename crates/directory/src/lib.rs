@@ -162,11 +162,18 @@ pub struct Context {
     pub groups: Vec<GroupId>,
     /// Classes, as a teacher.
     pub teaches: Vec<ClassName>,
+    /// Classes, as a guest: their names and nothing else are theirs to see.
+    pub guest_of: Vec<ClassName>,
     /// Children in this school.
     pub children: Vec<Child>,
 }
 
 impl Context {
+    /// This person's own classes, whatever they are there: as a pupil, a teacher, a guest.
+    pub fn own_classes(&self) -> impl Iterator<Item = &ClassName> {
+        self.pupil_of.iter().chain(&self.teaches).chain(&self.guest_of)
+    }
+
     /// Whose lessons are this person's own.
     pub fn audience(&self) -> Audience {
         Audience {

@@ -223,16 +223,19 @@ pub async fn end_memberships(
         ended.iter().filter(|(_, role)| *role == wanted).map(|(person, _)| *person).collect()
     };
     let (pupils, teachers, guardians) = (of(Role::Pupil), of(Role::Teacher), of(Role::Guardian));
+    let guests = of(Role::Guest);
     sqlx::query!(
         "WITH a AS (DELETE FROM class_pupil WHERE school_id = $1 AND person_id = ANY($2)),
               b AS (DELETE FROM group_pupil WHERE school_id = $1 AND person_id = ANY($2)),
               c AS (DELETE FROM class_teacher WHERE school_id = $1 AND person_id = ANY($3)),
-              d AS (DELETE FROM group_teacher WHERE school_id = $1 AND person_id = ANY($3))
+              d AS (DELETE FROM group_teacher WHERE school_id = $1 AND person_id = ANY($3)),
+              e AS (DELETE FROM class_guest WHERE school_id = $1 AND person_id = ANY($5))
          DELETE FROM guardian_link WHERE school_id = $1 AND (pupil_id = ANY($2) OR guardian_id = ANY($4))",
         school as SchoolId,
         &pupils as &[PersonId],
         &teachers as &[PersonId],
         &guardians as &[PersonId],
+        &guests as &[PersonId],
     )
     .execute(tx.conn())
     .await?;

@@ -39,11 +39,13 @@ impl DirectoryState {
     }
 }
 
-/// The directory's routes, open to whoever belongs to the school; what each shows depends on who asks.
+/// The directory's routes, open to whoever belongs to the school; what each shows depends on who asks. Guests learn the names
+/// of their classes here, and nothing of anybody.
 pub fn routes(state: DirectoryState) -> Routes {
     let seen = Policy::any_member().scope(Scope::DirectoryRead);
+    let seen_by_guests = Policy::any_member_or_guest().scope(Scope::DirectoryRead);
     Routes::new()
-        .add(seen, routes!(list_classes))
+        .add(seen_by_guests, routes!(list_classes))
         .add(seen, routes!(get_class))
         .add(seen, routes!(list_people))
         .add(seen, routes!(get_person))
@@ -99,7 +101,7 @@ struct GroupPath {
 struct PeopleFilter {
     /// Only those who have this role.
     role: Option<Role>,
-    /// Only pupils and teachers of this class, and guardians of its pupils.
+    /// Only pupils, teachers and guests of this class, and guardians of its pupils.
     class_id: Option<ClassId>,
     /// Only those whose name begins so: last name, then first name, accents and case aside.
     q: Option<String>,
@@ -157,6 +159,8 @@ struct PersonDetail {
     pupil_of: Vec<ClassName>,
     /// Classes, as a teacher.
     teaches: Vec<ClassName>,
+    /// Classes, as a guest.
+    guest_of: Vec<ClassName>,
     /// Guardians, in the order in which the school calls them. Adults of the school see them, and the pupil.
     #[serde(skip_serializing_if = "Option::is_none")]
     guardians: Option<Vec<Relative>>,
@@ -238,7 +242,11 @@ async fn list_classes(
         None
     } else {
         let divisions = queries::divisions(&mut tx, member.person(), &sight).await?;
-        Some(divisions.iter().filter_map(|division| division.class).collect())
+        let mut own: Vec<ClassId> = divisions.iter().filter_map(|division| division.class).collect();
+        if member.is(Role::Guest) {
+            own.extend(queries::classes_of_guest(&mut tx, member.person()).await?);
+        }
+        Some(own)
     };
     let rows = queries::classes(&mut tx, only.as_deref(), after, query.limit).await?;
     tx.commit().await?;
@@ -353,6 +361,7 @@ async fn get_person(
         roles,
         pupil_of: ties.pupil_of,
         teaches: ties.teaches,
+        guest_of: ties.guest_of,
         guardians: family(ties.guardians),
         children: family(ties.children),
     }))

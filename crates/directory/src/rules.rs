@@ -39,6 +39,8 @@ pub fn sight(roles: RoleSet) -> Sight {
                 sight.functions.push(DIRECTION);
             }
             Role::Teacher | Role::Staff | Role::SchoolAdmin => sight.everybody = true,
+            // Whom the matrix opens to them they find among those whom they may write to, and nowhere else.
+            Role::Guest => {}
         }
     }
     sight
@@ -62,7 +64,7 @@ pub fn may_see_day(roles: RoleSet, tie: Tie) -> bool {
     tie.myself
         || tie.pupil
             && roles.iter().any(|role| match role {
-                Role::Pupil => false,
+                Role::Pupil | Role::Guest => false,
                 Role::Guardian => tie.child,
                 Role::Teacher => tie.taught,
                 Role::Staff | Role::SchoolAdmin => true,
@@ -119,6 +121,7 @@ mod tests {
         assert!(may(Role::Guardian, CHILD) && !may(Role::Guardian, PUPIL) && !may(Role::Guardian, TAUGHT));
         assert!(may(Role::Teacher, TAUGHT) && !may(Role::Teacher, PUPIL) && !may(Role::Teacher, CHILD));
         assert!(may(Role::Staff, PUPIL) && may(Role::SchoolAdmin, PUPIL));
+        assert!(!may(Role::Guest, PUPIL) && !may(Role::Guest, CHILD) && !may(Role::Guest, TAUGHT));
     }
 
     #[test]
@@ -129,6 +132,7 @@ mod tests {
         assert!(guardian.as_guardian && !guardian.as_pupil && guardian.functions.contains(&DIRECTION));
         assert!(sight(RoleSet::of(&[Role::Guardian, Role::Teacher])).everybody);
         assert_eq!(sight(RoleSet::NONE), Sight::default());
+        assert_eq!(sight(RoleSet::of(&[Role::Guest])), Sight::default());
     }
 
     #[test]
@@ -137,6 +141,7 @@ mod tests {
             assert!(!class_parts(own).contains(&ClassPart::Guardians));
         }
         assert_eq!(school_groups(RoleSet::of(&[Role::Pupil])), []);
+        assert_eq!(school_groups(RoleSet::of(&[Role::Guest])), []);
         assert_eq!(school_groups(RoleSet::of(&[Role::Guardian])), [GroupRef::Direction]);
     }
 
@@ -149,7 +154,7 @@ mod tests {
         }
 
         #[test]
-        fn more_roles_never_see_less(bits in proptest::collection::vec(0_usize..5, 0..5), more in 0_usize..5) {
+        fn more_roles_never_see_less(bits in proptest::collection::vec(0_usize..6, 0..6), more in 0_usize..6) {
             let roles: RoleSet = bits.into_iter().map(|bit| Role::ALL[bit]).collect();
             let wider = roles.with(Role::ALL[more]);
             for tie in [CHILD, TAUGHT, PUPIL, STRANGER] {

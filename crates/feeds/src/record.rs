@@ -29,10 +29,12 @@ pub enum Category {
     Relative,
     /// `Eleve`
     Pupil,
+    /// A school's guests, who stand in tables of its own and in no file of the academy.
+    Guest,
 }
 
 impl Category {
-    /// All kinds, in reading order.
+    /// The kinds of the academy's files, in reading order.
     pub const ALL: [Self; 6] =
         [Self::School, Self::Mef, Self::Subject, Self::Staff, Self::Relative, Self::Pupil];
 
@@ -45,6 +47,7 @@ impl Category {
             Self::Staff => "staff",
             Self::Relative => "relative",
             Self::Pupil => "pupil",
+            Self::Guest => "guest",
         }
     }
 
@@ -57,6 +60,7 @@ impl Category {
             Self::Staff => "PersEducNat",
             Self::Relative => "PersRelEleve",
             Self::Pupil => "Eleve",
+            Self::Guest => "Invites",
         }
     }
 
@@ -158,6 +162,8 @@ pub enum Record {
     Relative(Relative),
     /// A teacher or another member of staff.
     Staff(Staff),
+    /// A guest.
+    Guest(Guest),
     /// A subject.
     Subject(Subject),
     /// A MEF.
@@ -178,6 +184,7 @@ impl Record {
             Self::Pupil(_) => Some(Category::Pupil),
             Self::Relative(_) => Some(Category::Relative),
             Self::Staff(_) => Some(Category::Staff),
+            Self::Guest(_) => Some(Category::Guest),
             Self::Subject(_) => Some(Category::Subject),
             Self::Mef(_) => Some(Category::Mef),
             Self::Named(_) | Self::Places(_) | Self::Link(_) | Self::ChildRef(_) => None,
@@ -370,6 +377,17 @@ pub struct Staff {
     pub head_of: Vec<InSchool>,
     /// STS identifiers (`ENTPersonSTSId`), by which timetables name teachers.
     pub sts_ids: Vec<String>,
+}
+
+/// Somebody from outside whom a school lets in (invité).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Guest {
+    /// Names and key.
+    pub names: Names,
+    /// Structure join key of the school.
+    pub school: String,
+    /// Classes that the guest comes for.
+    pub classes: Vec<InSchool>,
 }
 
 /// A subject.

@@ -80,7 +80,6 @@ const SENTENCES: &[(&str, &str)] = &[
     ("csv-child-not-in-file", "L'enfant indiqué n'est pas parmi les élèves envoyés. Il sera cherché parmi les élèves déjà connus de l'établissement."),
     ("csv-date-of-spreadsheet", "Une date était écrite comme un numéro de jour de tableur. Elle a été convertie ; vérifiez-en une."),
     ("csv-date-of-two-digits", "Une date a une année à deux chiffres. Le siècle a été deviné ; écrivez l'année en entier."),
-    ("csv-guest-no-access", "Les invités sont lus, mais ce fichier ne leur ouvre aucun accès : un administrateur de l'établissement les ajoute un par un."),
     ("csv-mixed-separators", "Cette ligne n'est pas séparée comme les autres (point-virgule, virgule ou tabulation). Elle a été lue avec son propre séparateur ; vérifiez-la."),
     ("csv-number-rounded", "Un tableur a arrondi cet identifiant (1,23E+10). Il a été ignoré ; mettez la colonne au format texte."),
     ("csv-parent-without-child", "Ce parent n'est relié à aucun enfant. Il n'aura pas d'accès."),

@@ -163,7 +163,7 @@ fn user(id: PersonId, first_name: &str, last_name: &str) -> HomeUser {
 fn classes(context: &Context) -> Vec<ClassName> {
     let of_children = context.children.iter().flat_map(|child| &child.classes);
     let mut classes: Vec<ClassName> = Vec::new();
-    for class in context.pupil_of.iter().chain(&context.teaches).chain(of_children) {
+    for class in context.own_classes().chain(of_children) {
         if !classes.iter().any(|known| known.id == class.id) {
             classes.push(class.clone());
         }

@@ -28,7 +28,7 @@ pub struct Whose {
 /// Whose days show to somebody with `roles`: one's own unless one is a guardian and nothing else, then one's children's.
 pub fn whose_days(roles: RoleSet, context: &Context) -> Vec<Whose> {
     let own = roles.iter().any(|role| match role {
-        Role::Pupil | Role::Teacher | Role::Staff | Role::SchoolAdmin => true,
+        Role::Pupil | Role::Teacher | Role::Staff | Role::SchoolAdmin | Role::Guest => true,
         Role::Guardian => false,
     });
     let me = own.then(|| Whose {
@@ -38,7 +38,7 @@ pub fn whose_days(roles: RoleSet, context: &Context) -> Vec<Whose> {
             last_name: context.person.last_name.clone(),
         },
         relation: Relation::Myself,
-        classes: context.pupil_of.iter().chain(&context.teaches).map(|class| class.name.clone()).collect(),
+        classes: context.own_classes().map(|class| class.name.clone()).collect(),
         audience: context.audience(),
     });
     let children = context.children.iter().filter(|_| roles.has(Role::Guardian)).map(|child| Whose {
@@ -87,6 +87,7 @@ pub(crate) mod tests {
             pupil_of: Vec::new(),
             groups: Vec::new(),
             teaches: vec![class(10, "3e B")],
+            guest_of: vec![class(13, "5e C")],
             children: vec![Child {
                 id: Uuid::from_u128(4).into(),
                 first_name: "Lina".to_owned(),
@@ -107,13 +108,14 @@ pub(crate) mod tests {
         assert_eq!(relations(&[Role::Teacher]), [Relation::Myself]);
         assert_eq!(relations(&[Role::Teacher, Role::Guardian]), [Relation::Myself, Relation::Child]);
         assert_eq!(relations(&[Role::Staff]), [Relation::Myself]);
+        assert_eq!(relations(&[Role::Guest]), [Relation::Myself]);
         assert_eq!(relations(&[]), []);
     }
 
     #[test]
     fn a_teacher_attends_no_class_that_they_teach() {
         let days = whose_days(RoleSet::of(&[Role::Teacher]), &context());
-        assert_eq!(days[0].classes, ["3e B"]);
+        assert_eq!(days[0].classes, ["3e B", "5e C"]);
         assert!(days[0].audience.classes.is_empty());
         assert_eq!(days[0].audience.teacher, Some(Uuid::from_u128(3).into()));
     }

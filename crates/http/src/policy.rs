@@ -83,8 +83,14 @@ impl Policy {
         Self::of(Who::InSchool(RoleSet::of(roles)))
     }
 
-    /// Open to anyone who belongs to the school of the path.
+    /// Open to anyone who belongs to the school of the path. Its guests do not: what shows other people is closed to them
+    /// unless a route says otherwise.
     pub const fn any_member() -> Self {
+        Self::of(Who::InSchool(RoleSet::MEMBERS))
+    }
+
+    /// Open to the guests of the school of the path as well: what shows nobody but oneself.
+    pub const fn any_member_or_guest() -> Self {
         Self::of(Who::InSchool(RoleSet::ANY))
     }
 

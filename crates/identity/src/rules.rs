@@ -40,12 +40,12 @@ impl From<Refusal> for FieldError {
     }
 }
 
-/// Characters a password needs: 12 for those who work in a school, 8 for the others, whom throttling protects
-/// (CNIL 2022-100).
+/// Characters a password needs: 12 for those who work in a school or come to it from outside, 8 for the others, whom
+/// throttling protects (CNIL 2022-100).
 pub fn least_length(roles: RoleSet, territory_admin: bool) -> usize {
     let works_there = territory_admin
         || roles.iter().any(|role| match role {
-            Role::Teacher | Role::Staff | Role::SchoolAdmin => true,
+            Role::Teacher | Role::Staff | Role::SchoolAdmin | Role::Guest => true,
             Role::Pupil | Role::Guardian => false,
         });
     if works_there { 12 } else { 8 }
@@ -286,6 +286,7 @@ mod tests {
     fn those_who_work_in_a_school_need_more() {
         assert_eq!(least_length(RoleSet::of(&[Role::Pupil]), false), 8);
         assert_eq!(least_length(RoleSet::of(&[Role::Guardian, Role::Teacher]), false), 12);
+        assert_eq!(least_length(RoleSet::of(&[Role::Guest]), false), 12);
         assert_eq!(least_length(RoleSet::NONE, true), 12);
     }
 

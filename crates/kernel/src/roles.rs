@@ -32,11 +32,14 @@ pub enum Role {
     Staff,
     /// Administrateur d'établissement.
     SchoolAdmin,
+    /// Invité: somebody from outside whom the school lets in, with no right over anybody.
+    Guest,
 }
 
 impl Role {
     /// Every role, in the order of their bits.
-    pub const ALL: [Self; 5] = [Self::Pupil, Self::Guardian, Self::Teacher, Self::Staff, Self::SchoolAdmin];
+    pub const ALL: [Self; 6] =
+        [Self::Pupil, Self::Guardian, Self::Teacher, Self::Staff, Self::SchoolAdmin, Self::Guest];
 
     /// The word used in the database, in JSON and in URLs.
     pub fn as_str(self) -> &'static str {
@@ -46,6 +49,7 @@ impl Role {
             Self::Teacher => "teacher",
             Self::Staff => "staff",
             Self::SchoolAdmin => "school_admin",
+            Self::Guest => "guest",
         }
     }
 
@@ -56,6 +60,7 @@ impl Role {
             Self::Teacher => 4,
             Self::Staff => 8,
             Self::SchoolAdmin => 16,
+            Self::Guest => 32,
         }
     }
 }
@@ -70,8 +75,10 @@ pub struct RoleSet(u8);
 impl RoleSet {
     /// Nobody.
     pub const NONE: Self = Self(0);
-    /// Anyone who belongs to the school.
-    pub const ANY: Self = Self(31);
+    /// Anyone who is something in the school, its guests included.
+    pub const ANY: Self = Self(63);
+    /// Anyone who belongs to the school: whoever is its guest and nothing more does not.
+    pub const MEMBERS: Self = Self(31);
     /// Adults who work in the school.
     pub const ADULTS: Self = Self(4 | 8 | 16);
 
@@ -129,6 +136,8 @@ mod tests {
         assert_eq!(set.iter().collect::<Vec<_>>(), [Role::Guardian, Role::Teacher]);
         assert!(set.meets(RoleSet::ADULTS) && !set.has(Role::Pupil));
         assert_eq!(Role::ALL.into_iter().collect::<RoleSet>(), RoleSet::ANY);
+        assert_eq!(RoleSet::MEMBERS.with(Role::Guest), RoleSet::ANY);
+        assert!(!RoleSet::MEMBERS.has(Role::Guest) && !RoleSet::ADULTS.has(Role::Guest));
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub struct TimetableState {
 
 /// The timetable's routes.
 pub fn routes(state: TimetableState) -> Routes {
-    let seen = Policy::any_member().priority(Priority::Essential).scope(Scope::TimetableRead);
+    let seen = Policy::any_member_or_guest().priority(Priority::Essential).scope(Scope::TimetableRead);
     Routes::new().add(seen, routes!(get_timetable)).with_state(state)
 }
 

@@ -71,7 +71,7 @@ fn who_leaves_is_deleted_after_a_while_and_who_comes_back_before_is_not() {
         let report = desk.import(&fewer).await;
         assert_eq!((report.schools.held.len(), report.counts["account_pre_deleted"]), (0, 3), "{report:?}");
         assert_eq!(desk.state_of(1_000).await, "pre-deleted");
-        let keep = KeepDays { pupil: 30, guardian: 60, teacher: 90, staff: 90 };
+        let keep = KeepDays { pupil: 30, guardian: 60, teacher: 90, staff: 90, guest: 60 };
         let sweep = async || {
             delete_leavers(&desk.node.app.db, desk.stage.clock(), desk.territory.id, keep).await.unwrap()
         };

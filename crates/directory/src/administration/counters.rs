@@ -38,7 +38,7 @@ pub(super) async fn count(tx: &mut TerritoryTx, school: SchoolId, now: DateTime<
          INSERT INTO school_counter AS t (school_id, role, territory_id, people, activated, blocked, counted_at)
          SELECT $2, r.role, $1, count(DISTINCT m.person_id), count(DISTINCT m.person_id) FILTER (WHERE m.activated),
                 count(DISTINCT m.person_id) FILTER (WHERE m.blocked), $3
-           FROM unnest(ARRAY['all', 'pupil', 'guardian', 'teacher', 'staff', 'school_admin']) AS r (role)
+           FROM unnest(ARRAY['all', 'pupil', 'guardian', 'teacher', 'staff', 'school_admin', 'guest']) AS r (role)
            LEFT JOIN member m ON r.role = 'all' OR m.role = r.role
           GROUP BY r.role
          ON CONFLICT (school_id, role)

@@ -100,6 +100,7 @@ fn role_word(role: Role) -> &'static str {
         Role::Teacher => "enseignant",
         Role::Staff => "personnel",
         Role::SchoolAdmin => "administrateur",
+        Role::Guest => "invité",
     }
 }
 
@@ -215,6 +216,17 @@ impl Export {
                 role_word(Role::Pupil),
                 &pupil.last_name,
                 &pupil.first_name,
+                "",
+                "",
+            ]));
+        }
+        for guest in members.guests {
+            text.push_str(&spreadsheet::line(&[
+                name,
+                level,
+                role_word(Role::Guest),
+                &guest.last_name,
+                &guest.first_name,
                 "",
                 "",
             ]));

@@ -132,6 +132,8 @@ pub(crate) async fn pairs(
                     SELECT ct.class_id, ct.person_id, 'teacher' FROM class_teacher ct WHERE ct.school_id = $1
                     UNION
                     SELECT gt.group_id, gt.person_id, 'teacher' FROM group_teacher gt WHERE gt.school_id = $1
+                    UNION
+                    SELECT cg.class_id, cg.person_id, 'guest' FROM class_guest cg WHERE cg.school_id = $1
                 )
                 SELECT count(*) AS "pairs!"
                   FROM (SELECT DISTINCT a.person_id, b.person_id AS other

@@ -28,7 +28,7 @@ pub(crate) fn routes(state: DirectoryState) -> Routes {
         .add(adults, routes!(get_communication_rules))
         .add(admin, routes!(set_communication_rules))
         .add(admin.priority(Priority::Background), routes!(preview_communication_rules))
-        .add(Policy::any_member(), routes!(list_writable_people))
+        .add(Policy::any_member_or_guest(), routes!(list_writable_people))
         .with_state(state)
 }
 
@@ -57,7 +57,7 @@ struct CommunicationPreview {
     /// Why the rules are refused to everybody: `communication-too-narrow`, `communication-no-class`.
     faults: Vec<&'static str>,
     /// Why they are refused to an administrator of the school alone: `communication-opens-school`,
-    /// `communication-turns-everybody`.
+    /// `communication-guests-meet-families`, `communication-turns-everybody`.
     refused_to_school: Vec<&'static str>,
 }
 
@@ -141,7 +141,7 @@ async fn get_communication_rules(
 }
 
 /// Say who may write to whom. An administrator of the school alone opens neither its pupils nor its guardians to the whole
-/// school, nor turns the group of all of them.
+/// school, nor lets guests and families meet, nor turns the group of all of them.
 #[utoipa::path(
     put,
     path = "/api/v1/schools/{school_id}/communication-rules",

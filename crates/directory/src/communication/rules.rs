@@ -22,7 +22,7 @@ pub enum Reach {
 }
 
 /// Whom the people of one profile may write to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CommunicationReach)]
 pub struct Row {
@@ -32,6 +32,8 @@ pub struct Row {
     pub guardians: Reach,
     /// Teachers.
     pub teachers: Reach,
+    /// Guests; of one's own classes, those who come for them.
+    pub guests: Reach,
     /// Staff who live with the classes: education (CPE), supervision, assistants.
     pub school_life: bool,
     /// The direction of the school.
@@ -56,7 +58,7 @@ pub enum Family {
 
 /// Who may write to whom in a school.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, from = "Written")]
 pub struct CommunicationRules {
     /// Pupils.
     pub pupil: Row,
@@ -66,10 +68,66 @@ pub struct CommunicationRules {
     pub teacher: Row,
     /// Staff and administrators.
     pub staff: Row,
+    /// Guests.
+    pub guest: Row,
     /// Between a child and their own guardians.
     pub family: Family,
     /// In a crisis those who work in the school may write, and the others only reply.
     pub crisis: bool,
+}
+
+/// Rules as they are written. Those of before there were guests say nothing of them: who works in the school reaches them, and
+/// they reach nobody.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    pupil: WrittenRow,
+    guardian: WrittenRow,
+    teacher: WrittenRow,
+    staff: WrittenRow,
+    guest: Option<WrittenRow>,
+    family: Family,
+    crisis: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRow {
+    pupils: Reach,
+    guardians: Reach,
+    teachers: Reach,
+    guests: Option<Reach>,
+    school_life: bool,
+    direction: bool,
+    other_staff: bool,
+}
+
+impl WrittenRow {
+    fn or_guests(self, guests: Reach) -> Row {
+        Row {
+            pupils: self.pupils,
+            guardians: self.guardians,
+            teachers: self.teachers,
+            guests: self.guests.unwrap_or(guests),
+            school_life: self.school_life,
+            direction: self.direction,
+            other_staff: self.other_staff,
+        }
+    }
+}
+
+impl From<Written> for CommunicationRules {
+    fn from(written: Written) -> Self {
+        Self {
+            pupil: written.pupil.or_guests(Reach::None),
+            guardian: written.guardian.or_guests(Reach::None),
+            teacher: written.teacher.or_guests(Reach::School),
+            staff: written.staff.or_guests(Reach::School),
+            guest: written.guest.map(|row| row.or_guests(Reach::None)).unwrap_or_default(),
+            family: written.family,
+            crisis: written.crisis,
+        }
+    }
 }
 
 /// A kind of school, as its row says.
@@ -101,13 +159,14 @@ const EVERYBODY: Row = Row {
     pupils: Reach::School,
     guardians: Reach::School,
     teachers: Reach::School,
+    guests: Reach::School,
     school_life: true,
     direction: true,
     other_staff: true,
 };
 
 /// The rules of a school that has set none. Among pupils and among guardians nothing is open in a collège, and a guardian
-/// reaches no other family's child anywhere.
+/// reaches no other family's child anywhere. Those who work in the school write to its guests, who write to nobody.
 pub fn default_rules(kind: Kind) -> CommunicationRules {
     let peers = match kind {
         Kind::College => Reach::None,
@@ -124,6 +183,7 @@ pub fn default_rules(kind: Kind) -> CommunicationRules {
         },
         teacher: EVERYBODY,
         staff: EVERYBODY,
+        guest: Row::default(),
         family: Family::Both,
         crisis: false,
     }
@@ -137,17 +197,19 @@ impl CommunicationRules {
             Role::Guardian => &self.guardian,
             Role::Teacher => &self.teacher,
             Role::Staff | Role::SchoolAdmin => &self.staff,
+            Role::Guest => &self.guest,
         }
     }
 }
 
 impl Row {
-    /// How far it reaches the pupils, guardians or teachers; `None` for staff, who belong to no class.
+    /// How far it reaches the people of a profile.
     pub fn to(&self, profile: Profile) -> Reach {
         match profile {
             Profile::Pupil => self.pupils,
             Profile::Guardian => self.guardians,
             Profile::Teacher => self.teachers,
+            Profile::Guest => self.guests,
         }
     }
 
@@ -157,7 +219,7 @@ impl Row {
 
     fn widest(&self) -> Reach {
         let staff = if self.has_staff() { Reach::School } else { Reach::None };
-        self.pupils.max(self.guardians).max(self.teachers).max(staff)
+        self.pupils.max(self.guardians).max(self.teachers).max(self.guests).max(staff)
     }
 }
 
@@ -172,11 +234,13 @@ pub enum Profile {
     Guardian,
     /// Teachers.
     Teacher,
+    /// Guests.
+    Guest,
 }
 
 impl Profile {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Pupil, Self::Guardian, Self::Teacher];
+    pub const ALL: [Self; 4] = [Self::Pupil, Self::Guardian, Self::Teacher, Self::Guest];
 
     /// The role that makes one.
     pub fn role(self) -> Role {
@@ -184,6 +248,7 @@ impl Profile {
             Self::Pupil => Role::Pupil,
             Self::Guardian => Role::Guardian,
             Self::Teacher => Role::Teacher,
+            Self::Guest => Role::Guest,
         }
     }
 }
@@ -197,6 +262,8 @@ pub struct Near {
     pub guardians: bool,
     /// Their teachers.
     pub teachers: bool,
+    /// The guests who come for them.
+    pub guests: bool,
 }
 
 /// Whom somebody reaches, as the one statement takes it.
@@ -212,6 +279,8 @@ pub struct Reached {
     pub as_guardian: Option<Near>,
     /// I teach here, and reach these of my classes.
     pub as_teacher: Option<Near>,
+    /// I am a guest here, and reach these of the classes that I come for.
+    pub as_guest: Option<Near>,
     /// Staff who live with the classes.
     pub school_life: bool,
     /// Direction.
@@ -243,6 +312,7 @@ pub fn reached(rules: &CommunicationRules, roles: RoleSet) -> Reached {
             pupils: row.pupils >= Reach::OwnClasses,
             guardians: row.guardians >= Reach::OwnClasses,
             teachers: row.teachers >= Reach::OwnClasses,
+            guests: row.guests >= Reach::OwnClasses,
         };
         match role {
             Role::Pupil => {
@@ -254,6 +324,7 @@ pub fn reached(rules: &CommunicationRules, roles: RoleSet) -> Reached {
                 reached.to_child = matches!(rules.family, Family::Both | Family::ToChild);
             }
             Role::Teacher => reached.as_teacher = Some(near),
+            Role::Guest => reached.as_guest = Some(near),
             Role::Staff | Role::SchoolAdmin => {}
         }
     }
@@ -351,7 +422,7 @@ pub enum Way {
 pub fn way(rules: &CommunicationRules, group: Guarded) -> Way {
     let (profile, least) = (group.profile(), group.at_least());
     let out = rules.row(profile.role()).widest() >= least;
-    let into = [&rules.pupil, &rules.guardian, &rules.teacher, &rules.staff]
+    let into = [&rules.pupil, &rules.guardian, &rules.teacher, &rules.staff, &rules.guest]
         .iter()
         .any(|row| row.to(profile) >= least);
     match (into, out) {
@@ -375,6 +446,14 @@ pub fn refused_to_school(before: &CommunicationRules, after: &CommunicationRules
     if opens {
         refused.push("communication-opens-school");
     }
+    // Between people from outside and families nothing is opened by one school alone, whichever way and however little.
+    let meets = families.iter().any(|family| {
+        let wider = |from: Role, to: Profile| after.row(from).to(to) > before.row(from).to(to);
+        wider(Role::Guest, *family) || wider(family.role(), Profile::Guest)
+    });
+    if meets {
+        refused.push("communication-guests-meet-families");
+    }
     if Guarded::ALL.iter().any(|group| way(before, *group) != way(after, *group)) {
         refused.push("communication-turns-everybody");
     }
@@ -393,29 +472,32 @@ mod tests {
     use super::*;
     use Reach::{None as No, OwnClasses as Own, School as All};
 
-    /// From, in which kind of school, to pupils, guardians, teachers, school life, direction, other staff.
-    type Line = (Role, Kind, Reach, Reach, Reach, bool, bool, bool);
+    /// From, in which kind of school, to pupils, guardians, teachers, guests, school life, direction, other staff.
+    type Line = (Role, Kind, Reach, Reach, Reach, Reach, bool, bool, bool);
 
     #[rustfmt::skip]
     const MATRIX: &[Line] = &[
-        (Role::Pupil,       Kind::College, No,  No,  Own, true, false, false),
-        (Role::Pupil,       Kind::Lycee,   Own, No,  Own, true, false, false),
-        (Role::Pupil,       Kind::Primary, Own, No,  Own, true, false, false),
-        (Role::Guardian,    Kind::College, No,  No,  Own, true, true,  false),
-        (Role::Guardian,    Kind::Lycee,   No,  Own, Own, true, true,  false),
-        (Role::Guardian,    Kind::Primary, No,  Own, Own, true, true,  false),
-        (Role::Teacher,     Kind::College, All, All, All, true, true,  true),
-        (Role::Staff,       Kind::College, All, All, All, true, true,  true),
-        (Role::SchoolAdmin, Kind::Primary, All, All, All, true, true,  true),
+        (Role::Pupil,       Kind::College, No,  No,  Own, No,  true, false, false),
+        (Role::Pupil,       Kind::Lycee,   Own, No,  Own, No,  true, false, false),
+        (Role::Pupil,       Kind::Primary, Own, No,  Own, No,  true, false, false),
+        (Role::Guardian,    Kind::College, No,  No,  Own, No,  true, true,  false),
+        (Role::Guardian,    Kind::Lycee,   No,  Own, Own, No,  true, true,  false),
+        (Role::Guardian,    Kind::Primary, No,  Own, Own, No,  true, true,  false),
+        (Role::Teacher,     Kind::College, All, All, All, All, true, true,  true),
+        (Role::Staff,       Kind::College, All, All, All, All, true, true,  true),
+        (Role::SchoolAdmin, Kind::Primary, All, All, All, All, true, true,  true),
+        (Role::Guest,       Kind::Lycee,   No,  No,  No,  No,  false, false, false),
+        (Role::Guest,       Kind::Primary, No,  No,  No,  No,  false, false, false),
     ];
 
     #[test]
     fn the_matrix_is_as_decided() {
-        for (role, kind, pupils, guardians, teachers, school_life, direction, other_staff) in MATRIX {
+        for (role, kind, pupils, guardians, teachers, guests, school_life, direction, other_staff) in MATRIX {
             let decided = Row {
                 pupils: *pupils,
                 guardians: *guardians,
                 teachers: *teachers,
+                guests: *guests,
                 school_life: *school_life,
                 direction: *direction,
                 other_staff: *other_staff,
@@ -441,6 +523,22 @@ mod tests {
         assert_eq!(with(&|rules| rules.pupil.pupils = All), ["communication-opens-school"]);
         assert_eq!(with(&|rules| rules.guardian.guardians = All), ["communication-opens-school"]);
         assert_eq!(with(&|rules| rules.guardian.pupils = All), ["communication-opens-school"]);
+        let to_staff = |rules: &mut CommunicationRules| {
+            rules.guest =
+                Row { teachers: All, school_life: true, direction: true, other_staff: true, ..rules.guest };
+        };
+        assert_eq!(with(&to_staff), [""; 0]);
+        assert_eq!(with(&|rules| rules.guest.guests = Own), [""; 0]);
+        let met: [&dyn Fn(&mut CommunicationRules); 5] = [
+            &|rules: &mut CommunicationRules| rules.guest.pupils = Own,
+            &|rules: &mut CommunicationRules| rules.guest.guardians = Own,
+            &|rules: &mut CommunicationRules| rules.guest.pupils = All,
+            &|rules: &mut CommunicationRules| rules.pupil.guests = Own,
+            &|rules: &mut CommunicationRules| rules.guardian.guests = All,
+        ];
+        for met in met {
+            assert!(with(met).contains(&"communication-guests-meet-families"));
+        }
         // Silencing all pupils, or all guardians, turns their group round.
         let silent = |rules: &mut CommunicationRules| {
             rules.pupil = Row::default();
@@ -465,7 +563,23 @@ mod tests {
         assert!(!may_begin(&rules, of(Role::Pupil), Occasion::First));
         assert!(!may_begin(&rules, of(Role::Guardian), Occasion::First));
         assert!(may_begin(&rules, of(Role::Pupil), Occasion::Reply));
+        assert!(!may_begin(&rules, of(Role::Guest), Occasion::First));
         assert!(may_begin(&rules, of(Role::Teacher), Occasion::First));
+    }
+
+    #[test]
+    fn rules_of_before_guests_are_read() {
+        let rules = default_rules(Kind::Lycee);
+        let now = serde_json::to_value(rules).unwrap();
+        assert_eq!(serde_json::from_value::<CommunicationRules>(now.clone()).unwrap(), rules);
+        let mut before = now;
+        before.as_object_mut().unwrap().remove("guest");
+        for row in ["pupil", "guardian", "teacher", "staff"] {
+            before[row].as_object_mut().unwrap().remove("guests");
+        }
+        assert_eq!(serde_json::from_value::<CommunicationRules>(before.clone()).unwrap(), rules);
+        before["pupil"]["visitors"] = serde_json::json!("none");
+        assert!(serde_json::from_value::<CommunicationRules>(before).is_err());
     }
 
     #[test]
@@ -481,18 +595,20 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_row()(pupils in any_reach(), guardians in any_reach(), teachers in any_reach(), staff in 0_u8..8) -> Row {
-            Row { pupils, guardians, teachers, school_life: staff & 1 > 0, direction: staff & 2 > 0, other_staff: staff & 4 > 0 }
+        fn any_row()(
+            (pupils, guardians) in (any_reach(), any_reach()), (teachers, guests) in (any_reach(), any_reach()), staff in 0_u8..8,
+        ) -> Row {
+            Row { pupils, guardians, teachers, guests, school_life: staff & 1 > 0, direction: staff & 2 > 0, other_staff: staff & 4 > 0 }
         }
     }
 
     proptest! {
         #[test]
         fn more_roles_never_reach_fewer(
-            (pupil, guardian, teacher, staff) in (any_row(), any_row(), any_row(), any_row()),
-            bits in proptest::collection::vec(0_usize..5, 0..5), more in 0_usize..5,
+            (pupil, guardian, teacher, staff, guest) in (any_row(), any_row(), any_row(), any_row(), any_row()),
+            bits in proptest::collection::vec(0_usize..6, 0..6), more in 0_usize..6,
         ) {
-            let rules = CommunicationRules { pupil, guardian, teacher, staff, family: Family::Both, crisis: false };
+            let rules = CommunicationRules { pupil, guardian, teacher, staff, guest, family: Family::Both, crisis: false };
             let roles: RoleSet = bits.into_iter().map(|bit| Role::ALL[bit]).collect();
             let (less, wider) = (reached(&rules, roles), reached(&rules, roles.with(Role::ALL[more])));
             prop_assert!(!less.everybody || wider.everybody);
@@ -503,14 +619,15 @@ mod tests {
 
         #[test]
         fn what_a_school_may_do_opens_no_school(
-            (pupil, guardian, teacher, staff) in (any_row(), any_row(), any_row(), any_row()),
+            (pupil, guardian, teacher, staff, guest) in (any_row(), any_row(), any_row(), any_row(), any_row()),
         ) {
             let before = default_rules(Kind::College);
-            let after = CommunicationRules { pupil, guardian, teacher, staff, family: Family::Both, crisis: false };
+            let after = CommunicationRules { pupil, guardian, teacher, staff, guest, family: Family::Both, crisis: false };
             if refused_to_school(&before, &after).is_empty() {
                 for row in [after.pupil, after.guardian] {
-                    prop_assert!(row.pupils < All && row.guardians < All);
+                    prop_assert!(row.pupils < All && row.guardians < All && row.guests == No);
                 }
+                prop_assert!(after.guest.pupils == No && after.guest.guardians == No);
                 for group in Guarded::ALL {
                     prop_assert_eq!(way(&before, group), way(&after, group));
                 }

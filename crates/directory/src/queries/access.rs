@@ -45,6 +45,7 @@ pub(crate) async fn reached(
     let pupil = reached.as_pupil.unwrap_or_default();
     let guardian = reached.as_guardian.unwrap_or_default();
     let teacher = reached.as_teacher.unwrap_or_default();
+    let guest = reached.as_guest.unwrap_or_default();
     Ok(sqlx::query_scalar!(
         r#"
         WITH pupil_of AS MATERIALIZED (
@@ -53,12 +54,15 @@ pub(crate) async fn reached(
             SELECT gl.pupil_id, false FROM guardian_link gl
              WHERE gl.school_id = $1 AND gl.guardian_id = $2 AND gl.legal IN (1, 2) AND $4
         ), class_near AS MATERIALIZED (
-            SELECT n.class_id, bool_or(n.p) AS p, bool_or(n.g) AS g, bool_or(n.t) AS t
-              FROM (SELECT cp.class_id, k.own AS p, NOT k.own AS g, false AS t
+            SELECT n.class_id, bool_or(n.p) AS p, bool_or(n.g) AS g, bool_or(n.t) AS t, bool_or(n.o) AS o
+              FROM (SELECT cp.class_id, k.own AS p, NOT k.own AS g, false AS t, false AS o
                       FROM class_pupil cp JOIN pupil_of k ON k.person_id = cp.person_id WHERE cp.school_id = $1
                     UNION ALL
-                    SELECT ct.class_id, false, false, true FROM class_teacher ct
-                     WHERE ct.school_id = $1 AND ct.person_id = $2 AND $5) n
+                    SELECT ct.class_id, false, false, true, false FROM class_teacher ct
+                     WHERE ct.school_id = $1 AND ct.person_id = $2 AND $5
+                    UNION ALL
+                    SELECT cg.class_id, false, false, false, true FROM class_guest cg
+                     WHERE cg.school_id = $1 AND cg.person_id = $2 AND $25) n
              GROUP BY n.class_id
         ), group_near AS MATERIALIZED (
             SELECT n.group_id, bool_or(n.p) AS p, bool_or(n.g) AS g, bool_or(n.t) AS t
@@ -69,7 +73,8 @@ pub(crate) async fn reached(
                      WHERE gt.school_id = $1 AND gt.person_id = $2 AND $5) n
              GROUP BY n.group_id
         ), near_pupil AS (
-            SELECT cp.person_id, n.p AND $7 OR n.g AND $10 OR n.t AND $13 AS itself, n.p AND $8 OR n.g AND $11 OR n.t AND $14 AS kin
+            SELECT cp.person_id, n.p AND $7 OR n.g AND $10 OR n.t AND $13 OR n.o AND $26 AS itself,
+                   n.p AND $8 OR n.g AND $11 OR n.t AND $14 OR n.o AND $27 AS kin
               FROM class_pupil cp JOIN class_near n ON n.class_id = cp.class_id WHERE cp.school_id = $1
             UNION ALL
             SELECT gp.person_id, n.p AND $7 OR n.g AND $10 OR n.t AND $13, n.p AND $8 OR n.g AND $11 OR n.t AND $14
@@ -84,7 +89,10 @@ pub(crate) async fn reached(
              WHERE gl.school_id = $1 AND np.kin
             UNION
             SELECT ct.person_id FROM class_teacher ct JOIN class_near n ON n.class_id = ct.class_id
-             WHERE ct.school_id = $1 AND (n.p AND $9 OR n.g AND $12 OR n.t AND $15)
+             WHERE ct.school_id = $1 AND (n.p AND $9 OR n.g AND $12 OR n.t AND $15 OR n.o AND $28)
+            UNION
+            SELECT cg.person_id FROM class_guest cg JOIN class_near n ON n.class_id = cg.class_id
+             WHERE cg.school_id = $1 AND (n.p AND $29 OR n.g AND $30 OR n.t AND $31 OR n.o AND $32)
             UNION
             SELECT gt.person_id FROM group_teacher gt JOIN group_near n ON n.group_id = gt.group_id
              WHERE gt.school_id = $1 AND (n.p AND $9 OR n.g AND $12 OR n.t AND $15)
@@ -127,6 +135,14 @@ pub(crate) async fn reached(
         reached.to_guardian,
         any_guardian,
         one as Option<PersonId>,
+        reached.as_guest.is_some(),
+        guest.pupils,
+        guest.guardians,
+        guest.teachers,
+        pupil.guests,
+        guardian.guests,
+        teacher.guests,
+        guest.guests,
     )
     .fetch_all(tx.conn())
     .await?)

@@ -63,6 +63,19 @@ pub(crate) async fn classes(
     .await?)
 }
 
+/// The classes that `me` comes for as a guest.
+#[tracing::instrument(level = "debug", name = "db.class.of_guest", skip_all)]
+pub(crate) async fn classes_of_guest(tx: &mut SchoolTx, me: PersonId) -> Result<Vec<ClassId>, DbError> {
+    let school = tx.school();
+    Ok(sqlx::query_scalar!(
+        r#"SELECT class_id AS "class: ClassId" FROM class_guest WHERE school_id = $1 AND person_id = $2"#,
+        school as SchoolId,
+        me as PersonId,
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
 /// Pupils of a class who are in the circle. 200 at most: no class comes near.
 #[tracing::instrument(level = "debug", name = "db.class.pupils", skip_all)]
 pub(crate) async fn class_pupils(

@@ -177,6 +177,9 @@ pub(crate) async fn members(
             SELECT ct.person_id FROM class_teacher ct
              WHERE $4 = 'teachers' AND ct.school_id = $1 AND ct.class_id = $3
             UNION
+            SELECT cg.person_id FROM class_guest cg
+             WHERE $4 = 'guests' AND cg.school_id = $1 AND cg.class_id = $3
+            UNION
             SELECT gp.person_id FROM group_pupil gp WHERE gp.school_id = $1 AND gp.group_id = $5
             UNION
             SELECT gt.person_id FROM group_teacher gt WHERE gt.school_id = $1 AND gt.group_id = $5

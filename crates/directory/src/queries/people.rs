@@ -34,6 +34,7 @@ pub(crate) struct Kin {
 pub(crate) struct Ties {
     pub(crate) pupil_of: Vec<ClassName>,
     pub(crate) teaches: Vec<ClassName>,
+    pub(crate) guest_of: Vec<ClassName>,
     pub(crate) guardians: Vec<Kin>,
     pub(crate) children: Vec<Kin>,
 }
@@ -73,6 +74,10 @@ pub async fn members_context(tx: &mut SchoolTx, person: PersonId) -> Result<Opti
                    AND EXISTS (SELECT FROM class_teacher ct
                                 WHERE ct.school_id = c.school_id AND ct.class_id = c.class_id AND ct.person_id = $2)
                ) AS "teaches!: Json<Vec<ClassName>>",
+               (SELECT coalesce(jsonb_agg(jsonb_build_object('id', c.class_id, 'name', c.name) ORDER BY c.name), '[]')
+                  FROM class_guest cg
+                  JOIN class c ON c.school_id = cg.school_id AND c.class_id = cg.class_id
+                 WHERE cg.school_id = $1 AND cg.person_id = $2 AND c.ended_at IS NULL) AS "guest_of!: Json<Vec<ClassName>>",
                (SELECT coalesce(jsonb_agg(jsonb_build_object(
                            'id', k.person_id, 'first_name', k.first_name, 'last_name', k.last_name,
                            'classes', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', c.class_id, 'name', c.name)
@@ -111,6 +116,7 @@ pub async fn members_context(tx: &mut SchoolTx, person: PersonId) -> Result<Opti
         pupil_of: row.pupil_of.0,
         groups: row.groups,
         teaches: row.teaches.0,
+        guest_of: row.guest_of.0,
         children: row.children.0,
     }))
 }
@@ -154,6 +160,8 @@ pub(crate) async fn people(tx: &mut impl OfSchool, wanted: PeopleWanted<'_>) -> 
                     SELECT cp.person_id FROM class_pupil cp WHERE cp.school_id = $1 AND cp.class_id = $7
                     UNION ALL
                     SELECT ct.person_id FROM class_teacher ct WHERE ct.school_id = $1 AND ct.class_id = $7
+                    UNION ALL
+                    SELECT cg.person_id FROM class_guest cg WHERE cg.school_id = $1 AND cg.class_id = $7
                     UNION ALL
                     SELECT gl.guardian_id FROM class_pupil cp
                       JOIN guardian_link gl ON gl.school_id = cp.school_id AND gl.pupil_id = cp.person_id
@@ -231,6 +239,10 @@ pub(crate) async fn ties(tx: &mut impl OfSchool, person: PersonId) -> Result<Tie
                    AND EXISTS (SELECT FROM class_teacher ct
                                 WHERE ct.school_id = c.school_id AND ct.class_id = c.class_id AND ct.person_id = $2)
                ) AS "teaches!: Json<Vec<ClassName>>",
+               (SELECT coalesce(jsonb_agg(jsonb_build_object('id', c.class_id, 'name', c.name) ORDER BY c.name), '[]')
+                  FROM class_guest cg
+                  JOIN class c ON c.school_id = cg.school_id AND c.class_id = cg.class_id
+                 WHERE cg.school_id = $1 AND cg.person_id = $2 AND c.ended_at IS NULL) AS "guest_of!: Json<Vec<ClassName>>",
                (SELECT coalesce(jsonb_agg(jsonb_build_object(
                            'id', p.person_id, 'first_name', p.first_name, 'last_name', p.last_name,
                            'legal', gl.legal, 'contact_order', gl.contact_order)
@@ -254,6 +266,7 @@ pub(crate) async fn ties(tx: &mut impl OfSchool, person: PersonId) -> Result<Tie
     Ok(Ties {
         pupil_of: row.pupil_of.0,
         teaches: row.teaches.0,
+        guest_of: row.guest_of.0,
         guardians: row.guardians.0,
         children: row.children.0,
     })

@@ -24,7 +24,8 @@ pub(crate) fn item(raw: &Raw, report: &mut Report) -> Option<Item> {
             let mobile = raw.one(Attr::Mobile).or_else(|| raw.one(Attr::MobileSms)).map(str::to_owned);
             Record::Relative(Relative { names: names(raw, report)?, mobile })
         }
-        Category::Staff => Record::Staff(staff(raw, report)?),
+        // No file of an academy says who a school's guests are.
+        Category::Staff | Category::Guest => Record::Staff(staff(raw, report)?),
         Category::Subject => {
             let code = key(raw, Attr::SubjectKey, "ENTMatJointure", report)?;
             Record::Subject(Subject { label: label(raw, Attr::SubjectLabel, &code), code })
@@ -85,7 +86,7 @@ fn patched(raw: &Raw, category: Category) -> i32 {
     match category {
         Category::School => bits(&school),
         Category::Subject | Category::Mef => present::ALL,
-        Category::Pupil | Category::Relative | Category::Staff => {
+        Category::Pupil | Category::Relative | Category::Staff | Category::Guest => {
             let mut bits = bits(&person);
             let one_degree = |attr, pupil, staff| match (raw.has(attr), category) {
                 (true, Category::Pupil) => pupil,

@@ -16,8 +16,8 @@ use crate::fault::{Code, Fault, Place};
 use crate::limits::Limits;
 use crate::places;
 use crate::record::{
-    ChildRef, Function, InClass, InSchool, Item, Link, Names, Operation, Pupil, Record, Relation, Relative,
-    Staff, present,
+    ChildRef, Function, Guest, InClass, InSchool, Item, Link, Names, Operation, Pupil, Record, Relation,
+    Relative, Staff, present,
 };
 use crate::report::Report;
 
@@ -279,20 +279,7 @@ impl Book {
                 let staff = staff(&row, profile, report);
                 items.push(item(row.present(), Record::Staff(staff)));
             }
-            Profile::Guest => {
-                report.warn("csv-guest-no-access", table.place(), "");
-                let id = row.id(Field::Id, row.one(Field::Id), report);
-                let key = id.unwrap_or_else(|| {
-                    hashed(&row.school, "staff", &[row.last_name(), row.one(Field::FirstName)])
-                });
-                let function = Function {
-                    school: row.school.clone(),
-                    code: Some("INV".to_owned()),
-                    ..Function::default()
-                };
-                let staff = Staff { names: row.names(key), functions: vec![function], ..Staff::default() };
-                items.push(item(row.present(), Record::Staff(staff)));
-            }
+            Profile::Guest => items.push(item(row.present(), Record::Guest(guest(&row, report)))),
             Profile::ByRow | Profile::Unknown => {}
         }
     }
@@ -432,6 +419,20 @@ fn link(school: &str, pupil: &str, guardian: &str) -> Record {
     let relation =
         Relation { person: guardian.to_owned(), link: 0, financial: 0, legal: 1, contact: 0, payment: 0 };
     Record::Link(Link { school: school.to_owned(), pupil: pupil.to_owned(), relation })
+}
+
+fn guest<R: Read>(row: &Row<'_, R>, report: &mut Report) -> Guest {
+    let born_on = row.day(report).map(|day| day.to_string()).unwrap_or_default();
+    let id = row.id(Field::Id, row.one(Field::Id), report);
+    let key = id.unwrap_or_else(|| {
+        hashed(&row.school, "guest", &[row.last_name(), row.one(Field::FirstName), &born_on])
+    });
+    let in_school = |name: String| InSchool { school: row.school.clone(), name };
+    Guest {
+        names: row.names(key),
+        school: row.school.clone(),
+        classes: row.list(Field::Class).into_iter().map(in_school).collect(),
+    }
 }
 
 fn staff<R: Read>(row: &Row<'_, R>, profile: Profile, report: &mut Report) -> Staff {

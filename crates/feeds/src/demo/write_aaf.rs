@@ -118,7 +118,8 @@ impl Delivery {
             Category::School => ("categorieStructure", "EtabEducNat"),
             Category::Mef => ("categorieMef", "MefEducNat"),
             Category::Subject => ("categorieMatiere", "MatEducNat"),
-            Category::Staff => ("categoriePersonne", "PersEducNat"),
+            // An academy's files have no guests.
+            Category::Staff | Category::Guest => ("categoriePersonne", "PersEducNat"),
             Category::Relative => ("categoriePersonne", "PersRelEleve"),
             Category::Pupil => ("categoriePersonne", "Eleve"),
         };

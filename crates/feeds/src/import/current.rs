@@ -55,6 +55,8 @@ pub(super) struct Rows {
     pub(super) pupils: HashSet<(Uuid, Uuid)>,
     /// Division, person, subject → heads it.
     pub(super) teachers: HashMap<(Uuid, Uuid, String), bool>,
+    /// Division, person; of classes only.
+    pub(super) guests: HashSet<(Uuid, Uuid)>,
 }
 
 /// The school as it is.
@@ -226,6 +228,17 @@ async fn places(
     .fetch_all(tx.conn())
     .await?;
     current.groups.pupils = rows.into_iter().map(|row| (row.group_id, row.person_id)).collect();
+    let rows = sqlx::query!(
+        r#"SELECT class_id AS "class_id!", person_id AS "person_id!" FROM class_guest
+            WHERE school_id = $1 AND $2::uuid[] IS NULL
+           UNION ALL
+           SELECT class_id, person_id FROM class_guest WHERE school_id = $1 AND person_id = ANY($2)"#,
+        school as SchoolId,
+        touched,
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    current.classes.guests = rows.into_iter().map(|row| (row.class_id, row.person_id)).collect();
     Ok(())
 }
 

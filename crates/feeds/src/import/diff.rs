@@ -15,6 +15,7 @@ pub(super) struct Scope {
     pub(super) pupils: bool,
     pub(super) relatives: bool,
     pub(super) staff: bool,
+    pub(super) guests: bool,
     /// A delta speaks of these people only.
     pub(super) touched: Option<HashSet<Uuid>>,
     /// People whom the delivery's academy does not speak for.
@@ -29,6 +30,7 @@ impl Scope {
             Role::Pupil => self.pupils,
             Role::Guardian => self.pupils && self.relatives,
             Role::Teacher | Role::Staff | Role::SchoolAdmin => self.staff,
+            Role::Guest => self.guests,
         }
     }
 
@@ -63,6 +65,9 @@ pub(super) struct DivisionChanges {
     /// Division, person, subject, heads it.
     pub(super) teachers_in: Vec<(Uuid, Uuid, String, bool)>,
     pub(super) teachers_out: Vec<(Uuid, Uuid, String)>,
+    /// Division, person.
+    pub(super) guests_in: Vec<(Uuid, Uuid)>,
+    pub(super) guests_out: Vec<(Uuid, Uuid)>,
 }
 
 /// Rows of a school that are to be written.
@@ -144,7 +149,8 @@ pub(super) fn changes(
         let moved = part.pupils_in.iter().chain(&part.pupils_out).map(|(_, person)| *person);
         let taught = part.teachers_in.iter().map(|(_, person, ..)| *person);
         let untaught = part.teachers_out.iter().map(|(_, person, _)| *person);
-        changes.changed.extend(moved.chain(taught).chain(untaught));
+        let guests = part.guests_in.iter().chain(&part.guests_out).map(|(_, person)| *person);
+        changes.changed.extend(moved.chain(taught).chain(untaught).chain(guests));
         if kind == "class" { changes.classes = part } else { changes.groups = part }
     }
     if scope.pupils && scope.relatives {
@@ -257,11 +263,19 @@ fn divisions(
             .collect();
         part.teachers_out.sort_unstable();
     }
+    // A place that waited for its class is taken with whatever brings the class.
+    let wanted = places(&roster.guests, kind, &ids);
+    part.guests_in = wanted.iter().filter(|place| !rows.guests.contains(*place)).copied().collect();
+    if scope.guests {
+        let gone = rows.guests.iter().filter(|place| !wanted.contains(*place));
+        part.guests_out = gone.filter(|place| scope.may_take_from(current, place.1)).copied().collect();
+        part.guests_out.sort_unstable();
+    }
     part
 }
 
-fn places(pupils: &BTreeSet<Place>, kind: &str, ids: &HashMap<&str, Uuid>) -> BTreeSet<(Uuid, Uuid)> {
-    pupils
+fn places(people: &BTreeSet<Place>, kind: &str, ids: &HashMap<&str, Uuid>) -> BTreeSet<(Uuid, Uuid)> {
+    people
         .iter()
         .filter(|place| place.kind == kind)
         .filter_map(|place| Some((*ids.get(place.name.as_str())?, place.person_id)))

@@ -27,6 +27,8 @@ pub struct KeepDays {
     pub teacher: u32,
     /// Other staff, administrators, and whoever has no profile left.
     pub staff: u32,
+    /// Guests.
+    pub guest: u32,
 }
 
 impl KeepDays {
@@ -36,6 +38,7 @@ impl KeepDays {
             Some(Role::Guardian) => self.guardian,
             Some(Role::Teacher) => self.teacher,
             Some(Role::Staff | Role::SchoolAdmin) | None => self.staff,
+            Some(Role::Guest) => self.guest,
         }
     }
 
@@ -46,7 +49,7 @@ impl KeepDays {
     }
 
     fn shortest(self) -> u32 {
-        self.pupil.min(self.guardian).min(self.teacher).min(self.staff)
+        self.pupil.min(self.guardian).min(self.teacher).min(self.staff).min(self.guest)
     }
 }
 
@@ -204,9 +207,10 @@ mod tests {
 
     #[test]
     fn of_several_profiles_the_longest_counts() {
-        let keep = KeepDays { pupil: 90, guardian: 60, teacher: 180, staff: 365 };
+        let keep = KeepDays { pupil: 90, guardian: 60, teacher: 180, staff: 365, guest: 70 };
         assert_eq!(keep.longest(&[Role::Guardian, Role::Teacher]), 180);
         assert_eq!(keep.longest(&[]), 365);
+        assert_eq!((keep.longest(&[Role::Guest]), keep.longest(&[Role::Guest, Role::Guardian])), (70, 70));
         assert_eq!(keep.shortest(), 60);
     }
 }

@@ -44,6 +44,7 @@ pub(super) async fn recognised(
         let candidates: Vec<Uuid> = match person.kind.as_str() {
             "pupil" => pupils(person, named, current, &masters),
             "guardian" => named.iter().filter(|id| is(current, **id, &[Role::Guardian])).copied().collect(),
+            "guest" => named.iter().filter(|id| is(current, **id, &[Role::Guest])).copied().collect(),
             _ => named
                 .iter()
                 .filter(|id| is(current, **id, &[Role::Teacher, Role::Staff, Role::SchoolAdmin]))
@@ -89,6 +90,14 @@ fn pupils(person: &Person, named: &[Uuid], current: &Current, masters: &HashMap<
         known == person.birth_on || known.is_none() || person.birth_on.is_none()
     };
     named.iter().filter(|id| is(current, **id, &[Role::Pupil]) && same_birth(id)).copied().collect()
+}
+
+/// A delivery without pupils does not say which classes and groups there are: they are those there are.
+pub(super) fn divisions(staging: &mut Staging, current: &Current) {
+    for (kind, rows) in [("class", &current.classes), ("group", &current.groups)] {
+        let live = rows.divisions.iter().filter(|(_, held)| !held.ended);
+        staging.divisions.extend(live.map(|(name, _)| (kind.to_owned(), name.clone())));
+    }
 }
 
 /// Children that guardians' rows name without a key: looked for among the pupils of the school, and linked.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 /// A staged person.
 #[derive(Clone, Debug)]
 pub(super) struct Person {
-    /// `pupil`, `guardian`, `staff`.
+    /// `pupil`, `guardian`, `staff`, `guest`.
     pub(super) kind: String,
     pub(super) join_key: String,
     pub(super) last_name: String,
@@ -57,9 +57,20 @@ pub(super) struct StagedMember {
     pub(super) kind: String,
     pub(super) name: String,
     pub(super) join_key: String,
-    /// `pupil`, `teacher`, `head`.
+    /// `pupil`, `teacher`, `head`, `guest`.
     pub(super) role: String,
     pub(super) subject_code: String,
+}
+
+impl StagedMember {
+    /// What the person of such a place is.
+    pub(super) fn kind_of_person(&self) -> &'static str {
+        match self.role.as_str() {
+            "pupil" => "pupil",
+            "guest" => "guest",
+            _ => "staff",
+        }
+    }
 }
 
 /// A staged guardian link.
@@ -129,7 +140,7 @@ impl Reference {
     pub(super) fn origin(&self) -> (&str, &str) {
         match self {
             Self::Membership(row) => (&row.kind, &row.join_key),
-            Self::Member(row) => (if row.role == "pupil" { "pupil" } else { "staff" }, &row.join_key),
+            Self::Member(row) => (row.kind_of_person(), &row.join_key),
             Self::Link(row) => ("pupil", &row.pupil_key),
             Self::Child(row) => ("guardian", &row.guardian_key),
         }
@@ -197,6 +208,8 @@ pub(super) struct Roster {
     pub(super) divisions: Vec<Division>,
     pub(super) pupils: BTreeSet<Place>,
     pub(super) taught: Taught,
+    /// Guests, in the classes that they come for.
+    pub(super) guests: BTreeSet<Place>,
     pub(super) links: Vec<Link>,
     pub(super) parked: Parked,
 }
@@ -210,10 +223,10 @@ pub(super) struct Doubled {
     pub(super) code: &'static str,
 }
 
-/// People by join key, one each: where two kinds share a key, staff goes before pupils before guardians; of two people of
-/// one kind the first stays.
+/// People by join key, one each: where two kinds share a key, staff goes before pupils before guardians before guests; of two
+/// people of one kind the first stays.
 pub(super) fn one_each(people: Vec<Person>) -> (Vec<Person>, Vec<Doubled>) {
-    let rank = |kind: &str| ["staff", "pupil", "guardian"].iter().position(|known| *known == kind);
+    let rank = |kind: &str| ["staff", "pupil", "guardian", "guest"].iter().position(|known| *known == kind);
     let mut by_key: BTreeMap<String, Person> = BTreeMap::new();
     let mut doubled = Vec::new();
     for person in people {
@@ -306,8 +319,7 @@ fn divide(staging: &Staging, known: &dyn Fn(&str, &str) -> Option<Uuid>, roster:
     let mut of_division: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for member in &staging.members {
         let at = (member.kind.as_str(), member.name.as_str());
-        let kind = if member.role == "pupil" { "pupil" } else { "staff" };
-        let Some(person_id) = known(&member.join_key, kind) else {
+        let Some(person_id) = known(&member.join_key, member.kind_of_person()) else {
             roster.parked.people += 1;
             roster.parked.rows.push(Reference::Member(member.clone()));
             continue;
@@ -323,6 +335,9 @@ fn divide(staging: &Staging, known: &dyn Fn(&str, &str) -> Option<Uuid>, roster:
                 let level = levels.get(member.join_key.as_str()).copied().unwrap_or_default();
                 of_division.entry(at).or_default().insert(level);
                 roster.pupils.insert(place);
+            }
+            "guest" => {
+                roster.guests.insert(place);
             }
             "head" => roster.taught.entry(place).or_default().1 = true,
             _ => {

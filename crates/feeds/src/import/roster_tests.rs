@@ -57,6 +57,30 @@ fn ids(people: &[Person]) -> Directory {
 }
 
 #[test]
+fn a_guest_is_in_the_classes_that_there_are() {
+    let people = vec![person("guest", "g"), person("staff", "t")];
+    let staging = Staging {
+        memberships: vec![membership("g", "guest", "guest", "")],
+        divisions: vec![("class".to_owned(), "6e B".to_owned())],
+        members: vec![
+            member("6e B", "g", "guest", ""),
+            member("6e C", "g", "guest", ""),
+            member("6e B", "t", "guest", ""),
+        ],
+        people: people.clone(),
+        ..Staging::default()
+    };
+    let roster = roster(&staging, &ids(&people));
+    let guest = Uuid::from_u128(1);
+    let place = Place { kind: "class".to_owned(), name: "6e B".to_owned(), person_id: guest };
+    assert_eq!(roster.guests.iter().collect::<Vec<_>>(), [&place]);
+    assert!(roster.pupils.is_empty() && roster.taught.is_empty(), "and has nothing of a pupil or teacher");
+    assert_eq!(roster.memberships.iter().map(|it| it.role.as_str()).collect::<Vec<_>>(), ["guest"]);
+    let origins: Vec<&str> = roster.parked.rows.iter().map(|row| row.origin().0).collect();
+    assert_eq!(origins, ["guest", "guest"], "a class that is not there, and a key that means no guest");
+}
+
+#[test]
 fn references_to_outsiders_are_parked_not_fatal() {
     let people = vec![person("pupil", "1"), person("guardian", "2"), person("staff", "3")];
     let ids = ids(&people);

@@ -14,7 +14,8 @@ use crate::fault::Place;
 use crate::intake::At;
 use crate::places;
 use crate::record::{
-    Category, ChildRef, Item, Link, Names, Operation, Places, Pupil, Record, Relation, School, Staff, present,
+    Category, ChildRef, Guest, Item, Link, Names, Operation, Places, Pupil, Record, Relation, School, Staff,
+    present,
 };
 use crate::report::Report;
 
@@ -125,6 +126,11 @@ impl Rows {
             Record::Staff(staff) => {
                 if let Some(met) = self.meet(Category::Staff, &staff.names, told, report) {
                     self.staff(staff, met, told, report);
+                }
+            }
+            Record::Guest(guest) => {
+                if let Some(met) = self.meet(Category::Guest, &guest.names, told, report) {
+                    self.guest(guest, met, told);
                 }
             }
             Record::Subject(subject) => {
@@ -377,6 +383,17 @@ impl Rows {
         }
     }
 
+    fn guest(&mut self, guest: &Guest, met: Met, told: Told<'_>) {
+        let key = &guest.names.key;
+        if met == Met::New {
+            self.person("guest", &guest.names, &Details::default(), told);
+        }
+        self.membership(&guest.school, key, ["guest", "guest", ""]);
+        for place in &guest.classes {
+            self.member(&place.school, ("class", &place.name), key, "guest", "");
+        }
+    }
+
     fn staff(&mut self, staff: &Staff, met: Met, told: Told<'_>, report: &mut Report) {
         let key = &staff.names.key;
         if met == Met::New {
@@ -436,8 +453,6 @@ struct Details<'a> {
 fn roles(code: &str, teacher: bool) -> &'static [&'static str] {
     match (code, teacher) {
         ("DIR", _) => &["school_admin", "staff"],
-        // Somebody from outside: known, and let in by nobody but an administrator of the school.
-        ("INV", _) => &["contact"],
         ("EDU" | "AED" | "ADF" | "ORI", _) | (_, false) => &["staff"],
         (_, true) => &["teacher"],
     }

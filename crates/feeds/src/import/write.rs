@@ -39,6 +39,7 @@ impl At {
         self.class_places(tx, &changes.classes, report).await?;
         self.group_places(tx, &changes.groups, report).await?;
         self.class_teachers(tx, &changes.classes, report).await?;
+        self.class_guests(tx, &changes.classes, report).await?;
         self.group_teachers(tx, &changes.groups, report).await?;
         self.links(tx, changes, report).await?;
         self.subjects(tx, changes, report).await
@@ -349,6 +350,41 @@ impl At {
             .execute(tx.conn())
             .await?;
             report.wrote("class_teacher", done.rows_affected());
+        }
+        Ok(())
+    }
+
+    async fn class_guests(
+        self,
+        tx: &mut TerritoryTx,
+        part: &DivisionChanges,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        if !part.guests_out.is_empty() {
+            let (classes, people): (Vec<Uuid>, Vec<Uuid>) = part.guests_out.iter().copied().unzip();
+            let done = sqlx::query!(
+                "DELETE FROM class_guest t USING unnest($2::uuid[], $3::uuid[]) AS g (class_id, person_id)
+                  WHERE t.school_id = $1 AND t.class_id = g.class_id AND t.person_id = g.person_id",
+                self.school as SchoolId,
+                &classes,
+                &people,
+            )
+            .execute(tx.conn())
+            .await?;
+            report.wrote("class_guest", done.rows_affected());
+        }
+        if !part.guests_in.is_empty() {
+            let (classes, people): (Vec<Uuid>, Vec<Uuid>) = part.guests_in.iter().copied().unzip();
+            let done = sqlx::query!(
+                "INSERT INTO class_guest (school_id, class_id, person_id)
+                 SELECT $1, w.* FROM unnest($2::uuid[], $3::uuid[]) AS w ON CONFLICT DO NOTHING",
+                self.school as SchoolId,
+                &classes,
+                &people,
+            )
+            .execute(tx.conn())
+            .await?;
+            report.wrote("class_guest", done.rows_affected());
         }
         Ok(())
     }

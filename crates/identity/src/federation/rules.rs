@@ -29,7 +29,7 @@ impl Kind {
     }
 
     /// Whether somebody of these roles comes by this desk. An academic address says which agent comes, so it opens no
-    /// account that is a family's only; and the other way round.
+    /// account that is a family's only; and the other way round. No desk knows a school's guests.
     pub(super) fn admits(self, roles: RoleSet, territory_admin: bool) -> bool {
         let works_there = territory_admin || roles.meets(RoleSet::ADULTS);
         match self {
@@ -246,6 +246,8 @@ mod tests {
         assert!(Kind::Agents.admits(teacher, false) && !Kind::Agents.admits(guardian, false));
         assert!(Kind::Agents.admits(RoleSet::NONE, true));
         assert!(Kind::Educonnect.admits(RoleSet::of(&[Role::Teacher, Role::Guardian]), false));
+        let guest = RoleSet::of(&[Role::Guest]);
+        assert!(!Kind::Educonnect.admits(guest, false) && !Kind::Agents.admits(guest, false));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Duty {
-    /// It is there for whoever wants one: pupils and guardians.
+    /// It is there for whoever wants one: pupils, guardians and guests.
     Welcome,
     /// It is proposed: teachers, unless their school or territory says that they must.
     Offered,
@@ -24,7 +24,7 @@ pub fn duty(profile: &Profile, teachers_must: bool) -> Duty {
         Role::Staff | Role::SchoolAdmin => Duty::Mandatory,
         Role::Teacher if teachers_must => Duty::Mandatory,
         Role::Teacher => Duty::Offered,
-        Role::Pupil | Role::Guardian => Duty::Welcome,
+        Role::Pupil | Role::Guardian | Role::Guest => Duty::Welcome,
     };
     let of_roles = roles.map(of_role).max().unwrap_or(Duty::Welcome);
     if profile.territory_admin { Duty::Mandatory } else { of_roles }
@@ -134,6 +134,7 @@ mod tests {
     #[test]
     fn those_who_administer_must_and_pupils_may() {
         assert_eq!(duty(&profile(&[Role::Pupil], false), true), Duty::Welcome);
+        assert_eq!(duty(&profile(&[Role::Guest], false), true), Duty::Welcome);
         assert_eq!(duty(&profile(&[Role::Guardian, Role::Teacher], false), false), Duty::Offered);
         assert_eq!(duty(&profile(&[Role::Guardian, Role::Teacher], false), true), Duty::Mandatory);
         assert_eq!(duty(&profile(&[Role::Staff], false), false), Duty::Mandatory);

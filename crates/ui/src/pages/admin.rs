@@ -19,7 +19,7 @@ pub struct Listed {
     /// What the person is in the school.
     #[serde(default)]
     pub memberships: Vec<Membership>,
-    /// Classes, as a pupil.
+    /// Classes, as a pupil or a guest.
     #[serde(default)]
     pub classes: Vec<Class>,
     /// The account.
@@ -84,6 +84,9 @@ pub struct Person {
     /// Classes, as a teacher.
     #[serde(default)]
     pub teaches: Vec<Class>,
+    /// Classes, as a guest.
+    #[serde(default)]
+    pub guest_of: Vec<Class>,
     /// Guardians, in the order of calls.
     #[serde(default)]
     pub guardians: Vec<Relative>,
@@ -155,7 +158,7 @@ impl Filters {
 }
 
 /// The roles that one filters by, in the order of the list.
-const ROLES: [&str; 5] = ["pupil", "guardian", "teacher", "staff", "school_admin"];
+const ROLES: [&str; 6] = ["pupil", "guardian", "teacher", "staff", "guest", "school_admin"];
 
 /// A role in words.
 fn role_name(w: &Words, role: &str) -> &'static str {
@@ -324,8 +327,8 @@ pub fn person(site: &Site<'_>, home: &Home, at: &Place<'_>, person: &Person, ext
     let w = site.lang.words();
     let name = format!("{} {}", person.first_name, person.last_name);
     let frame = admin_frame(site, home, &name, at);
-    let classes: Vec<_> =
-        person.pupil_of.iter().chain(&person.teaches).map(|class| class.name.as_str()).collect();
+    let classes = person.pupil_of.iter().chain(&person.teaches).chain(&person.guest_of);
+    let classes: Vec<_> = classes.map(|class| class.name.as_str()).collect();
     Page::draw(&PersonPage {
         tabs: tabs(w, at, "/personnes"),
         frame,

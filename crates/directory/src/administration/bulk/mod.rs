@@ -108,8 +108,8 @@ async fn plan(office: &mut Office, rows: Vec<Row>, faults: Vec<Fault>) -> Result
         };
         if row.action == Action::Create {
             let role = row.role.map(Role::as_str).unwrap_or_default();
-            if class.is_some() && !matches!(row.role, Some(Role::Pupil | Role::Teacher)) {
-                let words = "Seuls les élèves et les enseignants ont une classe.";
+            if class.is_some() && !matches!(row.role, Some(Role::Pupil | Role::Teacher | Role::Guest)) {
+                let words = "Seuls les élèves, les enseignants et les invités ont une classe.";
                 plan.faults.push(Fault::refusal(line, "classe", "bulk-class-of-whom", words));
                 continue;
             }
@@ -155,7 +155,7 @@ fn search(row: &Row) -> String {
 async fn apply(office: &mut Office, clock: &Clock, plan: &Plan) -> Result<(), DbError> {
     let (now, school) = (clock.now(), office.school());
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let (mut pupils, mut teachers) = (Vec::new(), Vec::new());
+    let mut joining = queries::Joining::default();
     let (mut records, mut enrolments) = (Vec::new(), Vec::new());
     for (row, class) in &plan.creates {
         let Some(role) = row.role else { continue };
@@ -172,8 +172,9 @@ async fn apply(office: &mut Office, clock: &Clock, plan: &Plan) -> Result<(), Db
         });
         enrolments.push(Enrolment { person_id, role, function: row.function.clone() });
         match (class, role) {
-            (Some(class), Role::Pupil) => pupils.push((*class, person_id)),
-            (Some(class), Role::Teacher) => teachers.push((*class, person_id)),
+            (Some(class), Role::Pupil) => joining.pupils.push((*class, person_id)),
+            (Some(class), Role::Teacher) => joining.teachers.push((*class, person_id)),
+            (Some(class), Role::Guest) => joining.guests.push((*class, person_id)),
             _ => {}
         }
     }
@@ -184,8 +185,9 @@ async fn apply(office: &mut Office, clock: &Clock, plan: &Plan) -> Result<(), Db
         |person: PersonId, role: Role| roles.iter().any(|(id, word)| *id == person && word == role.as_str());
     for (row, person, class) in &plan.changes {
         match class {
-            Some(class) if has(*person, Role::Pupil) => pupils.push((*class, *person)),
-            Some(class) if has(*person, Role::Teacher) => teachers.push((*class, *person)),
+            Some(class) if has(*person, Role::Pupil) => joining.pupils.push((*class, *person)),
+            Some(class) if has(*person, Role::Teacher) => joining.teachers.push((*class, *person)),
+            Some(class) if has(*person, Role::Guest) => joining.guests.push((*class, *person)),
             _ => {}
         }
         if let Some(role) = row.role {
@@ -211,7 +213,7 @@ async fn apply(office: &mut Office, clock: &Clock, plan: &Plan) -> Result<(), Db
         .map(|(person_id, last_name, first_name, title)| Shown { person_id, last_name, first_name, title })
         .collect();
     register::show_names(office.territory_tx(), school, &shown, now).await?;
-    queries::join_classes(office, &pupils, &teachers).await?;
+    queries::join_classes(office, &joining).await?;
     end(office, clock, plan, now).await
 }
 

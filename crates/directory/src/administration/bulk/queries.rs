@@ -214,14 +214,31 @@ pub(super) async fn amend(
     Ok(rows.into_iter().map(|row| (row.id, row.last_name, row.first_name, row.title)).collect())
 }
 
-/// Puts people into classes: pupils as pupils, teachers as teachers.
-pub(super) async fn join_classes(
-    office: &mut Office,
-    pupils: &[(ClassId, PersonId)],
-    teachers: &[(ClassId, PersonId)],
-) -> Result<(), DbError> {
+/// Who joins which class.
+#[derive(Debug, Default)]
+pub(super) struct Joining {
+    pub(super) pupils: Vec<(ClassId, PersonId)>,
+    pub(super) teachers: Vec<(ClassId, PersonId)>,
+    pub(super) guests: Vec<(ClassId, PersonId)>,
+}
+
+/// Puts people into classes: pupils as pupils, teachers as teachers, guests as guests.
+pub(super) async fn join_classes(office: &mut Office, joining: &Joining) -> Result<(), DbError> {
     let school = office.school();
-    let (classes, people): (Vec<ClassId>, Vec<PersonId>) = pupils.iter().copied().unzip();
+    let (classes, people): (Vec<ClassId>, Vec<PersonId>) = joining.guests.iter().copied().unzip();
+    if !classes.is_empty() {
+        sqlx::query!(
+            "INSERT INTO class_guest (school_id, class_id, person_id)
+             SELECT $1, j.class_id, j.person_id FROM unnest($2::uuid[], $3::uuid[]) AS j (class_id, person_id)
+             ON CONFLICT DO NOTHING",
+            school as SchoolId,
+            &classes as &[ClassId],
+            &people as &[PersonId],
+        )
+        .execute(office.conn())
+        .await?;
+    }
+    let (classes, people): (Vec<ClassId>, Vec<PersonId>) = joining.pupils.iter().copied().unzip();
     sqlx::query!(
         "INSERT INTO class_pupil (school_id, class_id, person_id)
          SELECT $1, j.class_id, j.person_id FROM unnest($2::uuid[], $3::uuid[]) AS j (class_id, person_id)
@@ -232,7 +249,7 @@ pub(super) async fn join_classes(
     )
     .execute(office.conn())
     .await?;
-    let (classes, people): (Vec<ClassId>, Vec<PersonId>) = teachers.iter().copied().unzip();
+    let (classes, people): (Vec<ClassId>, Vec<PersonId>) = joining.teachers.iter().copied().unzip();
     sqlx::query!(
         "INSERT INTO class_teacher (school_id, class_id, person_id)
          SELECT $1, j.class_id, j.person_id FROM unnest($2::uuid[], $3::uuid[]) AS j (class_id, person_id)

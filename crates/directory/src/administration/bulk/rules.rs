@@ -235,11 +235,12 @@ fn row(line: u64, columns: &[Option<Column>], record: &csv::StringRecord) -> Res
         "responsable" | "parent" | "parents" | "responsables" => Some(Role::Guardian),
         "enseignant" | "enseignante" | "professeur" => Some(Role::Teacher),
         "personnel" => Some(Role::Staff),
+        "invite" | "invitee" | "invites" => Some(Role::Guest),
         _ => {
             refuse(
                 "profil",
                 "bulk-role",
-                "Le profil doit être « élève », « responsable », « enseignant » ou « personnel ».",
+                "Le profil doit être « élève », « responsable », « enseignant », « personnel » ou « invité ».",
             );
             None
         }

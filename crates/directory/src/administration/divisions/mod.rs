@@ -40,6 +40,7 @@ fn none_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Ve
 pub(crate) struct Members {
     pub(crate) pupils: Vec<PersonName>,
     pub(crate) teachers: Vec<DivisionTeacher>,
+    pub(crate) guests: Vec<PersonName>,
 }
 
 /// A class or teaching group with everybody in it.
@@ -57,6 +58,8 @@ pub(crate) struct AdministeredDivision {
     pupils: Vec<PersonName>,
     /// Teachers, by name.
     teachers: Vec<DivisionTeacher>,
+    /// Guests who come for it, by name; none for a group.
+    guests: Vec<PersonName>,
 }
 
 /// With its tag: who reads it again must see who has joined meanwhile.
@@ -103,7 +106,7 @@ fn or_taken(outcome: Result<(), DbError>) -> Result<(), Error> {
     })
 }
 
-/// Puts somebody into a class: a pupil as a pupil, a teacher as a teacher.
+/// Puts somebody into a class: a pupil as a pupil, a teacher as a teacher, a guest as a guest.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no such class; [`Error::Refused`] for another role.
@@ -119,10 +122,11 @@ pub(crate) async fn join_class(
         Role::Teacher => {
             queries::set_class_teacher(office, class, person, &[String::new()], false).await?;
         }
+        Role::Guest => queries::add_class_guest(office, class, person).await?,
         Role::Guardian | Role::Staff | Role::SchoolAdmin => {
             return Err(Error::Refused(
                 "class-of-pupils-and-teachers",
-                "only pupils and teachers join a class",
+                "only pupils, teachers and guests join a class",
             ));
         }
     }

@@ -127,7 +127,8 @@ pub(crate) async fn end_class(tx: &mut Office, class: ClassId, now: DateTime<Utc
     let school = tx.school();
     let done = sqlx::query!(
         "WITH a AS (DELETE FROM class_pupil WHERE school_id = $1 AND class_id = $2),
-              b AS (DELETE FROM class_teacher WHERE school_id = $1 AND class_id = $2)
+              b AS (DELETE FROM class_teacher WHERE school_id = $1 AND class_id = $2),
+              c AS (DELETE FROM class_guest WHERE school_id = $1 AND class_id = $2)
          UPDATE class SET ended_at = $3 WHERE school_id = $1 AND class_id = $2 AND ended_at IS NULL",
         school as SchoolId,
         class as ClassId,
@@ -173,14 +174,19 @@ pub(crate) async fn members_of_class(tx: &mut impl OfSchool, class: ClassId) -> 
                           FROM class_teacher ct
                           JOIN school_person p ON p.school_id = ct.school_id AND p.person_id = ct.person_id
                          WHERE ct.school_id = $1 AND ct.class_id = $2
-                         GROUP BY p.school_id, p.person_id) t) AS "teachers!: Json<Vec<DivisionTeacher>>"
+                         GROUP BY p.school_id, p.person_id) t) AS "teachers!: Json<Vec<DivisionTeacher>>",
+               (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                           'id', p.person_id, 'title', p.title, 'first_name', p.first_name, 'last_name', p.last_name)
+                           ORDER BY p.search, p.person_id), '[]')
+                  FROM class_guest cg JOIN school_person p ON p.school_id = cg.school_id AND p.person_id = cg.person_id
+                 WHERE cg.school_id = $1 AND cg.class_id = $2) AS "guests!: Json<Vec<PersonName>>"
         "#,
         school as SchoolId,
         class as ClassId,
     )
     .fetch_one(tx.conn())
     .await?;
-    Ok(Members { pupils: row.pupils.0, teachers: row.teachers.0 })
+    Ok(Members { pupils: row.pupils.0, teachers: row.teachers.0, guests: row.guests.0 })
 }
 
 /// Who is in a teaching group.
@@ -209,7 +215,7 @@ pub(crate) async fn members_of_group(tx: &mut impl OfSchool, group: GroupId) -> 
     )
     .fetch_one(tx.conn())
     .await?;
-    Ok(Members { pupils: row.pupils.0, teachers: row.teachers.0 })
+    Ok(Members { pupils: row.pupils.0, teachers: row.teachers.0, guests: Vec::new() })
 }
 
 /// Whether somebody has the role here now.
@@ -236,6 +242,24 @@ pub(crate) async fn add_class_pupil(
     let school = tx.school();
     sqlx::query!(
         "INSERT INTO class_pupil (school_id, class_id, person_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        school as SchoolId,
+        class as ClassId,
+        person as PersonId,
+    )
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+#[tracing::instrument(level = "debug", name = "db.class_guest.add", skip_all)]
+pub(crate) async fn add_class_guest(
+    tx: &mut Office,
+    class: ClassId,
+    person: PersonId,
+) -> Result<(), DbError> {
+    let school = tx.school();
+    sqlx::query!(
+        "INSERT INTO class_guest (school_id, class_id, person_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
         school as SchoolId,
         class as ClassId,
         person as PersonId,

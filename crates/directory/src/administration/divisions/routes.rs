@@ -164,6 +164,7 @@ fn shown(id: Uuid, row: DivisionRow, members: Members) -> AdministeredDivision {
         archived_year: row.archived_year,
         pupils: members.pupils,
         teachers: members.teachers,
+        guests: members.guests,
     }
 }
 

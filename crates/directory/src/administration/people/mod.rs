@@ -78,7 +78,7 @@ pub(crate) enum Origin {
 pub(crate) struct PeopleFilter {
     /// Only those who have this role.
     pub(crate) role: Option<Role>,
-    /// Only pupils and teachers of this class, and guardians of its pupils.
+    /// Only pupils, teachers and guests of this class, and guardians of its pupils.
     pub(crate) class_id: Option<preau_kernel::ClassId>,
     /// Only those whose name begins so: last name, then first name, accents and case aside.
     pub(crate) q: Option<String>,
@@ -121,7 +121,7 @@ pub(crate) struct AdministeredPersonSummary {
     pub(crate) last_name: String,
     /// What they are here now.
     pub(crate) memberships: Vec<Held>,
-    /// Classes, as a pupil.
+    /// Classes, as a pupil or a guest.
     pub(crate) classes: Vec<ClassName>,
     /// Login name.
     #[schema(required = true)]
@@ -192,6 +192,8 @@ pub(crate) struct AdministeredPerson {
     pupil_of: Vec<ClassName>,
     /// Classes, as a teacher.
     teaches: Vec<ClassName>,
+    /// Classes, as a guest.
+    guest_of: Vec<ClassName>,
     /// Guardians, in the order in which the school calls them.
     guardians: Vec<Relative>,
     /// Children in this school.
@@ -284,6 +286,7 @@ impl Known {
             memberships: self.held,
             pupil_of: ties.pupil_of,
             teaches: ties.teaches,
+            guest_of: ties.guest_of,
             guardians: ties.guardians.into_iter().map(Into::into).collect(),
             children: ties.children.into_iter().map(Into::into).collect(),
         })
@@ -323,7 +326,7 @@ pub(crate) fn plain_role(role: Role) -> Result<Role, Error> {
         Role::SchoolAdmin => {
             Err(Error::Refused("role-by-appointment", "administrators are appointed one by one"))
         }
-        Role::Pupil | Role::Guardian | Role::Teacher | Role::Staff => Ok(role),
+        Role::Pupil | Role::Guardian | Role::Teacher | Role::Staff | Role::Guest => Ok(role),
     }
 }
 

@@ -156,8 +156,11 @@ pub(crate) async fn people(tx: &mut SchoolTx, wanted: Wanted<'_>) -> Result<Vec<
                   FROM membership m
                  WHERE m.school_id = $1 AND m.person_id = p.person_id AND m.ended_at IS NULL) AS "memberships!: Json<Vec<Held>>",
                (SELECT coalesce(jsonb_agg(jsonb_build_object('id', c.class_id, 'name', c.name) ORDER BY c.name), '[]')
-                  FROM class_pupil cp JOIN class c ON c.school_id = cp.school_id AND c.class_id = cp.class_id
-                 WHERE cp.school_id = $1 AND cp.person_id = p.person_id AND c.ended_at IS NULL) AS "classes!: Json<Vec<ClassName>>"
+                  FROM (SELECT cp.class_id FROM class_pupil cp WHERE cp.school_id = $1 AND cp.person_id = p.person_id
+                        UNION
+                        SELECT cg.class_id FROM class_guest cg WHERE cg.school_id = $1 AND cg.person_id = p.person_id) own
+                  JOIN class c ON c.school_id = $1 AND c.class_id = own.class_id
+                 WHERE c.school_id = $1 AND c.ended_at IS NULL) AS "classes!: Json<Vec<ClassName>>"
           FROM school_person p
          WHERE p.school_id = $1
            AND p.search ~>=~ $2 AND p.search ~<~ $3
@@ -170,6 +173,8 @@ pub(crate) async fn people(tx: &mut SchoolTx, wanted: Wanted<'_>) -> Result<Vec<
                     SELECT cp.person_id FROM class_pupil cp WHERE cp.school_id = $1 AND cp.class_id = $8
                     UNION ALL
                     SELECT ct.person_id FROM class_teacher ct WHERE ct.school_id = $1 AND ct.class_id = $8
+                    UNION ALL
+                    SELECT cg.person_id FROM class_guest cg WHERE cg.school_id = $1 AND cg.class_id = $8
                     UNION ALL
                     SELECT gl.guardian_id FROM class_pupil cp
                       JOIN guardian_link gl ON gl.school_id = cp.school_id AND gl.pupil_id = cp.person_id

@@ -187,7 +187,9 @@ pub(super) async fn take(
                                      FROM class_teacher ct WHERE ct.school_id = $1),
                  'group_teacher', (SELECT coalesce(jsonb_agg(jsonb_build_object('division', gt.group_id, 'person', gt.person_id,
                                           'subject', gt.subject_code)), '[]')
-                                     FROM group_teacher gt WHERE gt.school_id = $1)), $3
+                                     FROM group_teacher gt WHERE gt.school_id = $1),
+                 'class_guest', (SELECT coalesce(jsonb_agg(jsonb_build_object('division', cg.class_id, 'person', cg.person_id)), '[]')
+                                   FROM class_guest cg WHERE cg.school_id = $1)), $3
         ON CONFLICT (school_id, transition_id) DO NOTHING
         "#,
         school as SchoolId,
@@ -206,6 +208,7 @@ pub(super) async fn take(
              b AS (DELETE FROM group_pupil WHERE school_id = $1),
              c AS (DELETE FROM class_teacher WHERE school_id = $1),
              d AS (DELETE FROM group_teacher WHERE school_id = $1),
+             g AS (DELETE FROM class_guest WHERE school_id = $1),
              e AS (UPDATE class SET ended_at = $3, archived_year = $2,
                           name = CASE WHEN char_length(name) <= 48 THEN name
                                       ELSE left(name, 41) || ' ' || right(class_id::text, 6) END || ' (' || $2 || ')'
@@ -301,6 +304,11 @@ pub(super) async fn give_back(
             SELECT $1, r.division, r.person, r.subject, r.head
               FROM y, jsonb_to_recordset(y.taken -> 'class_teacher') AS r (division uuid, person uuid, subject text, head boolean)
               JOIN here h ON h.person_id = r.person AND h.role = 'teacher'
+            ON CONFLICT DO NOTHING
+        ), d AS (
+            INSERT INTO class_guest (school_id, class_id, person_id)
+            SELECT $1, r.division, r.person FROM y, jsonb_to_recordset(y.taken -> 'class_guest') AS r (division uuid, person uuid)
+              JOIN here h ON h.person_id = r.person AND h.role = 'guest'
             ON CONFLICT DO NOTHING
         )
         INSERT INTO group_teacher (school_id, group_id, person_id, subject_code)

@@ -252,10 +252,14 @@ async fn school(
         pupils: delivery.has("pupil"),
         relatives: delivery.has("relative"),
         staff: delivery.has("staff"),
+        guests: delivery.has("guest") && !delivery.delta,
         divisions_said: delivery.has("pupil") && !delivery.delta,
         ..Scope::default()
     };
     local::children(&mut staging, &current, &mut resolved.directory);
+    if !scope.divisions_said && !delivery.delta {
+        local::divisions(&mut staging, &current);
+    }
     let roster = if let (true, Some(id)) = (delivery.delta, found.id) {
         let at = (delivery.academy.as_str(), id);
         let known = (&mut staging, &mut resolved);

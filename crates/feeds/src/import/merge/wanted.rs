@@ -43,7 +43,7 @@ impl Part<'_> {
             others.entry(&row.join_key).or_insert(&row.kind);
         }
         for row in &staging.members {
-            others.entry(&row.join_key).or_insert(if row.role == "pupil" { "pupil" } else { "staff" });
+            others.entry(&row.join_key).or_insert(row.kind_of_person());
         }
         for row in &staging.links {
             others.entry(&row.pupil_key).or_insert("pupil");
@@ -55,6 +55,7 @@ impl Part<'_> {
         let speaks = |kind: &str| match kind {
             "pupil" => self.delivery.has("pupil"),
             "guardian" => self.delivery.has("relative"),
+            "guest" => self.delivery.has("guest"),
             _ => self.delivery.has("staff"),
         };
         // A delivery that holds a kind whole holds all of it: who is not in it is not there.
@@ -151,6 +152,7 @@ impl Part<'_> {
             .chain(roster.links.iter().flat_map(|link| [link.pupil_id, link.guardian_id]))
             .chain(roster.pupils.iter().map(|place| place.person_id))
             .chain(roster.taught.keys().map(|place| place.person_id))
+            .chain(roster.guests.iter().map(|place| place.person_id))
             .collect();
         if self.delivery.delta {
             let pupils: HashSet<Uuid> = roster

@@ -115,6 +115,8 @@ enum SheetAudience {
     Guardians,
     /// Everybody who works in the school. Administrators only.
     Adults,
+    /// Its guests. Administrators only.
+    Guests,
     /// Those of `person_ids`. Administrators only.
     People,
 }
@@ -151,6 +153,7 @@ fn audience(
         SheetAudience::Pupils => Audience::Pupils(class?),
         SheetAudience::Guardians => Audience::Guardians(class?),
         SheetAudience::Adults => Audience::Adults,
+        SheetAudience::Guests => Audience::Guests,
         SheetAudience::People => Audience::People(people),
     })
 }

@@ -60,6 +60,8 @@ pub enum Audience {
     Guardians(ClassId),
     /// Everybody who works in the school. Administrators only.
     Adults,
+    /// Its guests. Administrators only.
+    Guests,
     /// These people, 200 at most. Administrators only.
     People(Vec<PersonId>),
 }
@@ -256,6 +258,7 @@ impl Accounts {
             Audience::Pupils(class) => queries::pupils(tx, *class).await?,
             Audience::Guardians(class) => queries::guardians(tx, *class).await?,
             Audience::Adults => queries::adults(tx).await?,
+            Audience::Guests => queries::guests(tx).await?,
             Audience::People(ids) if ids.len() > MOST_PEOPLE => {
                 return Err(Error::Field("person_ids", "too-many"));
             }
@@ -323,7 +326,7 @@ impl Accounts {
 fn class_of(audience: &Audience) -> Option<ClassId> {
     match audience {
         Audience::Pupils(class) | Audience::Guardians(class) => Some(*class),
-        Audience::Adults | Audience::People(_) => None,
+        Audience::Adults | Audience::Guests | Audience::People(_) => None,
     }
 }
 

@@ -154,6 +154,25 @@ pub(super) async fn adults(tx: &mut SchoolTx) -> Result<Vec<PersonRow>, DbError>
     .await?)
 }
 
+pub(super) async fn guests(tx: &mut SchoolTx) -> Result<Vec<PersonRow>, DbError> {
+    let school = tx.school();
+    Ok(sqlx::query_as!(
+        PersonRow,
+        r#"
+        SELECT p.person_id AS "id: PersonId", p.last_name, p.first_name,
+               coalesce((SELECT min(k.name) FROM class_guest c JOIN class k ON k.school_id = c.school_id AND k.class_id = c.class_id
+                          WHERE c.school_id = $1 AND c.person_id = p.person_id AND k.ended_at IS NULL), '') AS "class!"
+          FROM membership m
+          JOIN school_person p ON p.school_id = m.school_id AND p.person_id = m.person_id
+         WHERE m.school_id = $1 AND m.role = 'guest' AND m.ended_at IS NULL
+         ORDER BY p.search, p.person_id LIMIT 1000
+        "#,
+        school.uuid(),
+    )
+    .fetch_all(tx.conn())
+    .await?)
+}
+
 pub(super) async fn people(tx: &mut SchoolTx, ids: &[Uuid]) -> Result<Vec<PersonRow>, DbError> {
     let school = tx.school();
     Ok(sqlx::query_as!(

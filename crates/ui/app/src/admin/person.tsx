@@ -13,7 +13,7 @@ type Role = Schemas['Role'];
 
 const PEOPLE = '/api/v1/schools/{school_id}/administration/people' as const;
 const PERSON = `${PEOPLE}/{person_id}` as const;
-const ROLES = ['pupil', 'guardian', 'teacher', 'staff'] as const;
+const ROLES = ['pupil', 'guardian', 'teacher', 'staff', 'guest'] as const;
 const role = (name: string): string => t(`admin_one_${name}` as Key);
 const roles = (): [string, string][] => ROLES.map((name) => [name, role(name)]);
 /** Emptied, a field is cleared: absent would leave it as it is. */

@@ -12,7 +12,7 @@ type Rule = Schemas['AccountRule'];
 type Block = Schemas['ProfileBlock'];
 
 const RIGHTS = ['add_users', 'reset_passwords', 'block', 'delete_users', 'unlink', 'import_csv'] as const;
-const PROFILES = ['pupil', 'guardian', 'teacher', 'staff'] as const;
+const PROFILES = ['pupil', 'guardian', 'teacher', 'staff', 'guest'] as const;
 const profile = (name: string): string => t(`admin_from_${name}` as Key);
 
 function ClassRights({ place, say }: { place: Place; say: (word: Word) => void }) {

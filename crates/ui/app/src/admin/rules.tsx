@@ -11,10 +11,10 @@ type Preview = components['schemas']['CommunicationPreview'];
 type Row = components['schemas']['CommunicationReach'];
 
 const PATH = '/api/v1/schools/{school_id}/communication-rules' as const;
-const FROM = ['pupil', 'guardian', 'teacher', 'staff'] as const;
+const FROM = ['pupil', 'guardian', 'teacher', 'staff', 'guest'] as const;
 const REACHES = ['none', 'own_classes', 'school'] as const;
 const FAMILY = ['both', 'to_child', 'to_guardian', 'off'] as const;
-const TO = ['pupils', 'guardians', 'teachers'] as const;
+const TO = ['pupils', 'guardians', 'teachers', 'guests'] as const;
 const STAFF = ['school_life', 'direction', 'other_staff'] as const;
 
 const word = (kind: string, name: string): string => t(`admin_${kind}_${name}` as Key);

@@ -210,6 +210,10 @@ pub(crate) async fn move_in_school(
             SELECT o.school_id, o.group_id, $3, o.subject_code FROM group_teacher o
              WHERE o.school_id = $1 AND o.person_id = $2
             ON CONFLICT DO NOTHING RETURNING group_id, subject_code
+        ), cg AS (
+            INSERT INTO class_guest (school_id, class_id, person_id)
+            SELECT o.school_id, o.class_id, $3 FROM class_guest o WHERE o.school_id = $1 AND o.person_id = $2
+            ON CONFLICT DO NOTHING RETURNING class_id
         ), lp AS (
             INSERT INTO guardian_link (school_id, pupil_id, guardian_id, kind, legal, contact_order, financial)
             SELECT o.school_id, $3, o.guardian_id, o.kind, o.legal, o.contact_order, o.financial FROM guardian_link o
@@ -228,6 +232,7 @@ pub(crate) async fn move_in_school(
                      'group_pupil', (SELECT coalesce(jsonb_agg(gp.group_id), '[]') FROM gp),
                      'class_teacher', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', ct.class_id, 'subject', ct.subject_code)), '[]') FROM ct),
                      'group_teacher', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', gt.group_id, 'subject', gt.subject_code)), '[]') FROM gt),
+                     'class_guest', (SELECT coalesce(jsonb_agg(cg.class_id), '[]') FROM cg),
                      'guardians', (SELECT coalesce(jsonb_agg(lp.guardian_id), '[]') FROM lp),
                      'children', (SELECT coalesce(jsonb_agg(lg.pupil_id), '[]') FROM lg)),
                  'taken', jsonb_build_object(
@@ -241,6 +246,8 @@ pub(crate) async fn move_in_school(
                                         WHERE o.school_id = $1 AND o.person_id = $2),
                      'group_teacher', (SELECT coalesce(jsonb_agg(to_jsonb(o)), '[]') FROM group_teacher o
                                         WHERE o.school_id = $1 AND o.person_id = $2),
+                     'class_guest', (SELECT coalesce(jsonb_agg(to_jsonb(o)), '[]') FROM class_guest o
+                                      WHERE o.school_id = $1 AND o.person_id = $2),
                      'links', (SELECT coalesce(jsonb_agg(to_jsonb(o)), '[]') FROM guardian_link o
                                 WHERE o.school_id = $1 AND (o.pupil_id = $2 OR o.guardian_id = $2)))) AS "moved!"
         "#,
@@ -256,6 +263,7 @@ pub(crate) async fn move_in_school(
               c AS (DELETE FROM class_teacher WHERE school_id = $1 AND person_id = $3),
               d AS (DELETE FROM group_teacher WHERE school_id = $1 AND person_id = $3),
               e AS (DELETE FROM guardian_link WHERE school_id = $1 AND (pupil_id = $3 OR guardian_id = $3)),
+              g AS (DELETE FROM class_guest WHERE school_id = $1 AND person_id = $3),
               f AS (UPDATE membership SET ended_at = $5 WHERE school_id = $1 AND person_id = $3 AND ended_at IS NULL)
          INSERT INTO merge_step (school_id, merge_id, moved, moved_at) VALUES ($1, $2, $4, $5)",
         school as SchoolId,
@@ -298,7 +306,9 @@ pub(crate) async fn part_in_school(
              e AS (DELETE FROM guardian_link t USING g, jsonb_array_elements_text(g.v -> 'guardians') AS k
                     WHERE t.school_id = $1 AND t.pupil_id = $2 AND t.guardian_id = k::uuid),
              f AS (DELETE FROM guardian_link t USING g, jsonb_array_elements_text(g.v -> 'children') AS k
-                    WHERE t.school_id = $1 AND t.guardian_id = $2 AND t.pupil_id = k::uuid)
+                    WHERE t.school_id = $1 AND t.guardian_id = $2 AND t.pupil_id = k::uuid),
+             h AS (DELETE FROM class_guest t USING g, jsonb_array_elements_text(g.v -> 'class_guest') AS k
+                    WHERE t.school_id = $1 AND t.person_id = $2 AND t.class_id = k::uuid)
         UPDATE membership t SET ended_at = $4 FROM g, jsonb_array_elements_text(g.v -> 'membership') AS k
          WHERE t.school_id = $1 AND t.person_id = $2 AND t.role = k
         "#,
@@ -330,6 +340,9 @@ pub(crate) async fn part_in_school(
                    SELECT $1, k.pupil_id, k.guardian_id, k.kind, k.legal, k.contact_order, k.financial
                      FROM g, jsonb_to_recordset(g.v -> 'links')
                           AS k (pupil_id uuid, guardian_id uuid, kind smallint, legal smallint, contact_order smallint, financial boolean)
+                   ON CONFLICT DO NOTHING),
+             f AS (INSERT INTO class_guest (school_id, class_id, person_id)
+                   SELECT $1, k.class_id, $2 FROM g, jsonb_to_recordset(g.v -> 'class_guest') AS k (class_id uuid)
                    ON CONFLICT DO NOTHING)
         UPDATE membership t SET ended_at = NULL FROM g, jsonb_array_elements_text(g.v -> 'membership') AS k
          WHERE t.school_id = $1 AND t.person_id = $2 AND t.role = k
