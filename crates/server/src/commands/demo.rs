@@ -94,6 +94,9 @@ impl Demo {
         let territory = admin::create_territory(&app, SLUG, &demo.territory).await?;
         say("importing the directory");
         self.import(&app, territory, "import-aaf", import::aaf(&self.out.join(&demo.aaf))?).await?;
+        if let Some(school) = demo.schools.first() {
+            self.invite(&app, territory, &school.uai).await?;
+        }
         say("importing the timetables");
         for school in &demo.schools {
             let id = import::find_school(&app, &school.uai).await?;
@@ -123,6 +126,28 @@ impl Demo {
             job.report.unwrap_or_default()
         );
         Ok(())
+    }
+
+    /// A guest of a school, for no file of an academy holds one: by the table that schools write, for their first class.
+    async fn invite(&self, app: &App, territory: TerritoryId, uai: &str) -> anyhow::Result<()> {
+        let school = import::find_school(app, uai).await?;
+        let mut tx = app.db.in_territory_for_work(territory).await?;
+        tx.enter_school(school).await?;
+        let class = sqlx::query_scalar!(
+            "SELECT min(name) FROM class WHERE school_id = $1 AND ended_at IS NULL",
+            school.uuid(),
+        )
+        .fetch_one(tx.conn())
+        .await?
+        .unwrap_or_default();
+        tx.commit().await?;
+        let table = self.out.join("Invites.csv");
+        std::fs::write(&table, format!("Nom;Prénom;Classe\nPassage;Iris;{class}\n"))
+            .with_context(|| table.display().to_string())?;
+        let mut params = import::aaf(&table)?;
+        import::also(&mut params, "school", uai.into());
+        import::also(&mut params, "profile", "guest".into());
+        self.import(app, territory, "import-directory", params).await
     }
 
     async fn open_accounts(&self, app: &App, territory: TerritoryId) -> anyhow::Result<()> {

@@ -124,7 +124,7 @@ async fn territory_called(app: &App, slug: &str) -> anyhow::Result<TerritoryId> 
 }
 
 /// Adds a parameter.
-fn also(params: &mut Value, name: &str, value: Value) {
+pub(super) fn also(params: &mut Value, name: &str, value: Value) {
     if let Some(params) = params.as_object_mut() {
         params.insert(name.to_owned(), value);
     }
