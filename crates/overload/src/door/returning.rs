@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use preau_admission::{Assigned, Person, Reason, Ticket, seats};
 
-use super::{Inner, Wanted, pass::Asks, store::Kind};
+use super::{Inner, pass::Asks, place::Wanted, store::Kind};
 
 impl Inner {
     /// The place of somebody who comes back; nothing for anybody else, for suspects, for profiles that are suspended, and

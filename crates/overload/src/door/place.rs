@@ -1,0 +1,133 @@
+//! A place: drawn, sealed into a ticket, told.
+
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use preau_admission::{
+    Lane, Reason, Ticket,
+    eta::{self, Rates},
+    lanes::Fairness,
+    snapshot::reason_of_second,
+    tags,
+};
+use preau_kernel::{SchoolId, TerritoryId};
+use uuid::Uuid;
+
+use super::{
+    Fresh, Inner,
+    beat::real,
+    pass::Place,
+    store::{Drawing, Drawn, Kind},
+    view::View,
+    whole,
+};
+
+/// When to show a ticket again whose turn has come while hashing has no room.
+const AGAIN_MS: u64 = 1_000;
+
+/// A place to be drawn, and what its ticket will say.
+pub(super) struct Wanted {
+    pub(super) territory: TerritoryId,
+    pub(super) school: Option<SchoolId>,
+    pub(super) lane: Lane,
+    pub(super) reason: Reason,
+    pub(super) subject: [u8; 8],
+    pub(super) kind: Kind,
+    pub(super) lot: f64,
+    pub(super) not_before: Option<DateTime<Utc>>,
+}
+
+impl Inner {
+    /// Draws a place and seals it. Nothing without keys.
+    pub(super) async fn draw_place(&self, view: &View, wanted: Wanted) -> Option<Place> {
+        self.keys.load().as_ref()?;
+        let (step, phase) = {
+            let roster = self.roster.load();
+            let step = roster.step(wanted.school, self.config.fairness);
+            let school = wanted.school.unwrap_or_else(|| Uuid::nil().into());
+            let hour = u64::try_from(self.clock.now().timestamp() / 3600).unwrap_or(0);
+            (step, tags::phase(school, hour, step))
+        };
+        let lot = if wanted.kind == Kind::Lot { whole(wanted.lot * real(tags::ROSTER)) } else { phase };
+        let drawn = self
+            .draw(Drawing {
+                territory: wanted.territory,
+                lane: wanted.lane,
+                school: wanted.school.filter(|_| self.config.fairness != Fairness::Fifo),
+                step,
+                phase: lot,
+                kind: wanted.kind,
+                subject: wanted.subject,
+            })
+            .await;
+        let second = drawn.second && wanted.kind == Kind::Own;
+        let mut id = [0; 8];
+        getrandom::fill(&mut id).ok()?;
+        let ticket = Ticket {
+            id,
+            epoch: view.snapshot.epoch,
+            territory: wanted.territory,
+            school: wanted.school,
+            lane: wanted.lane,
+            reason: if second { reason_of_second(wanted.reason) } else { wanted.reason },
+            second: drawn.second,
+            tag: drawn.tag,
+            subject: wanted.subject,
+            issued: self.clock.now(),
+            not_before: wanted.not_before,
+        };
+        let text = ticket.seal(self.keys.load().as_ref()?)?;
+        let now = Fresh { at: Instant::now(), tag: drawn.tag };
+        self.fresh
+            .lock()
+            .entry((wanted.territory, wanted.lane))
+            .and_modify(|last| *last = Fresh { tag: last.tag.max(now.tag), ..now })
+            .or_insert(now);
+        self.counters.issued(wanted.lane, wanted.school);
+        let view = self.view.load_full();
+        let snap = view.snapshot.lanes.get(&wanted.territory).map(|lanes| lanes.get(wanted.lane));
+        if snap.is_some_and(|snap| snap.waiting > 4 && snap.curve.ahead(drawn.tag) * 2 < snap.waiting) {
+            *self.ahead.lock().entry((wanted.territory, wanted.lane)).or_default() += 1;
+        }
+        let mut place = self.place_of(&view, &ticket, text, Some(drawn));
+        place.opens_at = wanted.not_before;
+        Some(place)
+    }
+
+    /// The place of a ticket as it is to be told now.
+    pub(super) fn place_of(&self, view: &View, ticket: &Ticket, text: String, drawn: Option<Drawn>) -> Place {
+        let now = self.clock.now();
+        let snap = view.snapshot.lanes.get(&ticket.territory).map(|lanes| lanes.get(ticket.lane));
+        let known = snap.is_some_and(|snap| snap.waiting > 0);
+        let mut place = view.snapshot.place_of(ticket, now);
+        if let Some(drawn) = drawn.filter(|_| !known) {
+            // No snapshot tells of this lane yet: one's place is how many have drawn.
+            let rate = view.board.admitted_per_s.max(self.hashes.load().per_second());
+            place.position = drawn.waiting.max(1);
+            place.eta =
+                eta::estimate(place.position, Rates { fast: rate, slow: rate / 2.0, ..Rates::default() });
+            let at_ms = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+            // Soon: by then something is measured.
+            place.poll_after_ms = eta::poll_after_ms(place.eta, 1, ticket.id, at_ms);
+        }
+        Place {
+            ticket: text,
+            position: place.position,
+            eta_s: place.eta.s,
+            eta_low_s: place.eta.low_s,
+            eta_high_s: place.eta.high_s,
+            poll_after_ms: place.poll_after_ms,
+            class: ticket.lane,
+            reason: ticket.reason,
+            tag: ticket.tag,
+            territory_id: ticket.territory,
+            opens_at: None,
+        }
+    }
+}
+
+/// The turn has come and there is no room for a moment.
+pub(super) fn again(mut place: Place) -> Place {
+    place.poll_after_ms = AGAIN_MS + u64::from(place.ticket.as_bytes().last().copied().unwrap_or(0)) * 4;
+    place
+}
