@@ -143,12 +143,39 @@ fn a_neighbour_is_compared_with_itself_alone() {
     };
     let storm = |p99: f64| {
         let segments = json!([
-            waits(json!({ "1": { "p99": 1.0 } })),
-            waits(json!({ "0": { "p99": 60.0 }, "1": { "p99": p99 } })),
+            waits(json!({ "1": { "p99": 1.0, "arrived": 700 } })),
+            waits(json!({ "0": { "p99": 60.0, "arrived": 26_000 }, "1": { "p99": p99, "arrived": 700 } })),
+            // Both at once is nobody's storm.
+            waits(
+                json!({ "0": { "p99": 130.0, "arrived": 3_900 }, "1": { "p99": 130.0, "arrived": 2_300 } })
+            ),
         ]);
         stands(&check(&[run("s12", segments)]), "territory B")
     };
     assert_eq!((storm(1.1), storm(1.5)), (Standing::Ok, Standing::Short));
+}
+
+#[test]
+fn fairness_is_judged_of_a_queue_played_to_its_end() {
+    let cut_at = |inside: u32, jain: f64| {
+        let segment = json!({ "name": "q", "mode": "ticket", "void": [], "faults": [], "offered_x": 2.4,
+            "arrived": 6_220, "inside": inside, "jain_schools": jain });
+        stands(&check(&[run("s12", json!([segment]))]), "Jain")
+    };
+    assert_eq!((cut_at(6_199, 0.97), cut_at(6_199, 0.8)), (Standing::Ok, Standing::Short));
+    assert_eq!(cut_at(600, 0.6), Standing::NotMeasured);
+}
+
+#[test]
+fn more_teachers_than_can_be_hashed_are_not_promised() {
+    let among = |came: u32| {
+        let segment = json!({ "name": "t", "mode": "ticket", "void": [], "faults": [], "offered_x": 10.0,
+            "peak_per_s": 40.0, "duration_s": 60.0,
+            "wait_s": { "teachers": { "arrived": came, "inside": 1_600, "p99": 0.3 } } });
+        stands(&check(&[run("s02", json!([segment]))]), "teachers in while")
+    };
+    assert_eq!((among(1_600), among(1_900)), (Standing::Ok, Standing::Short));
+    assert_eq!(among(2_100), Standing::NotMeasured);
 }
 
 #[test]
