@@ -181,6 +181,23 @@ fn who_comes_after_all_turns_have_come_walks_in() {
     });
 }
 
+/// A node that lets in more than it can hash drops the hash a second and a half later: that person was there first.
+#[test]
+fn who_walked_in_and_found_no_room_is_before_all_who_came_later() {
+    play(async |stage| {
+        let mut config = stage.config();
+        config.admission.direct_wait_ms = 0;
+        let door = door_with(config, stage.clock().clone());
+        let inside = enter(&door, pupil(0, 1)).await.expect("nobody waits");
+        let later = [wait(&door, pupil(0, 2)).await, wait(&door, pupil(0, 3)).await];
+        let first = door.give_back(inside).await.expect("a place");
+        assert!(later.iter().all(|place| first.tag < place.tag), "{first:?} {later:?}");
+        assert_eq!((first.class, first.reason), (Lane::InSlot, Reason::Pupil));
+        second(&stage, &[&door]).await;
+        assert!(enter(&door, shown(&first)).await.is_some());
+    });
+}
+
 #[test]
 fn one_leads_at_a_time_and_the_next_takes_over_without_a_step_back() {
     play(async |stage| {

@@ -249,7 +249,8 @@ impl Door {
         self.0.redeem(pass, who).await
     }
 
-    /// There was no room after all: the same ticket, the same place. A pass without a ticket draws one.
+    /// There was no room after all: the same ticket, the same place. A pass without a ticket draws one, before all who came
+    /// later.
     pub async fn give_back(&self, pass: Pass) -> Option<Place> {
         self.0.give_back(pass).await
     }

@@ -114,13 +114,14 @@ impl Inner {
             self.returned.lock().insert(ticket.id, Instant::now());
             return Some(again(self.place_of(&view, &ticket, text, None)));
         }
+        // Whoever walked in came before everybody who waits now.
         let wanted = Wanted {
             territory: pass.territory?,
             school: pass.school,
             lane: pass.lane,
             reason: pass.reason,
             subject: pass.subject,
-            kind: Kind::Own,
+            kind: Kind::Front,
             lot: 0.0,
             not_before: None,
         };
