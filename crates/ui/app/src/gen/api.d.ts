@@ -1016,7 +1016,7 @@ export interface paths {
         get: operations["get_communication_rules"];
         /**
          * Say who may write to whom. An administrator of the school alone opens neither its pupils nor its guardians to the whole
-         *     school, nor turns the group of all of them.
+         *     school, nor lets guests and families meet, nor turns the group of all of them.
          */
         put: operations["set_communication_rules"];
         post?: never;
@@ -2927,6 +2927,8 @@ export interface components {
             pupils: components["schemas"]["PersonName"][];
             /** @description Teachers, by name. */
             teachers: components["schemas"]["DivisionTeacher"][];
+            /** @description Guests who come for it, by name; none for a group. */
+            guests: components["schemas"]["PersonName"][];
         };
         /** @description What somebody is, or was, in the school. */
         AdministeredMembership: {
@@ -2999,6 +3001,8 @@ export interface components {
             pupil_of: components["schemas"]["ClassName"][];
             /** @description Classes, as a teacher. */
             teaches: components["schemas"]["ClassName"][];
+            /** @description Classes, as a guest. */
+            guest_of: components["schemas"]["ClassName"][];
             /** @description Guardians, in the order in which the school calls them. */
             guardians: components["schemas"]["Relative"][];
             /** @description Children in this school. */
@@ -3016,7 +3020,7 @@ export interface components {
             last_name: string;
             /** @description What they are here now. */
             memberships: components["schemas"]["AdministeredMembership"][];
-            /** @description Classes, as a pupil. */
+            /** @description Classes, as a pupil or a guest. */
             classes: components["schemas"]["ClassName"][];
             /** @description Login name. */
             login: string | null;
@@ -3290,7 +3294,7 @@ export interface components {
             faults: string[];
             /**
              * @description Why they are refused to an administrator of the school alone: `communication-opens-school`,
-             *     `communication-turns-everybody`.
+             *     `communication-guests-meet-families`, `communication-turns-everybody`.
              */
             refused_to_school: string[];
         };
@@ -3298,7 +3302,7 @@ export interface components {
          * @description The profiles that belong to classes.
          * @enum {string}
          */
-        CommunicationProfile: "pupil" | "guardian" | "teacher";
+        CommunicationProfile: "pupil" | "guardian" | "teacher" | "guest";
         /** @description Whom the people of one profile may write to. */
         CommunicationReach: {
             /** @description Pupils. */
@@ -3307,6 +3311,8 @@ export interface components {
             guardians: components["schemas"]["Reach"];
             /** @description Teachers. */
             teachers: components["schemas"]["Reach"];
+            /** @description Guests; of one's own classes, those who come for them. */
+            guests: components["schemas"]["Reach"];
             /** @description Staff who live with the classes: education (CPE), supervision, assistants. */
             school_life: boolean;
             /** @description The direction of the school. */
@@ -3324,6 +3330,8 @@ export interface components {
             teacher: components["schemas"]["CommunicationReach"];
             /** @description Staff and administrators. */
             staff: components["schemas"]["CommunicationReach"];
+            /** @description Guests. */
+            guest: components["schemas"]["CommunicationReach"];
             /** @description Between a child and their own guardians. */
             family: components["schemas"]["Family"];
             /** @description In a crisis those who work in the school may write, and the others only reply. */
@@ -5081,7 +5089,7 @@ export interface components {
                 last_name: string;
                 /** @description What they are here now. */
                 memberships: components["schemas"]["AdministeredMembership"][];
-                /** @description Classes, as a pupil. */
+                /** @description Classes, as a pupil or a guest. */
                 classes: components["schemas"]["ClassName"][];
                 /** @description Login name. */
                 login: string | null;
@@ -5998,6 +6006,8 @@ export interface components {
             pupil_of: components["schemas"]["ClassName"][];
             /** @description Classes, as a teacher. */
             teaches: components["schemas"]["ClassName"][];
+            /** @description Classes, as a guest. */
+            guest_of: components["schemas"]["ClassName"][];
             /** @description Guardians, in the order in which the school calls them. Adults of the school see them, and the pupil. */
             guardians?: components["schemas"]["Relative"][] | null;
             /** @description Children in this school. Adults of the school see them, and the guardian. */
@@ -6464,7 +6474,7 @@ export interface components {
          * @description A person's role in one school (profil).
          * @enum {string}
          */
-        Role: "pupil" | "guardian" | "teacher" | "staff" | "school_admin";
+        Role: "pupil" | "guardian" | "teacher" | "staff" | "school_admin" | "guest";
         /** @description People who have a role. */
         RoleCounter: {
             /** @description The role; `all` counts each person once. */
@@ -6674,7 +6684,7 @@ export interface components {
          * @description Whom sheets are for.
          * @enum {string}
          */
-        SheetAudience: "pupils" | "guardians" | "adults" | "people";
+        SheetAudience: "pupils" | "guardians" | "adults" | "guests" | "people";
         /** @description Hours, as everybody may know them. */
         ShownSlots: {
             /** @description Whose hours: a territory's, or a school's own. */
@@ -12876,7 +12886,7 @@ export interface operations {
     list_activation_sheets: {
         parameters: {
             query: {
-                audience: "pupils" | "guardians" | "adults" | "people";
+                audience: "pupils" | "guardians" | "adults" | "guests" | "people";
                 class_id?: components["schemas"]["ClassId"];
             };
             header?: never;
@@ -13930,7 +13940,7 @@ export interface operations {
             header?: never;
             path: {
                 school_id: components["schemas"]["SchoolId"];
-                role: "pupil" | "guardian" | "teacher" | "staff" | "school_admin";
+                role: "pupil" | "guardian" | "teacher" | "staff" | "school_admin" | "guest";
             };
             cookie?: never;
         };
@@ -14071,7 +14081,7 @@ export interface operations {
             header?: never;
             path: {
                 school_id: components["schemas"]["SchoolId"];
-                role: "pupil" | "guardian" | "teacher" | "staff" | "school_admin";
+                role: "pupil" | "guardian" | "teacher" | "staff" | "school_admin" | "guest";
             };
             cookie?: never;
         };
@@ -15069,7 +15079,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Only those who have this role. */
                 role?: components["schemas"]["Role"];
-                /** @description Only pupils and teachers of this class, and guardians of its pupils. */
+                /** @description Only pupils, teachers and guests of this class, and guardians of its pupils. */
                 class_id?: components["schemas"]["ClassId"];
                 /** @description Only those whose name begins so: last name, then first name, accents and case aside. */
                 q?: string;
@@ -16042,7 +16052,7 @@ export interface operations {
                 cursor?: string;
                 /** @description Only those who have this role. */
                 role?: components["schemas"]["Role"];
-                /** @description Only pupils and teachers of this class, and guardians of its pupils. */
+                /** @description Only pupils, teachers and guests of this class, and guardians of its pupils. */
                 class_id?: components["schemas"]["ClassId"];
                 /** @description Only those whose name begins so: last name, then first name, accents and case aside. */
                 q?: string;
