@@ -9,6 +9,7 @@
 mod figure;
 mod load;
 mod measures;
+mod waiting;
 
 use std::{
     path::{Path, PathBuf},
@@ -67,6 +68,7 @@ pub async fn bench(options: &Options) -> anyhow::Result<Vec<String>> {
         Group::SignIn,
         Group::Resume,
         Group::Home,
+        Group::Waiting,
         Group::Tx,
         Group::Revocation,
         Group::Scale,
@@ -143,6 +145,7 @@ async fn measure(lab: &mut Lab, group: Group, pace: Pace) -> anyhow::Result<Foun
         Group::SignIn => measures::sign_ins(lab, pace).await,
         Group::Resume => measures::resume(lab, pace).await,
         Group::Home => measures::home(lab, pace).await,
+        Group::Waiting => waiting::waiting(lab, pace).await,
         Group::Tx => measures::transactions(lab, pace).await,
         Group::Revocation => measures::revocation(lab, pace).await,
         Group::Scale => measures::scale_out(lab, pace).await,

@@ -93,6 +93,20 @@ pub fn of_family(pid: u32) -> anyhow::Result<Duration> {
     Ok(total)
 }
 
+/// Memory of `pid` that is in RAM, in bytes.
+///
+/// # Errors
+/// There is no such process.
+pub fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))
+        .with_context(|| format!("no process {pid} to read the memory of"))?;
+    let kilobytes: u64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok())
+        .context("the kernel tells no resident memory")?;
+    Ok(kilobytes * 1024)
+}
+
 /// The live children of `pid`.
 #[must_use]
 pub fn children(pid: u32) -> Vec<u32> {

@@ -195,7 +195,7 @@ pub(crate) async fn resume(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found> {
 }
 
 /// Measures for the pace's window, and once more twice as long when the node spent less than two seconds in it.
-async fn busy<A: Asker>(
+pub(super) async fn busy<A: Asker>(
     watch: &Watch,
     client: &Arc<Client>,
     askers: Vec<A>,
@@ -208,7 +208,7 @@ async fn busy<A: Asker>(
     Ok(measure(watch, client, askers, pace.window * 2).await?.0)
 }
 
-fn describe(what: &str, found: &Measured) {
+pub(super) fn describe(what: &str, found: &Measured) {
     say(&format!(
         "  {what}: {} in {:.1} s ({:.0}/s), node {:.2} s CPU, generator {:.2} s, others {:?}",
         found.counts.right,
@@ -275,7 +275,7 @@ pub(crate) async fn home(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found> {
     ])
 }
 
-const HOME: &str = "/api/v1/home";
+pub(super) const HOME: &str = "/api/v1/home";
 /// DESIGN's "a day of 6 kB".
 const FULL_DAY: usize = 6000;
 /// People looked at to find full days, and people kept.
@@ -586,7 +586,7 @@ async fn cheapen(lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn stop(nodes: impl IntoIterator<Item = Node>) {
+pub(super) async fn stop(nodes: impl IntoIterator<Item = Node>) {
     for node in nodes {
         node.stop().await;
     }

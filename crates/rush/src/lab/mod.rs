@@ -434,6 +434,14 @@ impl Lab {
             .context("Redis' INFO counts no commands")
     }
 
+    /// Memory that Redis holds, in bytes.
+    pub(crate) async fn redis_bytes(&self) -> anyhow::Result<u64> {
+        let info = self.redis_says(&["INFO", "memory"]).await?;
+        info.lines()
+            .find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok())
+            .context("Redis' INFO tells no memory")
+    }
+
     // PostgreSQL
 
     /// Where the write-ahead log stands, in bytes.
