@@ -67,10 +67,15 @@ impl Stage {
         let before = watch.read()?;
 
         let window = Duration::from_secs_f64(segment.seconds);
+        let mut user = self.scenario.user.clone();
+        if segment.closed.is_some() {
+            // Whoever stays and reads makes no room for the next: the peak is how many come in.
+            user.reads = 0;
+        }
         let start = Instant::now();
         let scene = Arc::new(Scene {
             client: Arc::new(client),
-            user: self.scenario.user.clone(),
+            user,
             desk: self.desk.clone(),
             snapshots: Snapshots::default(),
             start,
