@@ -222,7 +222,6 @@ pub(super) fn describe(what: &str, found: &Measured) {
 
 /// The day, whole and unchanged, beside an empty handler behind the same layers.
 pub(crate) async fn home(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found> {
-    let (empty_process, empty_url) = lab.empty_stack().await?;
     let node = lab.node(None).await?;
     let client = lab.client(std::slice::from_ref(&node.url)).await?;
     let days = full_days(lab, &client).await?;
@@ -251,19 +250,8 @@ pub(crate) async fn home(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found> {
     describe("home 200", &whole);
     describe("home 304", &unchanged);
 
-    let mut watch = Watch::default();
-    watch.add("node", [empty_process.pid]);
-    watch.add_alone("generator", std::process::id());
-    let client = lab.client(&[empty_url]).await?;
-    // It has the same keys, and checks the same token.
     let token = days.first().map(|day| Arc::clone(&day.tokens.access)).unwrap_or_else(|| Arc::from(""));
-    let readers = || (0..CONNECTIONS).map(|_| Reading::whole(HOME, Arc::clone(&token))).collect::<Vec<_>>();
-    measure(&watch, &client, readers(), Duration::from_secs(1)).await?;
-    let empty = busy(&watch, &client, readers(), pace).await?;
-    empty_process.stop().await;
-    empty.counts.check("the empty stack")?;
-    describe("empty", &empty);
-
+    let empty = empty_handler(lab, &token, pace).await?;
     let [whole_us, unchanged_us, empty_us] = [&whole, &unchanged, &empty].map(|found| found.each_us("node"));
     Ok(vec![
         ("home_304_cpu_us", unchanged_us),
@@ -275,7 +263,7 @@ pub(crate) async fn home(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found> {
     ])
 }
 
-pub(super) const HOME: &str = "/api/v1/home";
+const HOME: &str = "/api/v1/home";
 /// DESIGN's "a day of 6 kB".
 const FULL_DAY: usize = 6000;
 /// People looked at to find full days, and people kept.
@@ -286,6 +274,22 @@ struct Day {
     tokens: Tokens,
     etag: Option<Arc<str>>,
     size: usize,
+}
+
+/// An empty handler behind the same layers, in a process of its own. It has the nodes' keys, and checks the token.
+pub(super) async fn empty_handler(lab: &mut Lab, token: &Arc<str>, pace: Pace) -> anyhow::Result<Measured> {
+    let (process, url) = lab.empty_stack().await?;
+    let mut watch = Watch::default();
+    watch.add("node", [process.pid]);
+    watch.add_alone("generator", std::process::id());
+    let client = lab.client(&[url]).await?;
+    let readers = || (0..CONNECTIONS).map(|_| Reading::whole(HOME, Arc::clone(token))).collect::<Vec<_>>();
+    measure(&watch, &client, readers(), Duration::from_secs(1)).await?;
+    let empty = busy(&watch, &client, readers(), pace).await?;
+    process.stop().await;
+    empty.counts.check("the empty stack")?;
+    describe("empty", &empty);
+    Ok(empty)
 }
 
 /// Signs people in until enough have a day of 6 kB; else takes the largest days there are.

@@ -6,14 +6,14 @@ use anyhow::Context as _;
 use bytes::Bytes;
 
 use super::{
-    load::{Asker, Reading, measure, sign_in},
-    measures::{Found, HOME, Pace, busy, describe, stop},
+    load::{Asker, measure, sign_in},
+    measures::{Found, Pace, busy, describe, empty_handler, stop},
 };
 use crate::{
     client::{Answer, Ask, Client},
-    cpu::{self, Watch},
+    cpu,
     lab::{CONNECTIONS, Lab, NodeSpec},
-    number::{count, float},
+    number::float,
     storm::wire::Place,
 };
 
@@ -57,7 +57,6 @@ impl Asker for Showing {
 /// The CPU of a node for each place shown, beside an empty handler behind the same layers; the commands that Redis carries
 /// out meanwhile; and what a node and Redis hold for each place drawn.
 pub(crate) async fn waiting(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found> {
-    let (empty_process, empty_url) = lab.empty_stack().await?;
     // Signed in on a node of its own: behind the closed door nobody is.
     let open = lab.node(None).await?;
     let person = lab.people.first().context("nobody can sign in")?.clone();
@@ -100,22 +99,12 @@ pub(crate) async fn waiting(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found> 
     shown.counts.check("a place shown")?;
     describe("shown", &shown);
 
-    let mut watch = Watch::default();
-    watch.add("node", [empty_process.pid]);
-    watch.add_alone("generator", std::process::id());
-    let client = lab.client(&[empty_url]).await?;
-    let readers = || (0..CONNECTIONS).map(|_| Reading::whole(HOME, Arc::clone(&token))).collect::<Vec<_>>();
-    measure(&watch, &client, readers(), Duration::from_secs(1)).await?;
-    let empty = busy(&watch, &client, readers(), pace).await?;
-    empty_process.stop().await;
-    empty.counts.check("the empty stack")?;
-    describe("empty", &empty);
-
+    let empty = empty_handler(lab, &token, pace).await?;
     let shown_us = shown.each_us("node");
     Ok(vec![
         ("waiting_check_us", shown_us),
         ("waiting_vs_empty", empty.each_us("node") / shown_us),
-        ("waiting_redis_ops", float(operations) / float(count(usize::try_from(shown.counts.right)?).max(1))),
+        ("waiting_redis_ops", float(operations) / float(shown.counts.right.max(1))),
         ("waiter_node_bytes", each(before.0, after.0)),
         ("waiter_redis_bytes", each(before.1, after.1)),
         ("draw_node_us", drawn.each_us("node")),
