@@ -113,6 +113,14 @@ pub fn children(pid: u32) -> Vec<u32> {
     processes().filter(|child| stat(*child).is_some_and(|stat| stat.parent == pid)).collect()
 }
 
+/// `pid` and its live children.
+#[must_use]
+pub fn family(pid: u32) -> Vec<u32> {
+    let mut family = children(pid);
+    family.push(pid);
+    family
+}
+
 /// The parent of `pid`.
 #[must_use]
 pub fn parent(pid: u32) -> Option<u32> {

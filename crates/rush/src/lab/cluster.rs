@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
-use super::process::{free_port, output, signal};
+use super::process::{free_port, output, stall};
 use crate::cpu;
 
 /// It starts within this, recovery included.
@@ -86,11 +86,8 @@ impl Cluster {
 
     /// Stops or continues every process of it.
     pub(crate) async fn stall(&self, stalled: bool) -> anyhow::Result<()> {
-        let postmaster = cpu::listener(self.port)?;
-        let mut family = cpu::children(postmaster);
-        family.push(postmaster);
-        for pid in family {
-            signal(if stalled { "STOP" } else { "CONT" }, &pid.to_string()).await;
+        for pid in cpu::family(cpu::listener(self.port)?) {
+            stall(pid, stalled).await;
         }
         Ok(())
     }

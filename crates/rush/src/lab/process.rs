@@ -4,15 +4,17 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
 use tokio::{
     process::{Child, Command},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
+/// A process that was started answers within this, or the bench gives up on it.
+pub(super) const START: Duration = Duration::from_secs(60);
 /// A process told to end has this long before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -141,6 +143,23 @@ impl Process {
         Ok(())
     }
 
+    /// Until it `answers`, asked every `pause`. Fails when it has ended instead, or lets [`START`] go by.
+    pub(super) async fn answers(
+        &mut self,
+        pause: Duration,
+        answers: impl AsyncFn() -> bool,
+    ) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while !answers().await {
+            self.check()?;
+            if began.elapsed() > START {
+                bail!("the {} does not answer after {} s", self.name, START.as_secs());
+            }
+            sleep(pause).await;
+        }
+        Ok(())
+    }
+
     /// Asks it to end, then makes it.
     pub(crate) async fn stop(mut self) {
         signal("TERM", &self.pid.to_string()).await;
@@ -160,6 +179,11 @@ impl Process {
 pub(crate) async fn signal(name: &str, whom: &str) {
     // Whoever is gone already needs no signal.
     let _ = Command::new("kill").args(["-s", name, "--", whom]).stderr(Stdio::null()).status().await;
+}
+
+/// Makes a process stand still, or go on.
+pub(crate) async fn stall(pid: u32, stalled: bool) {
+    signal(if stalled { "STOP" } else { "CONT" }, &pid.to_string()).await;
 }
 
 /// Runs `command` to its end, within `deadline`, and returns what it printed.
@@ -215,6 +239,17 @@ mod tests {
         process.child.wait().await.unwrap();
         let said = process.check().unwrap_err().to_string();
         assert!(said.contains("oracle") && said.contains("out of luck"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn whoever_ended_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process =
+            Process::start("oracle", &mut Command::new("true"), folder.path().join("log")).unwrap();
+        let pause = Duration::from_millis(1);
+        process.answers(pause, async || true).await.unwrap();
+        let failed = process.answers(pause, async || false).await.unwrap_err();
+        assert!(failed.to_string().contains("the oracle ended"), "{failed}");
     }
 
     #[tokio::test]

@@ -73,7 +73,7 @@ impl Stage {
             Break::StallPostgres => self.cluster()?.stall(false).await?,
             Break::KillPostgres => {
                 self.cluster()?.start().await?;
-                self.lab.find_postgres_again().await?;
+                self.lab.find_postgres().await?;
             }
             Break::ReadOnlyPostgres => self.cluster()?.read_only(false).await?,
             Break::SlowDisk => self.cluster()?.slow_commits(None).await?,

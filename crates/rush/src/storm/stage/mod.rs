@@ -8,11 +8,10 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context as _, bail};
-use tokio::{net::TcpStream, time::sleep};
+use anyhow::Context as _;
 use tokio_util::task::TaskTracker;
 
 use self::nodes::Standing;
@@ -91,7 +90,7 @@ impl Stage {
         }
         let world = World::invent(&scenario.world, scenario.seed);
         let password = lab.people.first().map(|person| person.password.clone()).unwrap_or_default();
-        let proxy_log = lab.folder().join("haproxy.log");
+        let proxy_log = lab.proxy_log();
         Ok(Self {
             scenario,
             lab,
@@ -161,21 +160,7 @@ impl Stage {
 
     async fn proxy_up(&mut self) -> anyhow::Result<()> {
         let text = edge::configuration(self.port, free_port()?, &self.places);
-        let file = self.lab.folder().join("haproxy.cfg");
-        std::fs::write(&file, text)?;
-        let mut command = self.lab.cores.command(Core::Rest, Path::new("haproxy"));
-        command.arg("-db").arg("-f").arg(&file);
-        let mut process =
-            Process::start("HAProxy", &mut command, self.proxy_log.clone()).context("install haproxy")?;
-        let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
-            process.check()?;
-            if began.elapsed() > START {
-                bail!("HAProxy does not listen");
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-        self.proxy = Some(process);
+        self.proxy = Some(self.lab.haproxy(&text, self.port).await?);
         Ok(())
     }
 
