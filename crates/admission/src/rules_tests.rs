@@ -138,6 +138,20 @@ fn seats_are_given_for_less_time_the_fuller_it_is() {
     assert_eq!(seats::most(1000.0, 0.1), 8000);
     assert!(seats::room(105, 100, Lane::Lesson) && !seats::room(105, 100, Lane::InSlot));
     assert!(!seats::room(110, 100, Lane::Lesson));
+    let mut lasting = seats::Lasting::default();
+    let mut after = |from: i64, seconds: i64, used: f64| {
+        (from * 5..(from + seconds) * 5)
+            .map(|fifth| lasting.take(at(0) + Duration::milliseconds(fifth * 200), used))
+            .last()
+    };
+    let quiet = after(0, 60, 0.1).unwrap_or_default();
+    let held = after(60, 20, 1.0).unwrap_or_default();
+    assert!(
+        seats::most(1000.0 / held, 1.0) > 2000,
+        "readers who hold everything for twenty seconds: {quiet} {held}"
+    );
+    let full = after(80, 300, 0.95).unwrap_or_default();
+    assert!((0.94..0.95).contains(&full), "and for five minutes: {full}");
     assert_eq!(seats::returner(at(0), at(599), Lane::Guardian), Some(Lane::OutOfSlot));
     assert_eq!(seats::returner(at(0), at(600), Lane::Guardian), None);
     assert_eq!(seats::returner(at(0), at(1), Lane::Suspect), None, "nobody leaves suspicion by leaving");

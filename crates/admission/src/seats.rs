@@ -22,6 +22,31 @@ pub fn most(api_per_s: f64, requests_per_seat_s: f64) -> u64 {
     if requests_per_seat_s <= 0.0 { u64::MAX } else { num::whole(0.8 * api_per_s / requests_per_seat_s) }
 }
 
+/// How full the database has been over the last minute or so, for [`most`].
+///
+/// A seat is held for minutes, so a limit on seats that followed the tenth of a second would govern nothing but sign-in:
+/// readers who hold their connections for twenty seconds, or the first seconds after an outage, would shut the door on
+/// people whose sign-in has connections of its own (`reference/overload.md` §E, S10). Short fits are the limiter's and the
+/// brownout's. Starts at nothing: a new leader knows no limit for the first minute.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lasting {
+    mean: f64,
+    at: Option<DateTime<Utc>>,
+}
+
+impl Lasting {
+    /// Time constant of the mean, in seconds.
+    const TAU_S: f64 = 60.0;
+
+    /// Takes what is used now, as a share of the limiter's limit; returns the mean.
+    pub fn take(&mut self, now: DateTime<Utc>, used: f64) -> f64 {
+        let dt = self.at.map_or(0.0, |at| num::seconds(at, now)).clamp(0.0, 1.0);
+        self.at = Some(now);
+        self.mean += (used - self.mean) * num::forget(dt, Self::TAU_S);
+        self.mean
+    }
+}
+
 /// Whether one more may sit down. Those whose lesson is now may exceed by a tenth.
 pub fn room(taken: u64, most: u64, lane: Lane) -> bool {
     match lane {

@@ -28,7 +28,9 @@ pub struct InletConfig {
     pub fill_per_s: f64,
     /// Never more than this many times the capacity in one tick.
     pub burst: f64,
-    /// No-shows are made up for at most so many times.
+    /// No-shows are made up for at most so many times. Where a third of those who come insist, pressing each second and
+    /// never showing a place, nine places in ten are nobody's: at three times a third of the hashes stood idle
+    /// (`config/rush/s04-retry-storm.toml`).
     pub feed_forward_most: f64,
     /// Seconds between a turn and its showing, as a rule: people look every second or so near the front.
     pub show_lag_s: f64,
@@ -46,7 +48,7 @@ impl Default for InletConfig {
             gain_per_s: 1.0,
             fill_per_s: 1.5,
             burst: 2.0,
-            feed_forward_most: 3.0,
+            feed_forward_most: 12.0,
             show_lag_s: 1.5,
             floors: [3.0, 3.0, 3.0, 2.0, 2.0, 1.0],
             suspect_ceiling: 5.0,
@@ -295,7 +297,9 @@ impl Meter {
     }
 }
 
-/// After an outage capacity is believed little by little: a tenth, doubling every 5 s.
+/// After an outage capacity is believed little by little: a quarter, doubling every 4 s, so that all of it is back within
+/// the ten seconds of `reference/overload.md` §C, G8. Its §B.12 has a tenth doubling every 5 s, which takes 17; the
+/// database's limiter, which starts again at its floor, bounds beside it what a cold store is asked.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SlowStart(Option<DateTime<Utc>>);
 
@@ -307,6 +311,6 @@ impl SlowStart {
 
     /// The share of capacity to believe.
     pub fn factor(&self, now: DateTime<Utc>) -> f64 {
-        self.0.map_or(1.0, |since| (0.1 * (num::seconds(since, now).max(0.0) / 5.0).exp2()).min(1.0))
+        self.0.map_or(1.0, |since| (0.25 * (num::seconds(since, now).max(0.0) / 4.0).exp2()).min(1.0))
     }
 }

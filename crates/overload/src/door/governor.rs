@@ -60,6 +60,7 @@ pub(crate) struct Governor {
     pressure: f64,
     scaler: Scaler,
     desired: Desired,
+    database: seats::Lasting,
     seats_max: u64,
     said: Said,
     events: Vec<Event>,
@@ -91,6 +92,7 @@ impl Governor {
             pressure: 0.0,
             scaler: Scaler::default(),
             desired: Desired::default(),
+            database: seats::Lasting::default(),
             seats_max: u64::MAX,
             said: Said::default(),
             events: Vec::new(),
@@ -232,11 +234,12 @@ impl Governor {
         let hashes = sum.hash_per_s.max(0.1);
         let arrivals: f64 = sum.arrivals_per_s.iter().map(|(_, rate)| rate).sum();
         let used = if sum.db_limit == 0 { 0.0 } else { real(sum.db_in_flight) / real(sum.db_limit) };
+        let lasting = self.database.take(around.now, used);
         self.seats_max = around.seats_max.unwrap_or_else(|| {
             // Only a limiter that is at work says what there is to share.
-            let known = used > 0.3 && around.seats > 100 && sum.requests_per_s > 1.0;
+            let known = lasting > 0.3 && around.seats > 100 && sum.requests_per_s > 1.0;
             let each = sum.requests_per_s / real(around.seats.max(1));
-            if known { seats::most(sum.requests_per_s / used, each) } else { u64::MAX }
+            if known { seats::most(sum.requests_per_s / lasting, each) } else { u64::MAX }
         });
         let line = real(around.line_bytes_per_s) * f64::from(sum.nodes.max(1));
         self.parts = Parts {
