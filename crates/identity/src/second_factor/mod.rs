@@ -31,7 +31,7 @@ use webauthn_rs::prelude::{DiscoverableAuthentication, Passkey};
 pub use enrol::{FactorsView, MadePasskey, PasskeyEnrolment, PasskeyView, TotpEnrolment};
 pub use events::{Happened, note};
 pub use passkey::{Answer, Passkeys, Question, Refused};
-pub use policy::{FactorPolicySaid, Lacking, SchoolFactorPolicy, TerritoryFactorPolicy};
+pub use policy::{FactorPolicy, FactorPolicySaid, Lacking, SchoolFactorPolicy, TerritoryFactorPolicy};
 pub use proof::{Proof, ProofAsked};
 pub(crate) use queries::sweep_events;
 pub use rules::{Duty, ProofKind};

@@ -4,16 +4,27 @@ mod queries;
 mod routes;
 
 use chrono::{DateTime, Utc};
-use preau_db::journal;
-use preau_kernel::{Member, TerritoryAdmin};
+use preau_db::{Tx, journal};
+use preau_kernel::{Member, PersonId, TerritoryAdmin};
 use preau_session::Profile;
-use serde::Serialize;
-use uuid::Uuid;
+use serde::{Deserialize, Serialize};
 
 pub(super) use routes::routes;
 
 use super::Factors;
 use crate::Error;
+
+/// Of whom a second factor is asked. (Of staff and administrators, always.)
+#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FactorPolicy {
+    /// Whether teachers must have one.
+    pub teachers_must: bool,
+    /// Whether administration is closed to sessions in which none was shown; left out, it stays as it is. A territory's word
+    /// holds in all its schools. Every node knows within a minute.
+    #[serde(default)]
+    pub administrators_prove: Option<bool>,
+}
 
 /// What a school or a territory has said.
 #[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
@@ -122,58 +133,47 @@ impl Factors {
         Ok(TerritoryFactorPolicy { territory, schools, schools_with_own, administrators, teachers })
     }
 
-    /// Says whether the teachers of a school must have a second factor, and whether its administration is closed to sessions
-    /// that have shown none (`None` leaves that as it is). Written in the journal.
+    /// A school says what it wants. Written in the journal.
     ///
     /// # Errors
     /// Any database error.
-    pub async fn set_school_policy(
-        &self,
-        member: &Member,
-        teachers_must: bool,
-        administrators_prove: Option<bool>,
-    ) -> Result<(), Error> {
-        let now = self.0.clock.now();
+    pub async fn set_school_policy(&self, member: &Member, policy: FactorPolicy) -> Result<(), Error> {
         let mut tx = self.0.db.in_school(member).await?;
-        queries::put_policy(&mut tx, teachers_must, administrators_prove, now).await?;
-        let act = act(member.person(), member.school().uuid(), teachers_must, administrators_prove);
-        journal::append(&mut tx, now, act).await?;
+        self.say(&mut tx, member.person(), policy).await?;
         tx.commit().await?;
         self.0.teachers_must.invalidate(&member.school()).await;
         Ok(())
     }
 
-    /// The same for the schools of a territory that say nothing themselves.
+    /// A territory says it: of teachers, for those of its schools that say nothing themselves. Written in the journal.
     ///
     /// # Errors
     /// Any database error.
     pub async fn set_territory_policy(
         &self,
         admin: &TerritoryAdmin,
-        teachers_must: bool,
-        administrators_prove: Option<bool>,
+        policy: FactorPolicy,
     ) -> Result<(), Error> {
-        let now = self.0.clock.now();
         let mut tx = self.0.db.in_territory(admin).await?;
-        queries::put_policy(&mut tx, teachers_must, administrators_prove, now).await?;
-        let act = act(admin.person(), admin.territory().uuid(), teachers_must, administrators_prove);
-        journal::append(&mut tx, now, act).await?;
+        self.say(&mut tx, admin.person(), policy).await?;
         tx.commit().await?;
         self.0.teachers_must.invalidate_all();
         Ok(())
     }
-}
 
-fn act(
-    actor: preau_kernel::PersonId,
-    scope: Uuid,
-    teachers_must: bool,
-    administrators_prove: Option<bool>,
-) -> journal::Act<'static> {
-    journal::Act {
-        actor: Some(actor),
-        act: "identity.second-factor-policy",
-        subject: Some(scope),
-        detail: serde_json::json!({ "teachers_must": teachers_must, "administrators_prove": administrators_prove }),
+    /// Whose word it is, the transaction knows.
+    async fn say(&self, tx: &mut impl Tx, actor: PersonId, policy: FactorPolicy) -> Result<(), Error> {
+        let now = self.0.clock.now();
+        queries::put_policy(tx, policy, now).await?;
+        let act = journal::Act {
+            actor: Some(actor),
+            act: "identity.second-factor-policy",
+            subject: Some(tx.scope()),
+            detail: serde_json::json!({
+                "teachers_must": policy.teachers_must,
+                "administrators_prove": policy.administrators_prove,
+            }),
+        };
+        Ok(journal::append(tx, now, act).await?)
     }
 }

@@ -10,7 +10,7 @@ use preau_db::{DbError, LookupTx, TerritoryTx, Tx};
 use preau_kernel::{SchoolId, TerritoryId};
 use uuid::Uuid;
 
-use super::{FactorPolicySaid, Lacking};
+use super::{FactorPolicy, FactorPolicySaid, Lacking};
 
 /// Whether one of these scopes (schools, then their territory) wants a second factor of its teachers; a school's own word
 /// comes before its territory's.
@@ -31,11 +31,10 @@ pub(super) async fn teachers_must(
     .await?)
 }
 
-/// Says what the transaction's school or territory wants of its teachers and administrators; `None` leaves what it said.
+/// Says what the transaction's school or territory wants.
 pub(super) async fn put_policy(
     tx: &mut impl Tx,
-    teachers_must: bool,
-    administrators_prove: Option<bool>,
+    policy: FactorPolicy,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let scope = tx.scope();
@@ -46,8 +45,8 @@ pub(super) async fn put_policy(
          DO UPDATE SET teachers_must = excluded.teachers_must, updated_at = excluded.updated_at,
                        administrators_prove = coalesce($3, t.administrators_prove)",
         scope,
-        teachers_must,
-        administrators_prove,
+        policy.teachers_must,
+        policy.administrators_prove,
         now,
     )
     .execute(tx.conn())

@@ -3,10 +3,9 @@
 use axum::{extract::State, http::StatusCode};
 use preau_http::{AdminOf, InSchool, Policy, Problem, Reply, Routes, ValidJson};
 use preau_kernel::{Role, SchoolId, TerritoryId};
-use serde::Deserialize;
 use utoipa_axum::routes;
 
-use super::{SchoolFactorPolicy, TerritoryFactorPolicy};
+use super::{FactorPolicy, SchoolFactorPolicy, TerritoryFactorPolicy};
 use crate::Identity;
 
 /// The routes of what schools and territories want.
@@ -50,18 +49,6 @@ async fn get_territory_factor_policy(
     Ok(Reply(identity.factors().territory_policy(&admin).await?))
 }
 
-/// Of whom a second factor is asked. (Of staff and administrators, always.)
-#[derive(Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-struct FactorPolicy {
-    /// Whether teachers must have one.
-    teachers_must: bool,
-    /// Whether administration is closed to sessions in which none was shown; left out, it stays as it is. A territory's word
-    /// holds in all its schools. Every node knows within a minute.
-    #[serde(default)]
-    administrators_prove: Option<bool>,
-}
-
 /// Say whether the teachers of a school must have a second factor, and whether its administrators must show theirs.
 #[utoipa::path(
     put, path = "/api/v1/schools/{school_id}/second-factor-policy", tag = "identity",
@@ -76,7 +63,7 @@ async fn update_school_factor_policy(
     InSchool(member): InSchool,
     ValidJson(body): ValidJson<FactorPolicy>,
 ) -> Result<StatusCode, Problem> {
-    identity.factors().set_school_policy(&member, body.teachers_must, body.administrators_prove).await?;
+    identity.factors().set_school_policy(&member, body).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -94,6 +81,6 @@ async fn update_territory_factor_policy(
     AdminOf(admin): AdminOf,
     ValidJson(body): ValidJson<FactorPolicy>,
 ) -> Result<StatusCode, Problem> {
-    identity.factors().set_territory_policy(&admin, body.teachers_must, body.administrators_prove).await?;
+    identity.factors().set_territory_policy(&admin, body).await?;
     Ok(StatusCode::NO_CONTENT)
 }
