@@ -9,7 +9,9 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use preau_admission::{
-    Declared, Lane, Order, Orders, Person, Profile, Reason, Roster, RosterRow, TicketKeys, orders::Act,
+    Declared, DeviceClaim, Lane, Now, Order, Orders, Person, Profile, Reason, Roster, RosterRow, TicketKeys,
+    facts::{Facts, LessonFact},
+    orders::Act,
 };
 use preau_cache::Cache;
 use preau_kernel::{Clock, ManualClock, PersonId, SchoolId, TerritoryId};
@@ -178,6 +180,59 @@ fn who_comes_after_all_turns_have_come_walks_in() {
         second(&stage, &[&door]).await;
         assert!(enter(&door, pupil(0, 4)).await.is_some(), "nobody waits any more");
         assert!(enter(&door, shown(&place)).await.is_some());
+    });
+}
+
+/// Their classes go before; each of them who comes is awaited no longer, and who reloads comes once.
+#[test]
+fn who_waits_is_told_whom_the_next_lessons_call() {
+    play(async |stage| {
+        let door = door(&stage, 10.0);
+        let last = crowd(&door, 0, 200).await.pop().expect("a place");
+        for _ in 0..3 {
+            second(&stage, &[&door]).await;
+        }
+        let before = wait(&door, shown(&last)).await;
+        let class = Uuid::from_u128(0xc1a5).into();
+        let from = stage.clock().now() + chrono::Duration::minutes(2);
+        let until = from + chrono::Duration::minutes(55);
+        let lesson = LessonFact { class, territory: territory(), people: 400, from, until };
+        door.learn_facts(Arc::new(Facts::new([lesson], [])));
+        let called = async || {
+            second(&stage, &[&door]).await;
+            let now: Now = serde_json::from_slice(&door.now().body).unwrap();
+            now.lane(territory(), Lane::InSlot).map(|lane| lane.called)
+        };
+        assert_eq!(called().await, Some(400));
+        let told = wait(&door, shown(&last)).await;
+        assert!(before.eta_high_s < 40, "{before:?}");
+        assert!(told.eta_high_s >= 42 && told.eta_low_s <= before.eta_low_s, "{before:?} {told:?}");
+        let claim = DeviceClaim {
+            device: [1; 16],
+            profile: Profile::Pupil,
+            territory: territory(),
+            school: Some(school(1)),
+            mef: None,
+            siblings: Vec::new(),
+            class: Some(class),
+            primary: false,
+            issued: stage.clock().now(),
+            left: None,
+        };
+        for subject in 0..40_u64 {
+            let asks = Asks {
+                claim: Some(claim.clone()),
+                subject: (10_000 + subject).to_be_bytes(),
+                ..Asks::default()
+            };
+            let place = wait(&door, asks.clone()).await;
+            assert_eq!((place.class, place.reason), (Lane::Lesson, Reason::LessonSoon));
+            wait(&door, shown(&place)).await;
+            if subject % 10 == 0 {
+                wait(&door, asks).await;
+            }
+        }
+        assert_eq!(called().await, Some(360));
     });
 }
 

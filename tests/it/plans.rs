@@ -517,6 +517,8 @@ fn lessons_around_now_are_told_to_the_door() {
         let heard = facts().await;
         assert_eq!(heard.near(sixth.id, now), Some(Nearness::Live));
         assert_eq!(heard.near(third.id, now), Some(Nearness::Soon), "in a quarter of an hour");
+        let called = heard.called(territory.id, now + chrono::Duration::minutes(10));
+        assert_eq!(called, 1, "the one pupil of the class whose lesson is near");
         assert_eq!(heard.near(third.id, now - chrono::Duration::minutes(1)), None, "sixteen minutes are far");
         stage.sql(&format!("UPDATE lesson SET cancelled = true WHERE lesson_id = '{later}'")).await;
         assert_eq!(facts().await.near(third.id, now), None, "cancelled");

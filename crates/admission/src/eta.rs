@@ -17,10 +17,22 @@ pub struct Rates {
     pub ahead: f64,
     /// Seconds over which it was measured, a minute at most.
     pub age_s: f64,
-    /// Seconds until nobody waits in the better lanes, as they drain now; 0 when nobody does.
+    /// Seconds until nobody waits in the better lanes and all whom lessons call have come, as fast as their number falls now; 0
+    /// when there is nobody.
     pub clear_s: f64,
     /// What the lane will pass a second from then on: what all lanes of the territory pass now.
     pub after: f64,
+    /// People called by lessons of these minutes who have not come yet: they will go before this lane.
+    #[serde(default)]
+    pub to_come: f64,
+}
+
+impl Rates {
+    /// What the lane passes a second until the better ones are clear: the mean of both measures; the smaller one while more
+    /// people are to come who go before, because then it falls.
+    pub fn own(&self) -> f64 {
+        if self.to_come > 0.0 { self.fast.min(self.slow) } else { (self.fast + self.slow) / 2.0 }
+    }
 }
 
 /// Seconds to wait: what is said, and the range it is said with.
@@ -47,6 +59,9 @@ pub const UNKNOWN: Eta = Eta { s: 2, low_s: 0, high_s: 60 };
 /// `s = clear_s + (position - rate · clear_s) / after` where that is sooner. The range takes the better and the worse of
 /// what was measured, a seventh and three seconds wider.
 ///
+/// Where lessons call people who have not come yet (`to_come`), `clear_s` counts them: the middle takes them to come in as
+/// fast as now. At best nobody of them comes; at worst all of them come before this one, however fast the lane passes now.
+///
 /// Before anything was measured (the first fifth of a second of a queue) it says "a moment", and asks again at once: a
 /// lane that told its first comers "four hours, look again in 30 s" stood idle for half a minute.
 pub fn estimate(position: u64, rates: Rates) -> Eta {
@@ -57,22 +72,26 @@ pub fn estimate(position: u64, rates: Rates) -> Eta {
     let drawn = rates.ahead.max(0.0);
     let best = rates.fast.max(rates.slow);
     let worst = (rates.fast.min(rates.slow) - drawn).max(best * 0.1);
-    let middle = ((rates.fast + rates.slow) / 2.0 - drawn / 2.0).max(best * 0.2);
-    let after = |rate: f64, clear_s: f64| {
+    let foreseen = rates.to_come > 0.0 && rates.after > 0.001;
+    let least = if foreseen { rates.own() * 0.4 } else { best * 0.2 };
+    let middle = (rates.own() - drawn / 2.0).max(least);
+    let called_s = if foreseen { rates.to_come / rates.after } else { 0.0 };
+    let seconds = |rate: f64, clear_s: f64| {
         let until_clear = rate * clear_s;
-        let seconds = if ahead <= until_clear || rates.after <= rate {
+        if ahead <= until_clear || rates.after <= rate {
             if rate > 0.001 { ahead / rate } else { f64::INFINITY }
         } else {
             clear_s + (ahead - until_clear) / rates.after
-        };
-        num::whole(seconds.ceil()).min(LONGEST_S)
+        }
     };
+    let whole = |seconds: f64| num::whole(seconds.ceil()).min(LONGEST_S);
+    let at_worst = seconds(worst.min(middle), rates.clear_s * 1.5);
+    let behind_all = if foreseen { ahead / rates.after + rates.clear_s.max(called_s) } else { 0.0 };
+    let at_best = seconds(best, (rates.clear_s - called_s).max(0.0) * 0.7);
     Eta {
-        s: after(middle, rates.clear_s),
-        low_s: num::whole(num::real(after(best, rates.clear_s * 0.7)) * 0.85).saturating_sub(3),
-        high_s: num::whole(num::real(after(worst, rates.clear_s * 1.5)) * 1.1)
-            .saturating_add(3)
-            .min(LONGEST_S),
+        s: whole(seconds(middle, rates.clear_s)),
+        low_s: num::whole(num::real(whole(at_best)) * 0.85).saturating_sub(3),
+        high_s: num::whole(num::real(whole(at_worst.max(behind_all))) * 1.1).saturating_add(3).min(LONGEST_S),
     }
 }
 

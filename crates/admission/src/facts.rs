@@ -1,18 +1,24 @@
 //! What features declare to admission: lessons live or about to begin, work due today.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use chrono::{DateTime, Duration, Utc};
-use preau_kernel::ClassId;
+use preau_kernel::{ClassId, TerritoryId};
 
 /// A lesson counts from this long before it begins.
 pub const SOON: Duration = Duration::minutes(15);
+/// Its people are expected from this long before it begins until this long after: most come within two minutes of the hour.
+const CALLS: Duration = Duration::minutes(5);
 
 /// A lesson of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LessonFact {
     /// The class.
     pub class: ClassId,
+    /// The territory of its school.
+    pub territory: TerritoryId,
+    /// The class's pupils. In a primary school as many guardians sign in for them.
+    pub people: u32,
     /// Its beginning.
     pub from: DateTime<Utc>,
     /// Its end.
@@ -36,6 +42,8 @@ type Span = (DateTime<Utc>, DateTime<Utc>);
 pub struct Facts {
     lessons: HashMap<ClassId, Vec<Span>>,
     due: HashSet<ClassId>,
+    /// Beginnings in order, and the people whom lessons call until then: a difference of two says how many between them.
+    calls: BTreeMap<TerritoryId, Vec<(DateTime<Utc>, u64)>>,
 }
 
 impl Facts {
@@ -45,10 +53,33 @@ impl Facts {
         due_today: impl IntoIterator<Item = ClassId>,
     ) -> Self {
         let mut by_class: HashMap<_, Vec<Span>> = HashMap::new();
-        for lesson in lessons {
+        let mut in_order: Vec<LessonFact> = lessons.into_iter().collect();
+        in_order.sort_unstable_by_key(|lesson| (lesson.from, lesson.class));
+        let mut called: HashMap<ClassId, DateTime<Utc>> = HashMap::new();
+        let mut calls: BTreeMap<_, Vec<(DateTime<Utc>, u64)>> = BTreeMap::new();
+        for lesson in in_order {
             by_class.entry(lesson.class).or_default().push((lesson.from, lesson.until));
+            // Two groups of a class at the same hour call its pupils once.
+            if called.get(&lesson.class).is_some_and(|before| lesson.from < *before + CALLS * 2) {
+                continue;
+            }
+            called.insert(lesson.class, lesson.from);
+            let sums = calls.entry(lesson.territory).or_default();
+            let before = sums.last().map_or(0, |(_, people)| *people);
+            sums.push((lesson.from, before + u64::from(lesson.people)));
         }
-        Self { lessons: by_class, due: due_today.into_iter().collect() }
+        Self { lessons: by_class, due: due_today.into_iter().collect(), calls }
+    }
+
+    /// People whom the lessons of a territory call now: those of classes whose lesson begins within five minutes or began
+    /// less than five minutes ago, whether they have come or not. Costs two searches, however many schools there are.
+    pub fn called(&self, territory: TerritoryId, now: DateTime<Utc>) -> u64 {
+        let Some(sums) = self.calls.get(&territory) else { return 0 };
+        let until = |at: DateTime<Utc>| {
+            let next = sums.partition_point(|(from, _)| *from <= at);
+            next.checked_sub(1).and_then(|last| sums.get(last)).map_or(0, |(_, people)| *people)
+        };
+        until(now + CALLS).saturating_sub(until(now - CALLS))
     }
 
     /// Whether the class has a lesson live or soon.
@@ -68,5 +99,92 @@ impl Facts {
     /// Classes with a lesson declared, and with work due: for the desk.
     pub fn counts(&self) -> (usize, usize) {
         (self.lessons.len(), self.due.len())
+    }
+}
+
+/// People who came because of a lesson, of the last [`Came::KEPT`], minute by minute.
+#[derive(Clone, Debug, Default)]
+pub struct Came(BTreeMap<TerritoryId, VecDeque<(i64, u64)>>);
+
+impl Came {
+    /// Whoever comes for a lesson comes at the earliest when it counts ([`SOON`]), and is called until five minutes after it
+    /// began: those of the lesson before are forgotten by then.
+    pub const KEPT: Duration = Duration::minutes(20);
+
+    /// So many more have come.
+    pub fn take(&mut self, territory: TerritoryId, people: u64, now: DateTime<Utc>) {
+        let minute = now.timestamp().div_euclid(60);
+        let minutes = self.0.entry(territory).or_default();
+        minutes.retain(|(at, _)| *at > minute - Self::KEPT.num_minutes());
+        match minutes.back_mut() {
+            Some((at, count)) if *at == minute => *count += people,
+            _ => minutes.push_back((minute, people)),
+        }
+    }
+
+    /// How many have come.
+    pub fn lately(&self, territory: TerritoryId, now: DateTime<Utc>) -> u64 {
+        let minute = now.timestamp().div_euclid(60);
+        let minutes = self.0.get(&territory).into_iter().flatten();
+        minutes.filter(|(at, _)| *at > minute - Self::KEPT.num_minutes()).map(|(_, count)| count).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn at(minute: i64) -> DateTime<Utc> {
+        "2026-11-23T08:00:00Z".parse::<DateTime<Utc>>().unwrap() + Duration::minutes(minute)
+    }
+
+    fn territory(number: u128) -> TerritoryId {
+        Uuid::from_u128(number).into()
+    }
+
+    fn lesson(of: u128, class: u128, people: u32, begins: i64) -> LessonFact {
+        let class = Uuid::from_u128(class).into();
+        LessonFact { class, territory: territory(of), people, from: at(begins), until: at(begins + 55) }
+    }
+
+    #[test]
+    fn lessons_call_their_classes_around_the_hour_and_each_class_once() {
+        let facts = Facts::new(
+            [
+                lesson(1, 1, 30, 0),
+                // Two groups of one class, and a lesson of it moved by a few minutes.
+                lesson(1, 2, 25, 0),
+                lesson(1, 2, 25, 0),
+                lesson(1, 2, 25, 4),
+                lesson(1, 3, 20, 3),
+                lesson(2, 4, 1000, 0),
+                // The next hour.
+                lesson(1, 1, 30, 60),
+            ],
+            [],
+        );
+        let called = |minute| facts.called(territory(1), at(minute));
+        assert_eq!([-6, -5, -3, -2, 0, 4].map(called), [0, 55, 55, 75, 75, 75]);
+        assert_eq!([5, 7, 8, 54, 55, 64, 65].map(called), [20, 20, 0, 0, 30, 30, 0]);
+        assert_eq!(facts.called(territory(2), at(0)), 1000);
+        assert_eq!(facts.called(territory(3), at(0)), 0, "nobody has lessons there");
+    }
+
+    #[test]
+    fn who_came_is_remembered_until_the_lesson_calls_no_more() {
+        let mut came = Came::default();
+        for minute in [-15, -15, -1, 0] {
+            came.take(territory(1), 10, at(minute));
+        }
+        came.take(territory(2), 7, at(0));
+        assert_eq!(
+            [0, 4, 5, 19, 20].map(|minute| came.lately(territory(1), at(minute))),
+            [40, 40, 20, 10, 0]
+        );
+        came.take(territory(1), 1, at(60));
+        assert_eq!(came.lately(territory(1), at(60)), 1);
+        assert_eq!(came.lately(territory(3), at(0)), 0);
     }
 }

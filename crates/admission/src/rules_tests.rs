@@ -220,7 +220,8 @@ fn roster() -> Roster {
 fn lanes_follow_what_is_declared_and_what_the_class_does_now() {
     let roster = roster();
     let (school, class) = (Uuid::from_u128(1).into(), Uuid::from_u128(7).into());
-    let facts = Facts::new([LessonFact { class, from: at(600), until: at(4200) }], []);
+    let territory = Uuid::from_u128(10).into();
+    let facts = Facts::new([LessonFact { class, territory, people: 24, from: at(600), until: at(4200) }], []);
     let lane = |person: &Person, failing| {
         let assigned = assign(person, failing, &facts, &Table::default(), Posture::Hard, at(0));
         (assigned.lane, assigned.reason)

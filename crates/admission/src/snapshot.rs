@@ -230,13 +230,10 @@ impl Snapshot {
                     .map(|(class, lane)| NowLane {
                         class,
                         threshold: lane.threshold,
-                        rate_per_s: round(if self.frozen {
-                            0.0
-                        } else {
-                            (lane.rates.fast + lane.rates.slow) / 2.0
-                        }),
+                        rate_per_s: round(if self.frozen { 0.0 } else { lane.rates.own() }),
                         clear_s: num::whole(lane.rates.clear_s),
                         after_per_s: round(if self.frozen { 0.0 } else { lane.rates.after }),
+                        called: num::whole(lane.rates.to_come),
                         look_max_s: if self.frozen { 30 } else { eta::longest_look_s(lane.rates) },
                         waiting: lane.waiting,
                         sketch: lane.curve.sketch(most),
@@ -254,6 +251,11 @@ impl Snapshot {
             territories,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(people: &u64) -> bool {
+    *people == 0
 }
 
 fn round(x: f64) -> f64 {
@@ -301,6 +303,11 @@ pub struct NowLane {
     pub clear_s: u64,
     /// See above.
     pub after_per_s: f64,
+    /// People called by lessons of these minutes who have not come yet, whom `clear_s` counts: at best none of them comes, and
+    /// `clear_s` is `called / after_per_s` less; at worst all come before, and it takes at least
+    /// `position / after_per_s + max(clear_s, called / after_per_s)`. Left out when there are none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub called: u64,
     /// The longest between two looks, in seconds: look at 25 to 40 % of the estimate, at least a second, at most this.
     pub look_max_s: u64,
     /// People whose turn has not come.

@@ -252,6 +252,7 @@ impl Doorway {
         person: PersonId,
         account: &Account,
     ) -> Result<(), Error> {
+        self.0.door.right_secret(pass);
         if !pass.is_examined() {
             return Ok(());
         }

@@ -226,6 +226,9 @@ struct NowLane {
     clear_s: u64,
     /// …and people a second after that: a lane may have its floor only while better ones are full.
     after_per_s: f64,
+    /// People called by lessons of these minutes who have not come yet and go before this lane; left out when there are none.
+    /// `clear_s` counts them: at best none of them comes, and it is `called / after_per_s` less; at worst all come before.
+    called: Option<u64>,
     /// People in it.
     waiting: u64,
     /// `[tag, people before or at it]`, ascending, straight lines between; one's place is that of `tag - 1`, and one more.

@@ -8,7 +8,7 @@
 use chrono::{DateTime, Utc};
 use preau_admission::facts::LessonFact;
 use preau_db::{DbError, SchoolTx, Tx};
-use preau_kernel::{ClassId, GroupId, LessonId, PersonId, SchoolId};
+use preau_kernel::{ClassId, GroupId, LessonId, PersonId, SchoolId, TerritoryId};
 use uuid::Uuid;
 
 use crate::{NewLesson, Source};
@@ -79,6 +79,15 @@ pub(crate) async fn window(
     .await?)
 }
 
+/// A lesson that concerns a class.
+struct Around {
+    class: ClassId,
+    territory: TerritoryId,
+    people: i64,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+}
+
 /// The lessons under way at `now` or beginning before `until`, once for each class that they concern: a lesson of a group
 /// concerns the classes of the group's pupils.
 #[tracing::instrument(level = "debug", name = "db.lesson.around", skip_all)]
@@ -89,15 +98,17 @@ pub(crate) async fn around(
 ) -> Result<Vec<LessonFact>, DbError> {
     let school = tx.school();
     // Nothing that lasts longer than half a day is a lesson: the index on the beginning bounds what is read.
-    Ok(sqlx::query_as!(
-        LessonFact,
+    let rows = sqlx::query_as!(
+        Around,
         r#"
         WITH held AS MATERIALIZED (
             SELECT l.starts_at, l.ends_at, l.class_ids, l.group_ids FROM lesson l
              WHERE l.school_id = $1 AND l.starts_at > $2::timestamptz - interval '12 hours' AND l.starts_at < $3
                AND l.ends_at > $2 AND NOT l.cancelled
         )
-        SELECT n.class_id AS "class!: ClassId", n.starts_at AS "from!", n.ends_at AS "until!"
+        SELECT n.class_id AS "class!: ClassId", n.starts_at AS "from!", n.ends_at AS "until!",
+               (SELECT s.territory_id FROM school s WHERE s.school_id = $1) AS "territory!: TerritoryId",
+               (SELECT count(*) FROM class_pupil p WHERE p.school_id = $1 AND p.class_id = n.class_id) AS "people!"
           FROM (SELECT unnest(h.class_ids) AS class_id, h.starts_at, h.ends_at FROM held h
                 UNION
                 SELECT cp.class_id, h.starts_at, h.ends_at
@@ -110,7 +121,15 @@ pub(crate) async fn around(
         until,
     )
     .fetch_all(tx.conn())
-    .await?)
+    .await?;
+    let fact = |row: Around| LessonFact {
+        class: row.class,
+        territory: row.territory,
+        people: u32::try_from(row.people).unwrap_or(0),
+        from: row.from,
+        until: row.until,
+    };
+    Ok(rows.into_iter().map(fact).collect())
 }
 
 /// Writes lessons that are new or have changed; those that say the same are left alone. Returns the ids of the rows

@@ -114,18 +114,34 @@ struct Meter {
     clearing: f64,
 }
 
+/// People whom lessons call in a territory: they go before all lanes after theirs.
+#[derive(Clone, Copy, Debug, Default)]
+struct Calls {
+    /// Who have not come yet.
+    to_come: f64,
+    /// Who came since the last tick.
+    came_tick: f64,
+    /// Who wait in their lane or a better one, teachers included.
+    waiting: f64,
+    /// How fast those who wait and those to come become fewer together, a second, mean over 10 s: how fast they come in.
+    speed: f64,
+    /// Seconds measured.
+    age: f64,
+}
+
 /// The inlet. One leader holds it; a new leader starts with empty meters, which forget within seconds anyway.
 #[derive(Clone, Debug)]
 pub struct Inlet {
     config: InletConfig,
     at: Option<DateTime<Utc>>,
     meters: BTreeMap<(TerritoryId, Lane), Meter>,
+    calls: BTreeMap<TerritoryId, Calls>,
 }
 
 impl Inlet {
     /// An inlet that has seen nothing.
     pub fn new(config: InletConfig) -> Self {
-        Self { config, at: None, meters: BTreeMap::new() }
+        Self { config, at: None, meters: BTreeMap::new(), calls: BTreeMap::new() }
     }
 
     /// People who could sign in now: `min(hash, database, seats)`, corrected by the backlog that will be there when they
@@ -162,12 +178,23 @@ impl Inlet {
     ) -> Vec<Grant> {
         // A leader that was away does not make up for it at once.
         let dt = self.at.map_or(0.2, |at| num::seconds(at, now)).clamp(0.0, 1.0);
+        let away = self.at.is_some_and(|at| num::seconds(at, now) > 1.0);
         self.at = Some(now);
         for meter in self.meters.values_mut() {
             meter.fold(now, dt, self.config.show_lag_s);
         }
+        for (territory, calls) in &mut self.calls {
+            if away {
+                *calls = Calls { to_come: calls.to_come, ..Calls::default() };
+            }
+            let waiting = demands.iter().find(|demand| demand.territory == *territory).map(|it| &it.waiting);
+            calls.fold(waiting.map_or(0, |of| of.get(Lane::Safety) + of.get(Lane::Lesson)), dt);
+        }
         for demand in demands {
             self.look_ahead(demand, dt);
+        }
+        for calls in self.calls.values_mut() {
+            calls.came_tick = 0.0;
         }
         let room = self.room(capacity, dt);
         let mut grants = Vec::new();
@@ -190,22 +217,35 @@ impl Inlet {
         grants
     }
 
-    /// When each lane will have all that its territory passes, because the better ones are empty.
+    /// When each lane will have all that its territory passes, because the better ones are empty and, after the lane of the
+    /// lesson, all whom lessons call have come.
+    ///
+    /// Of what passes now before the lanes after the lesson, they will have the speed at which the called come in: the rest
+    /// is teachers, who keep coming, and those whom lessons call and who walk in without a place pass no threshold.
     fn look_ahead(&mut self, demand: &Demand, dt: f64) {
-        let after: f64 = Lane::ALL.into_iter().map(|lane| self.rates(demand.territory, lane).fast).sum();
+        let fast = |lane| self.rates(demand.territory, lane).fast;
+        let all: f64 = Lane::ALL.into_iter().map(fast).sum();
+        let calls = self.calls.get(&demand.territory).copied().filter(|calls| calls.to_come > 0.0);
+        let calls = calls.unwrap_or_default();
+        let behind: f64 = Lane::ALL.into_iter().filter(|lane| *lane > Lane::Lesson).map(fast).sum();
         let mut better = 0.0;
         for (lane, waiting) in demand.waiting.iter() {
             if let Some(meter) = self.meters.get_mut(&(demand.territory, lane)) {
+                let foreseen = lane > Lane::Lesson && calls.to_come > 0.0;
+                let (to_come, came) = if foreseen { (calls.to_come, calls.came_tick) } else { (0.0, 0.0) };
+                let after = if foreseen { behind + calls.speed.max(0.0) } else { all };
                 if dt > 0.0 {
-                    let clearing = (meter.better - better) / dt;
+                    let clearing = (meter.better - better + came) / dt;
                     let part = num::forget(dt, 10.0).max((dt / meter.age.max(dt)).min(1.0));
                     meter.clearing += (clearing - meter.clearing) * part;
                 }
                 meter.better = better;
                 meter.rates.after = after;
+                meter.rates.to_come = to_come;
                 // Arrivals end: a lane that still grows is taken to drain at half of what is passed.
+                let stock = better + to_come;
                 meter.rates.clear_s =
-                    if better < 0.5 { 0.0 } else { better / meter.clearing.max(after / 2.0).max(0.1) };
+                    if stock < 0.5 { 0.0 } else { stock / meter.clearing.max(after / 2.0).max(0.1) };
             }
             better += num::real(*waiting);
         }
@@ -229,6 +269,20 @@ impl Inlet {
         self.meters.entry((territory, lane)).or_default().ahead_tick += num::real(people);
     }
 
+    /// So many people are called by lessons of these minutes and have not come yet.
+    pub fn expect(&mut self, territory: TerritoryId, to_come: u64) {
+        if to_come > 0 || self.calls.contains_key(&territory) {
+            self.calls.entry(territory).or_default().to_come = num::real(to_come);
+        }
+    }
+
+    /// So many of those whom lessons call have come: they wait, or are in.
+    pub fn came(&mut self, territory: TerritoryId, people: u64) {
+        if let Some(calls) = self.calls.get_mut(&territory) {
+            calls.came_tick += num::real(people);
+        }
+    }
+
     /// How fast a lane passes.
     pub fn rates(&self, territory: TerritoryId, lane: Lane) -> Rates {
         self.meters.get(&(territory, lane)).map_or(Rates::default(), |meter| meter.rates)
@@ -249,12 +303,29 @@ impl Inlet {
 
     /// Forgets lanes where nobody waits any more.
     pub fn forget(&mut self, keep: impl Fn(TerritoryId, Lane) -> bool) {
+        self.calls.retain(|territory, _| keep(*territory, Lane::Lesson));
         self.meters.retain(|(territory, lane), _| keep(*territory, *lane));
     }
 
     /// The tuning.
     pub fn config(&self) -> &InletConfig {
         &self.config
+    }
+}
+
+impl Calls {
+    fn fold(&mut self, waiting: u64, dt: f64) {
+        if dt <= 0.0 {
+            return;
+        }
+        let waiting = num::real(waiting);
+        if self.age <= 0.0 {
+            (self.waiting, self.came_tick) = (waiting, 0.0);
+        }
+        self.age += dt;
+        let part = num::forget(dt, 10.0).max((dt / self.age).min(1.0));
+        self.speed += ((self.waiting - waiting + self.came_tick) / dt - self.speed) * part;
+        self.waiting = waiting;
     }
 }
 

@@ -116,6 +116,8 @@ pub struct World {
     pub hit_s: f64,
     /// Who arrives.
     pub cohorts: Vec<Cohort>,
+    /// Schools whose people in the lane of the lesson the leader expects, because it knows the lessons that call them.
+    pub called: Vec<u32>,
     /// The share of people who leave after 5 to 20 s of waiting.
     pub abandon: f64,
     /// When offered load falls: goodput is taken until here.
@@ -140,6 +142,7 @@ impl World {
             hash_s: 0.025,
             hit_s: 0.0001,
             cohorts,
+            called: Vec::new(),
             abandon: 0.0,
             storm_s,
             horizon_s: 900.0,

@@ -65,6 +65,43 @@ pub fn lanes(policy: Policy) -> World {
     World { horizon_s: 1200.0, ..World::small(policy, cohorts, 60.0) }
 }
 
+/// Lessons at nine that take nearly all that there is for a minute, their people around the hour as a bell; teachers who come
+/// all along; and whoever has no lesson, pressing from before the bell's middle and told after half a minute that they will
+/// wait for it to ring out. `foreseen`: the leader knows the lessons.
+pub fn bell(foreseen: bool) -> World {
+    const CLASSES: u32 = 1;
+    let cohort = |school, lane, people, from_ms, to_ms| Cohort {
+        territory: 0,
+        school,
+        roster: people,
+        lane,
+        people,
+        from_ms,
+        to_ms,
+    };
+    let slices = (-6..=6i32).map(|slice| {
+        let sigmas = f64::from(slice) * 0.4;
+        (slice, (-sigmas * sigmas / 2.0).exp())
+    });
+    let whole_bell: f64 = slices.clone().map(|(_, height)| height).sum();
+    // 6.2 s of the tale's sigma of 15.6 a slice, around the seventy-second.
+    let mut cohorts: Vec<Cohort> = slices
+        .map(|(slice, height)| {
+            let from = u32::try_from(72_000 + slice * 6_200 - 3_100).unwrap_or(0);
+            let people = whole(1_600.0 * height / whole_bell);
+            Cohort { roster: 1_600, ..cohort(CLASSES, Lane::Lesson, people, from, from + 6_200) }
+        })
+        .collect();
+    cohorts.push(cohort(2, Lane::Lesson, 7 * 300, 0, 300_000));
+    cohorts.push(cohort(3, Lane::InSlot, 5_500, 40_000, 62_000));
+    World {
+        hash_s: 0.05,
+        called: if foreseen { vec![CLASSES] } else { Vec::new() },
+        horizon_s: 600.0,
+        ..World::small(Policy::Ticket(Tickets::default()), cohorts, 110.0)
+    }
+}
+
 /// Two territories of one size: the first at twenty times its half of the capacity, the second at a fifth of its own.
 pub fn bulkhead() -> World {
     let cohort = |territory, people| Cohort {

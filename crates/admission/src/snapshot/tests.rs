@@ -25,7 +25,7 @@ fn crowd(people: u128, lane: Lane) -> (Snapshot, Vec<u64>) {
             lanes::issue(&mut state, &mut finish, &Draw { school, step, phase, second: false })
         })
         .collect();
-    let rates = Rates { fast: 80.0, slow: 78.0, ahead: 2.0, age_s: 60.0, clear_s: 0.0, after: 80.0 };
+    let rates = Rates { fast: 80.0, slow: 78.0, ahead: 2.0, age_s: 60.0, after: 80.0, ..Rates::default() };
     let mut lanes = PerLane::<LaneSnap>::default();
     *lanes.get_mut(lane) = LaneSnap::of(&state, rates);
     let lanes = BTreeMap::from([(Uuid::from_u128(5).into(), lanes)]);
@@ -70,6 +70,13 @@ fn the_public_copy_fits_even_when_every_lane_of_a_territory_waits() {
     let (mut snapshot, _) = crowd(50_000, Lane::InSlot);
     let full = snapshot.lanes.values().next().unwrap().get(Lane::InSlot).clone();
     snapshot.lanes.insert(Uuid::from_u128(5).into(), PerLane::from_fn(|_| full.clone()));
+    assert!(snapshot.now().json().len() <= 2048, "{}", snapshot.now().json().len());
+    assert!(!snapshot.now().json().contains("called"), "nobody is");
+    let calling = Rates { to_come: 12_345.0, clear_s: 154.0, ..full.rates };
+    let lane =
+        |lane| LaneSnap { rates: if lane > Lane::Lesson { calling } else { full.rates }, ..full.clone() };
+    snapshot.lanes.insert(Uuid::from_u128(5).into(), PerLane::from_fn(lane));
+    assert_eq!(snapshot.now().json().matches("\"called\":12345").count(), 4);
     assert!(snapshot.now().json().len() <= 2048, "{}", snapshot.now().json().len());
     assert!(Snapshot::empty(start()).now().json().len() < 200);
 }
@@ -133,10 +140,14 @@ proptest! {
 
     #[test]
     fn estimates_are_in_their_own_range(position in 0..2_000_000u64, fast in 0.0..3000.0f64, slow in 0.0..3000.0f64,
-        ahead in 0.0..500.0f64, clear_s in 0.0..3000.0f64, after in 0.0..3000.0f64, id in any::<[u8; 8]>()) {
-        let rates = Rates { fast, slow, ahead, age_s: 60.0, clear_s, after };
+        ahead in 0.0..500.0f64, clear_s in 0.0..3000.0f64, after in 0.0..3000.0f64, id in any::<[u8; 8]>(),
+        to_come in prop_oneof![Just(0.0), 0.0..200_000.0f64]) {
+        let rates = Rates { fast, slow, ahead, age_s: 60.0, clear_s, after, to_come };
         let eta = eta::estimate(position, rates);
         prop_assert!(eta.low_s <= eta.s && eta.s <= eta.high_s, "{eta:?}");
+        // Whoever is called narrows nothing.
+        let blind = eta::estimate(position, Rates { to_come: 0.0, ..rates });
+        prop_assert!(eta.low_s <= blind.low_s && eta.high_s >= blind.high_s, "{eta:?} {blind:?}");
         prop_assert!(eta.high_s <= eta::LONGEST_S);
         let poll = eta::poll_after_ms(eta, eta::longest_look_s(rates), id, 0);
         prop_assert!((800..=30_000).contains(&poll));

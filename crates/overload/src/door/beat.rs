@@ -38,6 +38,8 @@ pub(crate) struct Beat {
     /// Tickets used, by lane; and places drawn ahead of the middle of a queue.
     pub(crate) shown: Vec<(TerritoryId, Lane, u64)>,
     pub(crate) ahead: Vec<(TerritoryId, Lane, u64)>,
+    /// People who came because of a lesson: each waits in that lane or is in. A node of the release before says nothing.
+    pub(crate) called: Vec<(TerritoryId, Lane, u64)>,
     /// Places drawn of the last ten minutes, by school, the most first.
     pub(crate) schools: Vec<(SchoolId, u32)>,
     pub(crate) requests: u64,
@@ -85,6 +87,7 @@ pub(crate) struct Hearing {
 pub(crate) struct Fresh {
     pub(crate) shown: Vec<(TerritoryId, Lane, u64)>,
     pub(crate) ahead: Vec<(TerritoryId, Lane, u64)>,
+    pub(crate) called: Vec<(TerritoryId, Lane, u64)>,
 }
 
 const SMOOTH_S: f64 = 3.0;
@@ -105,6 +108,7 @@ impl Hearing {
             delta.add(before, beat);
             since(&before.shown, &beat.shown, &mut fresh.shown);
             since(&before.ahead, &beat.ahead, &mut fresh.ahead);
+            since(&before.called, &beat.called, &mut fresh.called);
         }
         self.before = beats.iter().map(|beat| (beat.node.clone(), beat.clone())).collect();
         let alive: Vec<&Beat> = beats.iter().filter(|beat| !beat.draining).collect();

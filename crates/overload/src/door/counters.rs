@@ -48,6 +48,8 @@ pub(crate) struct Counters {
     pub(crate) refused: ByLane,
     /// Tickets shown whose turn had come.
     pub(crate) shown: Mutex<HashMap<(TerritoryId, Lane), u64>>,
+    /// People who came because of a lesson, when they draw their place or are in without one.
+    pub(crate) called: Mutex<HashMap<(TerritoryId, Lane), u64>>,
     /// Places drawn, by school, since the last heartbeat.
     pub(crate) schools: Mutex<HashMap<SchoolId, u32>>,
     /// Wrong secrets.
@@ -90,6 +92,10 @@ impl Counters {
         self.refused.add(lane);
         metrics::counter!("preau_admission_refused_total", "class" => lane.as_str(), "why" => why)
             .increment(1);
+    }
+
+    pub(crate) fn called(&self, territory: TerritoryId, lane: Lane) {
+        *self.called.lock().entry((territory, lane)).or_default() += 1;
     }
 
     pub(crate) fn shown(&self, territory: TerritoryId, lane: Lane) {

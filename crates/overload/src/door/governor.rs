@@ -8,6 +8,7 @@ use preau_admission::{
     Lane, LaneSnap, Level, Mode, PerLane, Roster, Snapshot,
     brownout::Brownout,
     event::{Cause, Event, Inputs, What},
+    facts::{Came, Facts},
     inlet::{Capacity, Demand, Inlet, InletConfig, SlowStart},
     lanes::{Advance, LaneState, advance},
     orders::Effective,
@@ -35,6 +36,7 @@ pub(crate) struct Around<'a> {
     pub(crate) mode: Mode,
     pub(crate) effective: &'a Effective,
     pub(crate) roster: &'a Roster,
+    pub(crate) facts: &'a Facts,
     /// Seats taken.
     pub(crate) seats: u64,
     /// Seats there are, when configured.
@@ -51,6 +53,8 @@ pub(crate) struct Around<'a> {
 pub(crate) struct Governor {
     hearing: Hearing,
     inlet: Inlet,
+    /// Who came because of a lesson. A node that has just started knows of nobody: what it says is only wider.
+    came: Came,
     smoothed: Smoothed,
     brownout: Brownout,
     slots: BTreeMap<TerritoryId, SlotMachine>,
@@ -83,6 +87,7 @@ impl Governor {
         Self {
             hearing: Hearing::default(),
             inlet: Inlet::new(config),
+            came: Came::default(),
             smoothed: Smoothed::default(),
             brownout: Brownout::default(),
             slots: BTreeMap::new(),
@@ -108,6 +113,10 @@ impl Governor {
         for (territory, lane, people) in fresh.ahead {
             self.inlet.drawn_ahead(territory, lane, people);
         }
+        for (territory, _, people) in fresh.called {
+            self.inlet.came(territory, people);
+            self.came.take(territory, people, now);
+        }
     }
 
     /// Whose turn comes now.
@@ -126,6 +135,11 @@ impl Governor {
                 waiting: PerLane::from_fn(|lane| lanes.get(lane).as_ref().map_or(0, LaneState::waiting)),
             })
             .collect();
+        for territory in lanes.keys() {
+            let called =
+                around.facts.called(*territory, now) / u64::from(around.alone_among.unwrap_or(1).max(1));
+            self.inlet.expect(*territory, called.saturating_sub(self.came.lately(*territory, now)));
+        }
         let scale = around.alone_among.map_or(1.0, f64::from);
         let capacity = Capacity {
             hash_per_s: sum.hash_per_s * scale,

@@ -31,7 +31,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use preau_admission::{
-    Lane, Level, Mode, Orders, PerLane, Person, Roster, Snapshot, TicketKeys,
+    Lane, Level, Mode, Orders, PerLane, Person, Reason, Roster, Snapshot, TicketKeys,
     event::Event,
     facts::Facts,
     lanes::{Fairness, Finish, LaneState},
@@ -253,6 +253,14 @@ impl Door {
     /// later.
     pub async fn give_back(&self, pass: Pass) -> Option<Place> {
         self.0.give_back(pass).await
+    }
+
+    /// The secret was right. Whom a lesson has called and who walked in is counted now, and not with each wrong secret or look
+    /// at the line before; whoever waited was counted then.
+    pub fn right_secret(&self, pass: &Pass) {
+        if let (None, Reason::LessonSoon, Some(territory)) = (&pass.ticket, pass.reason, pass.territory) {
+            self.0.counters.called(territory, pass.lane);
+        }
     }
 
     /// The secret was wrong: for telling an attack from a crowd.

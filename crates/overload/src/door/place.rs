@@ -84,6 +84,9 @@ impl Inner {
             .and_modify(|last| *last = Fresh { tag: last.tag.max(now.tag), ..now })
             .or_insert(now);
         self.counters.issued(wanted.lane, wanted.school);
+        if wanted.reason == Reason::LessonSoon && !drawn.second {
+            self.counters.called(wanted.territory, wanted.lane);
+        }
         let view = self.view.load_full();
         let snap = view.snapshot.lanes.get(&wanted.territory).map(|lanes| lanes.get(wanted.lane));
         if snap.is_some_and(|snap| snap.waiting > 4 && snap.curve.ahead(drawn.tag) * 2 < snap.waiting) {

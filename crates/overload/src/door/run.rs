@@ -8,7 +8,8 @@ use std::{
 };
 
 use preau_admission::{
-    Lane, LaneSnap, Mode, PerLane, inlet::InletConfig, lanes::LaneState, seats::lease, status::Crowd, tags,
+    Lane, LaneSnap, Mode, PerLane, Roster, facts::Facts, inlet::InletConfig, lanes::LaneState,
+    orders::Effective, seats::lease, status::Crowd, tags,
 };
 use preau_cache::{CacheError, keys};
 use preau_kernel::{SchoolId, TerritoryId};
@@ -190,6 +191,7 @@ impl Inner {
     async fn lead(&self, works: &mut Works, fence: u64) -> Result<(), CacheError> {
         let now = self.clock.now();
         let (effective, roster) = (self.effective.load_full(), self.roster.load_full());
+        let facts = self.facts.load_full();
         let epoch = effective.epoch();
         if epoch != works.epoch {
             works.epoch = epoch;
@@ -222,7 +224,7 @@ impl Inner {
                 lanes.insert(*territory, found);
             }
         }
-        let around = self.around(works, &effective, &roster, None);
+        let around = self.around(works, (&effective, &roster, &facts), None);
         let moves = works.governor.decide(&around, &lanes);
         for (territory, moves) in moves {
             let Some(passed) = self.store.advance((territory, epoch), Some(fence), &moves).await? else {
@@ -277,8 +279,7 @@ impl Inner {
     fn around<'a>(
         &self,
         works: &Works,
-        effective: &'a preau_admission::orders::Effective,
-        roster: &'a preau_admission::Roster,
+        (effective, roster, facts): (&'a Effective, &'a Roster, &'a Facts),
         alone_among: Option<u32>,
     ) -> Around<'a> {
         let seats = match alone_among {
@@ -290,6 +291,7 @@ impl Inner {
             mode: self.mode(),
             effective,
             roster,
+            facts,
             seats,
             seats_max: (self.config.seats > 0).then_some(self.config.seats),
             fixed_per_s: (self.config.inlet_per_s > 0.0).then_some(self.config.inlet_per_s),
@@ -329,6 +331,7 @@ impl Inner {
             self.beats.store(Arc::new(vec![beat]));
         }
         let (effective, roster) = (self.effective.load_full(), self.roster.load_full());
+        let facts = self.facts.load_full();
         let mut guard = self.alone.lock();
         let alone = guard.get_or_insert_with(Alone::default);
         if !alone.seeded {
@@ -342,7 +345,7 @@ impl Inner {
             }
         }
         let mut lanes = alone.lanes.clone();
-        let around = self.around(works, &effective, &roster, Some(works.nodes));
+        let around = self.around(works, (&effective, &roster, &facts), Some(works.nodes));
         for (territory, moves) in works.governor.decide(&around, &lanes) {
             for (lane, to) in moves {
                 works.governor.passed(territory, lane, to.passed / u64::from(works.nodes), now);
@@ -462,6 +465,7 @@ impl Inner {
             direct: counters.direct.load(Ordering::Relaxed),
             shown: marks(&counters.shown.lock()),
             ahead: marks(&self.ahead.lock()),
+            called: marks(&counters.called.lock()),
             schools: self.schools(works),
             requests: counters.requests.load(Ordering::Relaxed),
             bytes_in: counters.bytes_in.load(Ordering::Relaxed),

@@ -15,6 +15,8 @@ export interface Lane {
   /** For how long the lane goes at that speed, and at which after: it may have its floor only while better ones are full. */
   clear_s: number;
   after_per_s: number;
+  /** People whom lessons call and who have not come yet: they go before. */
+  called?: number;
   waiting: number;
   sketch: Sketch;
 }
@@ -66,10 +68,19 @@ export function seconds({ rate_per_s: rate, clear_s: clear, after_per_s: after }
   return place <= soon || after <= rate ? place / rate : clear + (place - soon) / after;
 }
 
+/** At best and at worst, in seconds: nobody whom a lesson calls comes, or all of them before this place. */
+export function bounds(lane: Lane, place: number): [number, number] {
+  const { clear_s: clear, after_per_s: after, called } = lane;
+  const left = seconds(lane, place);
+  if (!called || after <= 0) return [left, left];
+  const best = seconds({ ...lane, clear_s: Math.max(0, clear - called / after) }, place);
+  return [best, Math.max(left, place / after + Math.max(clear, called / after))];
+}
+
 /** « de 5 à 8 minutes », rounded outwards, as the server writes it (`pages/queue.rs`). */
-export function range(left: number, words: string[]): string {
-  const low = Math.max(1, Math.floor(Math.min(left - 10, left * 0.8) / 60));
-  const high = Math.ceil(Math.max(left + 10, left * 1.2) / 60);
+export function range(best: number, worst: number, words: string[]): string {
+  const low = Math.max(1, Math.floor(Math.min(best - 10, best * 0.8) / 60));
+  const high = Math.ceil(Math.max(worst + 10, worst * 1.2) / 60);
   const [, between, about, soon, over] = words as [string, string, string, string, string];
   if (high <= 1) return soon;
   const sentence = high > 30 ? over : low === high ? about : between;
@@ -133,7 +144,7 @@ export function follow(page: Document, turned: () => void): void {
         page.title = `${mine.best}${tab}`;
         const left = lane && !mine.dated ? seconds(lane, mine.best) : 0;
         if (lane && left > 0) {
-          wait.textContent = range(left, mine.words);
+          wait.textContent = range(...bounds(lane, mine.best), mine.words);
           next = pause(left, lane.look_max_s);
         }
         speak(`${placed.replace('{n}', String(mine.best))}. ${wait.textContent}`);

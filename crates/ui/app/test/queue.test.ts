@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { type Lane, type Mine, type Now, ahead, follow, laneOf, pause, position, range, seconds } from '../src/queue';
+import { type Lane, type Mine, type Now, ahead, bounds, follow, laneOf, pause, position, range, seconds } from '../src/queue';
 
 const lane = (change: Partial<Lane> = {}): Lane => ({
   class: 'in-slot', threshold: 1000, rate_per_s: 10, look_max_s: 30, clear_s: 0, after_per_s: 0, waiting: 900, sketch: [[1000, 0], [2000, 500], [4000, 900]], ...change,
@@ -32,11 +32,21 @@ test('a lane that has its floor only while better ones are full speeds up after 
   expect(seconds(lane({ rate_per_s: 0 }), 50)).toBe(0);
 });
 
+test('whom lessons call may stay away or all come before', () => {
+  expect(bounds(lane(), 50)).toEqual([5, 5]);
+  const calling = lane({ rate_per_s: 1, clear_s: 100, after_per_s: 20, called: 1200 });
+  expect(seconds(calling, 200)).toBe(105);
+  expect(bounds(calling, 200)).toEqual([48, 110]); // 60 s of the clearing are people who may not come
+  expect(bounds({ ...calling, clear_s: 50 }, 200)).toEqual([10, 70]); // slower than all of them would be
+  expect(bounds({ ...calling, after_per_s: 0 }, 200)).toEqual([200, 200]);
+});
+
 test('waits are rounded outwards, as the server rounds them', () => {
-  expect(range(20, words)).toBe('< 1 min');
-  expect(range(360, words)).toBe('4-8 min');
-  expect(range(90, words)).toBe('1-2 min');
-  expect(range(3600, words)).toBe('> 30 min');
+  expect(range(20, 20, words)).toBe('< 1 min');
+  expect(range(360, 360, words)).toBe('4-8 min');
+  expect(range(90, 90, words)).toBe('1-2 min');
+  expect(range(150, 330, words)).toBe('2-7 min');
+  expect(range(3600, 3600, words)).toBe('> 30 min');
 });
 
 test('one asks well before one’s turn, never in step, and no later than the server trusts itself', () => {

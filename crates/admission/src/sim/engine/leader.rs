@@ -1,9 +1,11 @@
 //! The leader: moves the thresholds by what it was told.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{BEAT_MS, LEAD_MS, Sim, instant, number, territory};
 use crate::{
     inlet::{Capacity, Demand},
-    lane::PerLane,
+    lane::{Lane, PerLane},
     lanes, num,
     orders::LaneOrder,
     sim::{Tickets, node::Node},
@@ -57,6 +59,7 @@ impl Sim<'_> {
                 + if tickets.count_back { f64::from(self.given_back) } else { 0.0 };
         }
         let demands = self.demands();
+        self.expect();
         let capacity = Capacity {
             hash_per_s: per_s,
             hash_threads: f64::from(self.world.nodes) * self.world.cores,
@@ -81,6 +84,32 @@ impl Sim<'_> {
             if lane.threshold < before {
                 self.out.breaches += 1;
             }
+        }
+    }
+
+    /// Tells the inlet whom lessons call and who of them has come.
+    fn expect(&mut self) {
+        let mut to_come: BTreeMap<u32, u64> = BTreeMap::new();
+        for cohort in &self.world.cohorts {
+            if cohort.lane == Lane::Lesson && self.world.called.contains(&cohort.school) {
+                *to_come.entry(cohort.territory).or_default() += u64::from(cohort.people);
+            }
+        }
+        for (of, called) in to_come {
+            let came: u64 = self
+                .world
+                .cohorts
+                .iter()
+                .filter(|cohort| cohort.territory == of && self.world.called.contains(&cohort.school))
+                .map(|cohort| cohort.school)
+                .collect::<BTreeSet<u32>>()
+                .iter()
+                .filter_map(|school| self.served.get(school))
+                .map(|(_, arrived, _)| u64::from(*arrived))
+                .sum();
+            let before = self.came.insert(of, came).unwrap_or(0);
+            self.inlet.came(territory(of), came.saturating_sub(before));
+            self.inlet.expect(territory(of), called.saturating_sub(came));
         }
     }
 

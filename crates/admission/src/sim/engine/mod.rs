@@ -86,6 +86,8 @@ struct Sim<'a> {
     out: Outcome,
     totals: BTreeMap<u32, (u64, u32)>,
     served: BTreeMap<u32, (u32, u32, u32)>,
+    /// Whom lessons called and who has come, by territory, as last told.
+    came: BTreeMap<u32, u64>,
     jains: Vec<f64>,
     due: u64,
     given_back: u32,
@@ -158,6 +160,7 @@ impl<'a> Sim<'a> {
             order: Vec::new(),
             totals,
             served: BTreeMap::new(),
+            came: BTreeMap::new(),
             jains: Vec::new(),
             due: 0,
             given_back: 0,
