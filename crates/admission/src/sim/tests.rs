@@ -111,6 +111,18 @@ fn teachers_do_not_feel_the_crowd() {
 }
 
 #[test]
+fn who_waits_is_told_of_the_lessons_that_go_before() {
+    let (blind, foreseen) = (run(&script::bell(false)), run(&script::bell(true)));
+    assert_eq!((blind.entered, foreseen.entered), (blind.people, foreseen.people));
+    // Who is told another time looks at another time, and no more than that.
+    let late = |out: &Outcome| out.waits[&Lane::Lesson].1;
+    assert!((late(&blind) - late(&foreseen)).abs() <= 0.3, "{} {}", late(&blind), late(&foreseen));
+    let told = [foreseen.eta_within, foreseen.eta_in_range, blind.eta_within, blind.eta_in_range];
+    assert!(told[0] >= 0.9 && told[1] >= 0.8, "{told:?}");
+    assert!(told[2] <= 0.5 && told[3] <= told[1] - 0.2, "{told:?}");
+}
+
+#[test]
 fn a_storm_stays_in_its_territory() {
     let out = run(&script::bulkhead());
     assert!(out.school_waits[&1] <= 1.0, "{}", out.school_waits[&1]);
