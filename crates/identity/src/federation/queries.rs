@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Standing, rules::Vector};
+use super::{admit::Standing, rules::Vector};
 
 /// A desk as it is stored.
 #[derive(Clone, Debug)]

@@ -11,7 +11,8 @@ use preau_session::Why;
 use super::{
     Error, Federation,
     desks::Desk,
-    document, name_hash, queries, random_id,
+    name_hash, queries, random_id,
+    returned::document,
     sealed::{self, Guest, open, seal},
 };
 

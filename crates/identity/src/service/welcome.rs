@@ -1,5 +1,6 @@
 //! What whoever comes in is told and given, however they came.
 
+use preau_db::DbError;
 use preau_kernel::{PersonId, RoleSet, SchoolId};
 use preau_session::{Device, Opened, Profile};
 
@@ -29,14 +30,23 @@ impl Identity {
         profile: Profile,
         (first_name, last_name): (String, String),
     ) -> Result<Greeting, Error> {
-        let mut memberships = Vec::with_capacity(profile.memberships.len());
+        let memberships = self.schools_of(&profile).await?;
+        let gates = self.gates(&profile).await?;
+        Ok(Greeting { person, profile, first_name, last_name, memberships, gates })
+    }
+
+    /// Somebody's schools by name, with the roles there.
+    pub(crate) async fn schools_of(
+        &self,
+        profile: &Profile,
+    ) -> Result<Vec<(SchoolId, String, RoleSet)>, DbError> {
+        let mut schools = Vec::with_capacity(profile.memberships.len());
         for membership in &profile.memberships {
             let facts = self.0.db.school_facts(membership.school).await?;
             let name = facts.map(|facts| facts.name.to_string()).unwrap_or_default();
-            memberships.push((membership.school, name, membership.roles));
+            schools.push((membership.school, name, membership.roles));
         }
-        let gates = self.gates(&profile).await?;
-        Ok(Greeting { person, profile, first_name, last_name, memberships, gates })
+        Ok(schools)
     }
 
     /// Gives the tokens of a family that is committed, on a device that remembers it; `proven` by a second factor. No
