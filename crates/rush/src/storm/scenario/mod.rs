@@ -3,6 +3,7 @@
 
 mod check;
 mod fault;
+mod like;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -369,25 +370,36 @@ fn ticket() -> String {
 pub const MODES: [&str; 4] = ["ticket", "codel", "bounded", "off"];
 
 impl Scenario {
-    /// Reads and checks a scenario.
+    /// Reads and checks a scenario; `like` names another of the same folder, for what this one leaves unsaid.
     ///
     /// # Errors
-    /// The file is absent, malformed, or asks for something senseless.
+    /// The file, or the one that it is like, is absent or malformed; or it asks for something senseless.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the scenario {}", path.display()))?;
-        Self::parse(&text).with_context(|| format!("in the scenario {}", path.display()))
+        let read = || {
+            let said: toml::Table = toml::from_str(&text)?;
+            match said.contains_key("like") {
+                true => like::complete(said, path)?.try_into::<Self>()?.checked(),
+                // From the text itself, so that what is wrong is told with its line.
+                false => Self::parse(&text),
+            }
+        };
+        read().with_context(|| format!("in the scenario {}", path.display()))
     }
 
-    /// Reads a scenario from its text.
+    /// Reads a scenario from its text, which is like no other.
     ///
     /// # Errors
     /// As [`Scenario::read`].
     pub fn parse(text: &str) -> anyhow::Result<Self> {
-        let mut scenario: Self = toml::from_str(text)?;
-        scenario.check()?;
-        scenario.segment = scenario.segment.into_iter().flat_map(Segment::each).collect();
-        Ok(scenario)
+        toml::from_str::<Self>(text)?.checked()
+    }
+
+    fn checked(mut self) -> anyhow::Result<Self> {
+        self.check()?;
+        self.segment = self.segment.into_iter().flat_map(Segment::each).collect();
+        Ok(self)
     }
 
     /// Whether something breaks that others would miss.
