@@ -667,6 +667,51 @@ fn a_ticket_of_another_epoch_is_none_and_its_holder_waits_like_a_newcomer() {
 }
 
 #[test]
+fn who_comes_before_a_declared_opening_draws_by_lot() {
+    play(async |stage| {
+        let (one, two) = (door(&stage, 20.0), door(&stage, 20.0));
+        let both = [&one, &two];
+        let close = Order {
+            id: Uuid::from_u128(8),
+            act: Act::Close { lane: Lane::InSlot },
+            territory: None,
+            author: "exploitation".to_owned(),
+            reason: "ouverture à huit heures".to_owned(),
+            made_at: stage.clock().now(),
+            until: Some(stage.clock().now() + chrono::Duration::seconds(30)),
+        };
+        let obey = || both.map(|door| door.obey(Arc::new(Orders(vec![close.clone()]))));
+        obey();
+        second(&stage, &both).await;
+        let mut places = Vec::new();
+        for subject in 1..=200_u64 {
+            let at = if subject % 2 == 0 { &one } else { &two };
+            places.push(wait(at, pupil(u128::from(subject % 4), subject)).await);
+        }
+        let mut order: Vec<(u64, usize)> =
+            places.iter().enumerate().map(|(came, place)| (place.tag, came)).collect();
+        order.sort_unstable();
+        let early = order.iter().take(50).filter(|(_, came)| *came < 50).count();
+        assert!((5..=20).contains(&early), "of the first fifty to come {early} are among the first fifty to pass");
+        let again = wait(&one, pupil(1, 1)).await;
+        assert_eq!(again.tag, places[0].tag, "coming again is no other lot");
+        second(&stage, &both).await;
+        let first = &places[order[0].1];
+        assert!(enter(&one, shown(first)).await.is_none(), "nobody before the opening");
+
+        stage.advance(chrono::Duration::seconds(30));
+        obey();
+        let late = wait(&two, pupil(3, 1_000)).await;
+        assert!(places.iter().all(|place| place.tag < late.tag), "who comes after the opening comes behind");
+        for _ in 0..3 {
+            second(&stage, &both).await;
+        }
+        assert!(enter(&one, shown(first)).await.is_some());
+        assert!(enter(&two, shown(&late)).await.is_none());
+    });
+}
+
+#[test]
 fn a_pass_crosses_a_redirect_and_is_no_ticket() {
     play(async |stage| {
         let (one, two) = (door(&stage, 0.0), door(&stage, 0.0));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use preau_kernel::TerritoryId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::{
     brownout::Level,
     lane::{Lane, PerLane},
+    num,
     slots::Posture,
     snapshot::Mode,
 };
@@ -191,13 +192,18 @@ impl Effective {
     /// Whether a lane is closed, and its floor in percent where one is forced. A later floor reopens what was closed.
     pub fn lane(&self, territory: TerritoryId, lane: Lane) -> LaneOrder {
         let found = self.first(Some(territory), |act| match act {
-            Act::Close { lane: closed } if *closed == lane => Some(LaneOrder { closed: true, floor: None }),
+            Act::Close { lane: closed } if *closed == lane => {
+                Some(LaneOrder { closed: true, ..LaneOrder::default() })
+            }
             Act::Floor { lane: of, percent } if *of == lane => {
-                Some(LaneOrder { closed: false, floor: Some((*percent).min(20)) })
+                Some(LaneOrder { floor: Some((*percent).min(20)), ..LaneOrder::default() })
             }
             _ => None,
         });
-        found.map_or(LaneOrder::default(), |(order, _)| order)
+        found.map_or(LaneOrder::default(), |(forced, order)| LaneOrder {
+            opens_at: order.until.filter(|_| forced.closed),
+            ..forced
+        })
     }
 
     /// The forced state of every lane of a territory.
@@ -256,6 +262,22 @@ pub struct LaneOrder {
     pub closed: bool,
     /// The floor, in percent.
     pub floor: Option<u8>,
+    /// Of a closed lane: when it opens, where that is declared.
+    pub opens_at: Option<DateTime<Utc>>,
+}
+
+/// Places drawn so long before a declared opening, or less, are drawn by lot.
+pub const LOTS_FOR: Duration = Duration::minutes(10);
+
+impl LaneOrder {
+    /// The lot, in [0, 1), of somebody who draws a place in the last ten minutes before the opening, for
+    /// [`issue_shuffled`](crate::lanes::issue_shuffled); nothing at any other time. Hammering at 7:59:59 gains nothing, and
+    /// neither does drawing again: the lot is the subject's and the hour's (`reference/overload.md` §B.4, rush at opening).
+    pub fn lot(&self, subject: [u8; 8], now: DateTime<Utc>) -> Option<f64> {
+        let opens_at = self.opens_at.filter(|opens_at| now < *opens_at && *opens_at - now <= LOTS_FOR)?;
+        let hour = u64::try_from(opens_at.timestamp_millis()).unwrap_or(0);
+        Some(num::fraction(num::mix(u128::from(u64::from_be_bytes(subject)), hour)))
+    }
 }
 
 #[cfg(test)]
@@ -281,6 +303,22 @@ mod tests {
     }
 
     #[test]
+    fn the_last_ten_minutes_before_an_opening_are_a_lottery_that_nobody_plays_twice() {
+        let opens_at = now() + Duration::hours(1);
+        let close = Order { until: Some(opens_at), ..order(1, Act::Close { lane: Lane::InSlot }, None, 1) };
+        let forced = Orders(vec![close]).effective(now()).lane(Uuid::from_u128(7).into(), Lane::InSlot);
+        assert_eq!((forced.closed, forced.opens_at), (true, Some(opens_at)));
+        let lot = |subject: u64, before: i64| {
+            forced.lot(subject.to_be_bytes(), opens_at - Duration::seconds(before))
+        };
+        assert_eq!((lot(1, 601), lot(1, 0)), (None, None), "earlier as they come, and behind from then on");
+        assert!(lot(1, 600).is_some() && lot(1, 600) == lot(1, 1), "drawing again gains nothing");
+        let lots: Vec<f64> = (0..1000).filter_map(|subject| lot(subject, 5)).collect();
+        let mean = lots.iter().sum::<f64>() / 1000.0;
+        assert!(lots.iter().all(|lot| (0.0..1.0).contains(lot)) && (0.45..0.55).contains(&mean), "{mean}");
+    }
+
+    #[test]
     fn the_later_wins_and_a_territory_takes_exception_to_lanes_alone() {
         let (territory, other) = (Uuid::from_u128(7).into(), Uuid::from_u128(8).into());
         let mut orders = Orders(vec![
@@ -292,7 +330,8 @@ mod tests {
         ]);
         let effective = orders.effective(now());
         let lane = effective.lane(territory, Lane::Guardian);
-        assert_eq!(lane, LaneOrder { closed: false, floor: Some(20) }, "later, and no floor above 20 %");
+        let floor = LaneOrder { floor: Some(20), ..LaneOrder::default() };
+        assert_eq!(lane, floor, "later, and no floor above 20 %");
         assert!(effective.lane(other, Lane::Guardian).closed);
         assert_eq!(effective.level(Some(territory)).unwrap().0, Level::L3, "the machines are everybody's");
         let over = |id: u128| {

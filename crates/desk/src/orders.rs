@@ -45,7 +45,8 @@ pub enum OrderAct {
         #[schema(minimum = 0, maximum = 20)]
         percent: u8,
     },
-    /// Nobody of a class comes in before the order's end: they get a dated place.
+    /// Nobody of a class comes in before the order's end, which is a declared opening: places are kept, and those drawn in
+    /// the ten minutes before it are drawn by lot.
     Close {
         /// The class of people.
         #[schema(value_type = String)]

@@ -122,8 +122,8 @@ fn what_nobody_wants_goes_to_the_next_but_the_suspect_keep_their_ceiling() {
 #[test]
 fn a_closed_lane_waits_and_a_forced_floor_is_given() {
     let forced = |_: TerritoryId, lane: Lane| match lane {
-        Lane::InSlot => LaneOrder { closed: true, floor: None },
-        Lane::Guardian => LaneOrder { closed: false, floor: Some(20) },
+        Lane::InSlot => LaneOrder { closed: true, ..LaneOrder::default() },
+        Lane::Guardian => LaneOrder { floor: Some(20), ..LaneOrder::default() },
         _ => LaneOrder::default(),
     };
     let given = settled(&capacity(100.0), &[waiting([0, 100_000, 100_000, 0, 100_000, 0])], forced);

@@ -94,10 +94,10 @@ impl Inner {
         if dated.is_none() {
             self.counters.arrived(assigned.lane);
         }
-        let closed = self.effective.load().lane(person.territory, assigned.lane).closed;
+        let forced = self.effective.load().lane(person.territory, assigned.lane);
         let waits = assigned.opens_at.is_some()
             || self.config.inlet_per_s > 0.0
-            || closed
+            || forced.closed
             || view.snapshot.must_wait(person.territory, assigned.lane)
             || self.has_drawn_lately(&view.snapshot, person.territory, assigned.lane);
         if !waits && self.has_room(assigned.lane, person.territory, false) {
@@ -122,15 +122,15 @@ impl Inner {
         {
             return Verdict::Wait(Box::new(place));
         }
-        let kind = if dated.is_some() { Kind::Lot } else { Kind::Own };
+        let lot = dated.map(exchange_lot).or_else(|| forced.lot(asks.subject, now));
         let mut wanted = Wanted {
             territory: person.territory,
             school: person.school,
             lane: assigned.lane,
             reason: assigned.reason,
             subject: asks.subject,
-            kind,
-            lot: dated.map_or(0.0, exchange_lot),
+            kind: if lot.is_some() { Kind::Lot } else { Kind::Own },
+            lot: lot.unwrap_or(0.0),
             not_before: assigned.opens_at,
         };
         if let Some(dated) = dated {

@@ -35,8 +35,8 @@ pub(crate) enum Kind {
     /// At the front, where the next turn passes it: who comes back. The same subject's second one has its turn already, and is
     /// not counted again.
     Front,
-    /// By lot, in the width of one roster, which newcomers stay behind: a dated ticket whose hour has come. `phase` is the
-    /// lot, in tags.
+    /// By lot, in the width of one roster, which newcomers stay behind: a dated ticket whose hour has come, a place drawn
+    /// before a declared opening. `phase` is the lot, in tags.
     Lot,
 }
 

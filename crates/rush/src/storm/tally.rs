@@ -85,7 +85,8 @@ pub struct Figures {
     pub lessons_full_by_0905: Option<f64>,
     /// Share of the lessons' teachers who were in by theirs.
     pub teachers_in_by_0858: Option<f64>,
-    /// Rank correlation of arriving and coming in: what hammering early is worth.
+    /// Rank correlation of arriving and coming in, of those who came before the opening where one is declared: what
+    /// hammering early is worth.
     pub order_correlation: Option<f64>,
 }
 
@@ -94,6 +95,8 @@ pub struct Figures {
 pub struct Bell {
     pub full_by_us: u64,
     pub teachers_by_us: u64,
+    /// When the lanes open, where that is declared.
+    pub opens_us: Option<u64>,
     /// Users of each class (pupils), and its teacher's, by their number.
     pub classes: Vec<(Vec<u64>, Option<u64>)>,
 }
@@ -125,7 +128,7 @@ pub fn figures(lives: &[Life], window_us: u64, rosters: &[u64], bell: &Bell) -> 
         wait_s: waits(&people),
         wait_s_by_territory: waits_by_territory(&people),
         displacement_p99: displacement(&people),
-        order_correlation: correlation(&people),
+        order_correlation: correlation(&people, bell.opens_us),
         ..Figures::default()
     };
     for life in lives {
@@ -285,10 +288,11 @@ fn ranks<T>(items: &[T], key: impl Fn(&T) -> u64) -> Vec<f64> {
 }
 
 /// Spearman's, over the pupils who came in.
-fn correlation(people: &[&Life]) -> Option<f64> {
+fn correlation(people: &[&Life], opens_us: Option<u64>) -> Option<f64> {
     let came: Vec<(u64, u64)> = people
         .iter()
         .filter(|life| life.class == "in-slot" && life.typo_posts == 0)
+        .filter(|life| opens_us.is_none_or(|opens| life.arrived_us < opens))
         .filter_map(|life| Some((life.arrived_us, life.inside_us?)))
         .collect();
     if came.len() < ENOUGH {
@@ -533,6 +537,7 @@ mod tests {
         let bell = |teachers_by_us| Bell {
             full_by_us: 10_000_000,
             teachers_by_us,
+            opens_us: None,
             classes: vec![((0..10).collect(), Some(10)), (vec![0, 1], None)],
         };
         let full = |by| figures(&lives, 20_000_000, &[11], &bell(by)).lessons_full_by_0905.unwrap();

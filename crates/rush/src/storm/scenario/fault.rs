@@ -62,6 +62,8 @@ pub enum Break {
     KillLeader,
     /// All nodes stand still, then go on.
     StallNodes,
+    /// Pupils and guardians are kept outside until its end, by an operator's order: an opening that was declared.
+    CloseLanes,
     /// One node more, cold.
     AddNode,
     /// One node after the other is stopped and replaced.

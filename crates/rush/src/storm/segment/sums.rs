@@ -7,7 +7,13 @@ use crate::{
     cpu::{Reading, Spent, Watch},
     number::{count, float, floor},
     reconcile::{Claim, Reconciled},
-    storm::{life::Life, scenario::Segment, stage::Stage, tally::Bell, user::route},
+    storm::{
+        life::Life,
+        scenario::{Break, Segment},
+        stage::Stage,
+        tally::Bell,
+        user::route,
+    },
 };
 
 impl Stage {
@@ -24,6 +30,11 @@ impl Stage {
         Ok(Bell {
             full_by_us: at(&lessons.full_by)?,
             teachers_by_us: at(&lessons.teachers_by)?,
+            opens_us: segment
+                .fault
+                .iter()
+                .find(|fault| fault.act == Break::CloseLanes)
+                .map(|fault| floor((fault.at_s + fault.for_s) * 1e6)),
             classes: classes
                 .map(|class| {
                     let pupils: Vec<u64> = class.members.iter().filter_map(user).collect();

@@ -49,6 +49,7 @@ impl Stage {
                 }
                 None => say("  ! nobody leads at the moment"),
             },
+            Break::CloseLanes => self.close_lanes(fault.for_s).await?,
             Break::StallNodes => self.stall_nodes(true).await,
             Break::AddNode => self.start_node(segment).await?,
             Break::RollNodes => {
@@ -81,7 +82,10 @@ impl Stage {
             Break::RewindRedis => self.lab.redis_as_copied().await?,
             Break::KillNode => self.start_node(segment).await?,
             Break::StallNodes => self.stall_nodes(false).await,
-            Break::KillLeader | Break::FlushRedis | Break::AddNode | Break::RollNodes => return Ok(()),
+            // The order ends by itself.
+            Break::KillLeader | Break::CloseLanes | Break::FlushRedis | Break::AddNode | Break::RollNodes => {
+                return Ok(());
+            }
         }
         say(&format!("  ! {:?} mended", fault.act));
         Ok(())
@@ -96,6 +100,16 @@ impl Stage {
         for standing in &self.nodes {
             standing.node.stall(stalled).await;
         }
+    }
+
+    async fn close_lanes(&self, for_s: f64) -> anyhow::Result<()> {
+        let order = format!(
+            "INSERT INTO load_order (order_id, act, author, reason, made_at, until)
+             SELECT gen_random_uuid(), jsonb_build_object('kind', 'close', 'class', class), 'rush', 'an opening', now(),
+                    now() + make_interval(secs => {for_s})
+               FROM unnest(ARRAY['in-slot', 'out-of-slot', 'guardian']) AS class;"
+        );
+        self.lab.sql_as_superuser(&order).await.map(drop)
     }
 
     fn cluster(&self) -> anyhow::Result<&Cluster> {
