@@ -5,6 +5,7 @@ mod background;
 pub mod bench;
 mod bench_factors;
 mod bench_feeds;
+mod bench_limiter;
 mod bench_rungs;
 mod bench_saml;
 mod bench_timing;

@@ -3,7 +3,9 @@
 
 use clap::Subcommand;
 
-use crate::{Config, bench, bench_factors, bench_feeds, bench_rungs, bench_saml, bench_timing};
+use crate::{
+    Config, bench, bench_factors, bench_feeds, bench_limiter, bench_rungs, bench_saml, bench_timing,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Bench {
@@ -36,6 +38,13 @@ pub(super) enum Bench {
         #[arg(long, default_value_t = 300)]
         n: u32,
     },
+    /// Print what sharing the database's room costs a request, as JSON: CPU of a place taken and left, with room and near the
+    /// limit.
+    Limiter {
+        /// Requests of each kind.
+        #[arg(long, default_value_t = 2_000_000)]
+        n: u32,
+    },
     /// Print what a sign-in by a desk costs this process, as JSON: request, answer, session. Makes a territory of its own,
     /// in a demonstration's database only; keys come from the `openssl` command.
     Saml {
@@ -55,6 +64,7 @@ impl Bench {
             Self::Feeds(size) => bench_feeds::feeds(config, size).await,
             Self::Tx { n } => bench::transactions(config, n).await,
             Self::Rungs { n } => bench_rungs::rungs(config, n).await,
+            Self::Limiter { n } => bench_limiter::limiter(n).await,
             Self::Timing { n } => bench_timing::timing(config, n).await,
             Self::Factors { n } => bench_factors::factors(n),
             Self::Saml { n } => bench_saml::sign_ins(config, n).await,
