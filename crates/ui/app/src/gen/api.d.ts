@@ -6288,6 +6288,12 @@ export interface components {
             after_per_s: number;
             /**
              * Format: int64
+             * @description People called by lessons of these minutes who have not come yet and go before this lane; left out when there are none.
+             *     `clear_s` counts them: at best none of them comes, and it is `called / after_per_s` less; at worst all come before.
+             */
+            called?: number | null;
+            /**
+             * Format: int64
              * @description People in it.
              */
             waiting: number;
