@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta};
 use preau_admission::{
     Lane, Reason, Rung,
     inlet::InletConfig,
+    orders::LOTS_FOR,
     slots::{Posture, SlotMachine},
     ticket::LIFE,
 };
@@ -49,6 +50,7 @@ pub fn priority(site: &Site<'_>, ladder: &[Rung]) -> Page {
     });
     let holes = [
         ("hours", LIFE.num_hours().to_string()),
+        ("lots", LOTS_FOR.num_minutes().to_string()),
         ("soft", engaged_at(Posture::Soft).to_string()),
         ("hard", engaged_at(Posture::Hard).to_string()),
     ];
