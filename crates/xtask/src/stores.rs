@@ -150,10 +150,13 @@ pub(crate) fn up(place: &Place) -> Result<Stores> {
     Ok(stores)
 }
 
+/// The owner may end other backends: DROP DATABASE … WITH (FORCE) ends an autovacuum worker too, which is nobody's, and would be
+/// refused in the one run of hundreds that meets it.
 const ROLES: &str = "
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'preau_owner') THEN CREATE ROLE preau_owner LOGIN CREATEDB; END IF;
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'preau_app') THEN CREATE ROLE preau_app LOGIN; END IF;
+    GRANT pg_signal_backend TO preau_owner;
 END $$";
 
 /// Whether both ran before anyone asked: then the one who asked must not stop them.
