@@ -45,17 +45,13 @@ pub fn schools(fairness: Fairness) -> World {
     World::small(Policy::Ticket(Tickets { fairness, ..Tickets::default() }), cohorts, 30.0)
 }
 
+/// Everybody of a school of the first territory, all in one lane.
+fn cohort(school: u32, lane: Lane, people: u32, from_ms: u32, to_ms: u32) -> Cohort {
+    Cohort { territory: 0, school, roster: people, lane, people, from_ms, to_ms }
+}
+
 /// Teachers at 60 % of the capacity for a minute, under ten times the capacity of pupils and guardians.
 pub fn lanes(policy: Policy) -> World {
-    let cohort = |school, lane, people, from_ms, to_ms| Cohort {
-        territory: 0,
-        school,
-        roster: people,
-        lane,
-        people,
-        from_ms,
-        to_ms,
-    };
     let cohorts = vec![
         cohort(0, Lane::Lesson, 80 * 60 * 6 / 10, 0, 60_000),
         cohort(1, Lane::InSlot, 80 * 60 * 6, 0, 60_000),
@@ -70,15 +66,6 @@ pub fn lanes(policy: Policy) -> World {
 /// wait for it to ring out. `foreseen`: the leader knows the lessons.
 pub fn bell(foreseen: bool) -> World {
     const CLASSES: u32 = 1;
-    let cohort = |school, lane, people, from_ms, to_ms| Cohort {
-        territory: 0,
-        school,
-        roster: people,
-        lane,
-        people,
-        from_ms,
-        to_ms,
-    };
     let slices = (-6..=6i32).map(|slice| {
         let sigmas = f64::from(slice) * 0.4;
         (slice, (-sigmas * sigmas / 2.0).exp())
