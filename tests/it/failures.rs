@@ -91,6 +91,81 @@ fn without_postgresql_there_is_a_time_to_come_back_and_then_everything() {
     });
 }
 
+/// One day and one week, as PostgreSQL said them last, while it is away: ten minutes, and no longer.
+#[test]
+fn without_postgresql_the_day_is_what_it_was_for_ten_minutes_and_says_so() {
+    const HOME: &str = "/api/v1/home";
+    play(async |stage| {
+        let (postgres, redis) = relays(&stage).await;
+        let node = behind(&stage, &postgres, &redis).await;
+        let class = class(&stage).await;
+        let durand = class.teacher("Claire Durand").await;
+        let lina = class.pupil("Lina Martin").await;
+        class.lesson(&durand, "Histoire", "2026-11-23T10:00:00Z", 55).await;
+        stage.set("2026-11-23T08:00:00Z");
+        let mut session = node.sign_in(&lina).await;
+        let week = class.school.url("timetable");
+        let fresh = node.bearer(&session.access).get(HOME).await.expect(200);
+        let tag = fresh.header("etag").unwrap().to_owned();
+        assert_eq!(fresh.header("x-degraded"), None);
+        node.bearer(&session.access).get(&week).await.expect(200);
+
+        postgres.set(Line::Cut);
+        for minutes in [1, 2, 6, 9, 10] {
+            stage.set(&format!("2026-11-23T08:{minutes:02}:00Z"));
+            // What a session is made of is in Redis.
+            let body = json!({ "refresh_token": session.refresh });
+            let renewed = node.stranger().post("/api/v1/sessions/refresh", &body).await.expect(200).json();
+            session.access = renewed["access_token"].as_str().unwrap().to_owned();
+            let me = node.bearer(&session.access);
+            if minutes == 10 {
+                for url in [HOME, &week] {
+                    let told = me.get(url).await.refused(503, "unavailable");
+                    assert!(told.header("retry-after").is_some(), "{url}: never without a time");
+                }
+                break;
+            }
+            let day = me.get(HOME).await.expect(200);
+            // Two minutes are an ordinary day's.
+            let said = (minutes > 1).then_some("polling,home-stale");
+            assert_eq!(day.header("x-degraded"), said, "after {minutes} minutes");
+            assert_eq!(day.header("etag"), Some(tag.as_str()), "the same day");
+            let held = me.clone().with("if-none-match", &tag).get(HOME).await.expect(304);
+            assert_eq!(held.header("x-degraded"), said, "who holds it is told as well");
+            let said = (minutes > 1).then_some("timetable-stale");
+            assert_eq!(me.get(&week).await.expect(200).header("x-degraded"), said);
+        }
+
+        postgres.set(Line::Up);
+        let me = node.bearer(&session.access);
+        let back = until(200, async || me.get(HOME).await).await;
+        assert_eq!(back.header("x-degraded"), None);
+    });
+}
+
+#[test]
+fn without_postgresql_a_day_that_has_changed_is_shown_to_nobody() {
+    play(async |stage| {
+        let (postgres, redis) = relays(&stage).await;
+        let node = behind(&stage, &postgres, &redis).await;
+        let class = class(&stage).await;
+        let durand = class.teacher("Claire Durand").await;
+        let lina = class.pupil("Lina Martin").await;
+        class.lesson(&durand, "Histoire", "2026-11-23T10:00:00Z", 55).await;
+        stage.set("2026-11-23T08:00:00Z");
+        let me = node.signed_in(&lina).await;
+        me.get("/api/v1/home").await.expect(200);
+        stage.advance(chrono::Duration::minutes(3));
+        postgres.set(Line::Cut);
+        let told = me.get("/api/v1/home").await.expect(200);
+        assert_eq!(told.header("x-degraded"), Some("polling,home-stale"));
+        // Another node has changed a lesson, or taken a right away.
+        node.app.home.invalidate_school(class.school.id);
+        let told = me.get("/api/v1/home").await.refused(503, "unavailable");
+        assert!(told.header("retry-after").is_some());
+    });
+}
+
 #[test]
 fn a_postgresql_that_takes_no_writes_is_away_for_whoever_writes() {
     play(async |stage| {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod breaker;
+mod copies;
 pub mod keys;
 
 use std::{
@@ -18,6 +19,7 @@ use redis::{
 };
 
 use breaker::Breaker;
+pub use copies::{Ages, Copies, Found};
 
 /// How to reach Redis.
 #[derive(Clone, Debug, serde::Deserialize)]

@@ -10,7 +10,7 @@ mod view;
 use preau_db::DbError;
 use preau_http::Problem;
 
-pub use gather::{Home, Rendered};
+pub use gather::{Day, Home, Rendered};
 pub use routes::routes;
 pub use view::{HomeDay, HomePerson, HomeSchool, HomeUser, HomeView, Relation};
 
@@ -26,6 +26,17 @@ pub enum Error {
     /// The day could not be written as JSON.
     #[error("day could not be written")]
     Unwritable(Problem),
+}
+
+impl Error {
+    /// Whether the database is away or has no room, so that a day of some minutes ago may be shown instead.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Db(db) => preau_timetable::is_away(db),
+            Self::Timetable(err) => err.is_away(),
+            Self::Unwritable(_) => false,
+        }
+    }
 }
 
 impl From<Error> for Problem {

@@ -22,7 +22,7 @@ pub const POLLING: Rung = Rung {
 /// All of them.
 pub const RUNGS: &[Rung] = &[POLLING, HOME_STALE];
 
-/// The oldest day that is shown in a storm.
+/// Older than this, no day is shown in a storm, nor in place of PostgreSQL.
 pub(crate) const OLDEST: TimeDelta = TimeDelta::minutes(10);
 /// Of 128 cohorts, those whose day is old one level earlier.
 pub(crate) const HALF: u8 = 64;

@@ -4,17 +4,17 @@ use std::{
     collections::{BTreeSet, HashMap},
     hash::Hash,
     sync::Arc,
-    time::Duration,
 };
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 use chrono_tz::Tz;
+use preau_cache::{Ages, Copies, Found};
 use preau_db::{Db, DbError};
 use preau_directory::{Audience, Generations, unshare};
-use preau_kernel::{ClassId, GroupId, PersonId, SchoolId};
+use preau_kernel::{ClassId, Clock, GroupId, PersonId, SchoolId};
 
 use crate::{
-    Error, Lesson, LessonSubject,
+    Error, Lesson, LessonSubject, is_away,
     queries::{self, CLASS, GROUP, Row, TEACHER},
     rules,
 };
@@ -136,42 +136,42 @@ fn named<Id: Copy + Eq + Hash>(
 pub struct Timetable {
     db: Db,
     generations: Generations,
-    shared: moka::future::Cache<(SchoolId, u64, NaiveDate, u32), Arc<SchoolDays>>,
+    shared: Copies<(NaiveDate, u32), SchoolDays, DbError>,
 }
 
-/// A change is announced by the outbox; this bounds how long a node that missed it is wrong.
-const KEPT: Duration = Duration::from_secs(120);
+/// A change is announced by the outbox; two minutes bound how long a node that missed it is wrong, and ten while PostgreSQL is
+/// away.
+const AGES: Ages =
+    Ages { fresh: TimeDelta::seconds(90), stale: TimeDelta::seconds(120), in_error: TimeDelta::minutes(10) };
 
 impl Timetable {
     /// Keeps at most about `capacity_bytes`: a school of a thousand pupils takes some 300 kB for four days.
     pub fn new(db: Db, generations: Generations, capacity_bytes: u64) -> Self {
-        let shared = moka::future::Cache::builder()
-            .max_capacity(capacity_bytes)
-            .weigher(|_, days: &Arc<SchoolDays>| days.weight())
-            .time_to_live(KEPT)
-            .build();
+        let shared = Copies::new(AGES, capacity_bytes, SchoolDays::weight, is_away);
         Self { db, generations, shared }
     }
 
-    /// `days` days of a school from `from`, as many people ask for them: at most one reading at a time, kept for two minutes
-    /// or until the school changes. The caller holds a proof for the school.
+    /// `days` days of a school from `from`, as many people ask for them: at most one reading at a time, for which nobody waits
+    /// who came within two minutes of the last; until the school changes. The caller holds a proof for the school.
     ///
     /// # Errors
-    /// [`Error::TooManyDays`], [`Error::NoSuchDay`], or the database's.
+    /// [`Error::TooManyDays`], [`Error::NoSuchDay`], or the database's when it is not away or what was read is too old.
     pub async fn shared(
         &self,
+        clock: &Clock,
         school: SchoolId,
         tz: Tz,
         from: NaiveDate,
         days: u32,
-    ) -> Result<Arc<SchoolDays>, Error> {
+    ) -> Result<Found<SchoolDays>, Error> {
         let dates = rules::dates(from, days)?;
-        let key = (school, self.generations.of(school).number(), from, days);
-        if let Some(found) = self.shared.get(&key).await {
-            return Ok(found);
-        }
-        let read = async { Ok(Arc::new(self.read(school, tz, dates).await?)) };
-        self.shared.try_get_with(key, read).await.map_err(|err| Error::Db(unshare(err)))
+        let change = self.generations.of(school).number();
+        let read = || {
+            let (this, dates) = (self.clone(), dates.clone());
+            async move { this.read(school, tz, dates).await }
+        };
+        let found = self.shared.get(clock, school, change, (from, days), read).await;
+        found.map_err(|err| Error::Db(unshare(err)))
     }
 
     /// `days` days of a school from `from`, wherever they are cheapest.
@@ -180,16 +180,18 @@ impl Timetable {
     /// As [`Self::shared`].
     pub async fn days(
         &self,
+        clock: &Clock,
         school: SchoolId,
         tz: Tz,
         from: NaiveDate,
         days: u32,
-    ) -> Result<Arc<SchoolDays>, Error> {
+    ) -> Result<Found<SchoolDays>, Error> {
         if rules::is_whole_week(from, days) {
-            return self.shared(school, tz, from, days).await;
+            return self.shared(clock, school, tz, from, days).await;
         }
         // Anybody may ask for any days: those would crowd out the weeks that whole schools share.
-        Ok(Arc::new(self.read(school, tz, rules::dates(from, days)?).await?))
+        let now = clock.now();
+        Ok(Found::just_read(self.read(school, tz, rules::dates(from, days)?).await?, now))
     }
 
     async fn read(&self, school: SchoolId, tz: Tz, dates: Vec<NaiveDate>) -> Result<SchoolDays, DbError> {

@@ -86,6 +86,18 @@ pub enum Error {
     Db(#[from] DbError),
 }
 
+impl Error {
+    /// Whether the database is away or has no room, so that what it said some minutes ago may be shown instead.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Db(db) if is_away(db))
+    }
+}
+
+/// Whether the database is away or has no room: another time it would have answered.
+pub fn is_away(err: &DbError) -> bool {
+    matches!(err, DbError::Unavailable(_) | DbError::Saturated)
+}
+
 impl From<preau_directory::Error> for Error {
     fn from(err: preau_directory::Error) -> Self {
         match err {

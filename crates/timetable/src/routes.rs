@@ -1,6 +1,6 @@
 //! The timetable over HTTP.
 
-use axum::{extract::State, response::Response};
+use axum::{extract::State, http::HeaderValue, response::Response};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use preau_db::{Db, DbError};
@@ -8,7 +8,7 @@ use preau_directory::{
     Audience, Contexts, access_pupil_day,
     rules::{Tie, may_see_day},
 };
-use preau_http::{Budget, IfNoneMatch, InSchool, Policy, Problem, Routes, Tagged, ValidQuery};
+use preau_http::{Budget, IfNoneMatch, InSchool, Policy, Problem, Routes, Tagged, ValidQuery, X_DEGRADED};
 use preau_kernel::{Clock, Member, PersonId, Priority, SchoolId, Scope};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -28,6 +28,9 @@ pub struct TimetableState {
     /// The lessons.
     pub timetable: Timetable,
 }
+
+/// What `X-Degraded` says of lessons that were read some minutes ago, PostgreSQL being away since.
+const STALE: HeaderValue = HeaderValue::from_static("timetable-stale");
 
 /// The timetable's routes.
 pub fn routes(state: TimetableState) -> Routes {
@@ -96,9 +99,13 @@ async fn get_timetable(
     ValidQuery(query): ValidQuery<TimetableQuery>,
 ) -> Result<Response, Problem> {
     let person = query.person_id.unwrap_or(member.person());
-    let days = app.days_of(&member, person, query.from, query.days).await?;
+    let (days, stands_in) = app.answer_for(&member, person, query.from, query.days).await?;
     budget.list(&member, 1).await?;
-    Ok(days.answer(&held))
+    let mut response = days.answer(&held);
+    if stands_in {
+        response.headers_mut().insert(X_DEGRADED, STALE);
+    }
+    Ok(response)
 }
 
 impl TimetableState {
@@ -113,13 +120,25 @@ impl TimetableState {
         from: Option<NaiveDate>,
         days: u32,
     ) -> Result<Tagged, Problem> {
+        let (days, _) = self.answer_for(member, person, from, days).await?;
+        Ok(days)
+    }
+
+    /// The same, and whether it stands in for a database that is away. Who may see whom is never so old.
+    async fn answer_for(
+        &self,
+        member: &Member,
+        person: PersonId,
+        from: Option<NaiveDate>,
+        days: u32,
+    ) -> Result<(Tagged, bool), Problem> {
         let audience = self.audience(member, person).await?;
         let tz = self.zone(member).await?;
         let from = from.unwrap_or_else(|| self.clock.today(tz));
-        let school = self.timetable.days(member.school(), tz, from, days).await?;
+        let school = self.timetable.days(&self.clock, member.school(), tz, from, days).await?;
         let days = rules::by_day(school.dates(), tz, &school.for_audience(&audience));
         let answer = TimetableDays { tz: tz.name().to_owned(), from, days };
-        Tagged::of(&answer, &answer)
+        Ok((Tagged::of(&answer, &answer)?, school.stands_in()))
     }
 
     /// Whose lessons make up the day of `person`. What is known of oneself and one's children answers without the database.
