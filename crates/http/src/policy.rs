@@ -14,7 +14,7 @@ use preau_kernel::{
     TerritoryAdmin, TerritoryId,
 };
 
-use crate::{Gate, PROGRAMS, Problem, RouteRow, brownout};
+use crate::{Gate, Holds, PROGRAMS, Problem, RouteRow, brownout};
 
 /// Who may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,7 +246,13 @@ async fn decide(row: Arc<RouteRow>, path: RawPathParams, mut request: Request, n
     let answer = async {
         if changes {
             // A change runs to its end even when the client hangs up: hyper drops the handler's future, not this task.
-            let work = gate.tasks.spawn(next.run(request));
+            // What it holds goes with it: handlers take a request apart long before they are done.
+            let holds = request.extensions_mut().remove::<Holds>();
+            let work = gate.tasks.spawn(async move {
+                let response = next.run(request).await;
+                drop(holds);
+                response
+            });
             return work.await.unwrap_or_else(|failed| Problem::internal(failed).into_response());
         }
         next.run(request).await

@@ -14,7 +14,16 @@ use tokio::sync::Semaphore;
 #[derive(Clone)]
 pub struct InFlight {
     slots: Arc<Semaphore>,
+    apart: Option<Apart>,
     refuse: fn() -> Response,
+}
+
+/// Slots of their own for some requests.
+#[derive(Clone)]
+struct Apart {
+    slots: Arc<Semaphore>,
+    barrier: &'static str,
+    belongs: fn(&Request) -> bool,
 }
 
 impl InFlight {
@@ -23,14 +32,30 @@ impl InFlight {
 
     /// `limit` slots; `refuse` makes the answer of a request that finds none.
     pub fn new(limit: usize, refuse: fn() -> Response) -> Self {
-        Self { slots: Arc::new(Semaphore::new(limit)), refuse }
+        Self { slots: Arc::new(Semaphore::new(limit)), apart: None, refuse }
+    }
+
+    /// The same, with `limit` other slots for the requests that `belongs` picks: neither crowd leaves the other without
+    /// any. Their refusals are counted under `barrier`.
+    #[must_use]
+    pub fn with_apart(mut self, limit: usize, barrier: &'static str, belongs: fn(&Request) -> bool) -> Self {
+        self.apart = Some(Apart { slots: Arc::new(Semaphore::new(limit)), barrier, belongs });
+        self
+    }
+
+    fn of(&self, request: &Request) -> (&Semaphore, &'static str) {
+        match &self.apart {
+            Some(apart) if (apart.belongs)(request) => (&apart.slots, apart.barrier),
+            _ => (&self.slots, "in_flight"),
+        }
     }
 }
 
 /// The layer: takes a slot for the time of the request, or refuses at once. Never waits.
 pub async fn hold_slot(State(limit): State<InFlight>, request: Request, next: Next) -> Response {
-    let Ok(_slot) = limit.slots.try_acquire() else {
-        metrics::counter!("preau_shed_total", "barrier" => "in_flight").increment(1);
+    let (slots, barrier) = limit.of(&request);
+    let Ok(_slot) = slots.try_acquire() else {
+        metrics::counter!("preau_shed_total", "barrier" => barrier).increment(1);
         return (limit.refuse)();
     };
     next.run(request).await

@@ -47,6 +47,7 @@ pub struct Http {
     pub public_url: String,
     pub max_connections: usize,
     pub in_flight: usize,
+    pub door_in_flight: usize,
     pub header_timeout_ms: u64,
     pub idle_timeout_ms: u64,
     pub body_bytes: usize,
@@ -162,11 +163,15 @@ pub enum ConfigError {
     Unreadable(#[from] Box<figment::Error>),
     /// The door is narrower than what it guards.
     #[error(
-        "http.in_flight ({in_flight}) must be above database.max_connections ({pool}), or the pool is never full"
+        "http.{slots} ({in_flight}) must be above database.{connections} ({pool}), or the pool is never full"
     )]
     DoorNarrowerThanPool {
+        /// The key of the requests in flight.
+        slots: &'static str,
         /// Requests in flight.
         in_flight: usize,
+        /// The key of the connections.
+        connections: &'static str,
         /// Connections.
         pool: u32,
     },
@@ -194,9 +199,14 @@ impl Config {
 
     /// Rules that span sections: found at start rather than at 8:05 on a Monday.
     fn check(&self) -> Result<(), ConfigError> {
-        let (in_flight, pool) = (self.http.in_flight, self.database.max_connections);
-        if u32::try_from(in_flight).is_ok_and(|in_flight| in_flight <= pool) {
-            return Err(ConfigError::DoorNarrowerThanPool { in_flight, pool });
+        let (http, database) = (&self.http, &self.database);
+        for (slots, in_flight, connections, pool) in [
+            ("in_flight", http.in_flight, "max_connections", database.max_connections),
+            ("door_in_flight", http.door_in_flight, "door_connections", database.door_connections),
+        ] {
+            if u32::try_from(in_flight).is_ok_and(|in_flight| in_flight <= pool) {
+                return Err(ConfigError::DoorNarrowerThanPool { slots, in_flight, connections, pool });
+            }
         }
         Ok(())
     }
@@ -211,5 +221,17 @@ mod tests {
         let config = Config::load(None).unwrap();
         assert_eq!(config.http.listen.port(), 8080);
         assert!(!format!("{config:?}").contains("postgres://"));
+    }
+
+    #[test]
+    fn slots_that_would_never_fill_their_pool_are_refused() {
+        let mut config = Config::load(None).unwrap();
+        config.http.door_in_flight = 4;
+        config.database.door_connections = 4;
+        let refused = config.check().unwrap_err().to_string();
+        assert!(
+            refused.contains("http.door_in_flight (4)") && refused.contains("door_connections"),
+            "{refused}"
+        );
     }
 }

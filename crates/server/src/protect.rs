@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
-    http::{HeaderValue, header},
+    extract::{DefaultBodyLimit, Request},
+    http::{HeaderValue, Method, header},
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
@@ -42,7 +42,12 @@ pub(crate) fn protect(
     room: Room,
 ) -> Router {
     // The baseline without limits has none here either, or it would be saved by it.
-    let in_flight = if door.mode() == Mode::Off { InFlight::UNBOUNDED } else { limits.in_flight };
+    let bound = |slots| if door.mode() == Mode::Off { InFlight::UNBOUNDED } else { slots };
+    let slots = InFlight::new(bound(limits.in_flight), refuse_busy).with_apart(
+        bound(limits.door_in_flight),
+        "door_in_flight",
+        comes_in,
+    );
     let layers = ServiceBuilder::new()
         // Outermost, or the log's own time would be nobody's. Costs nothing while no collector is named.
         .layer(shared(from_fn(trace)))
@@ -61,8 +66,9 @@ pub(crate) fn protect(
         ))
         // hyper drops this layer when the client hangs up: what has not begun need not.
         .layer(shared(from_fn(watch_departure)))
-        // Outside the session: past this many, not even a signature is checked.
-        .layer(shared(from_fn_with_state(InFlight::new(in_flight, refuse_busy), hold_slot)))
+        // Outside the session: past this many, not even a signature is checked. Coming in has slots of its own: past the
+        // others a place in the line is still given, and a crowd at the door leaves theirs to those who are in.
+        .layer(shared(from_fn_with_state(slots, hold_slot)))
         .layer(shared(DefaultBodyLimit::max(limits.body_bytes)))
         // Until this node can tell whose a token is.
         .layer(shared(from_fn_with_state(Arc::clone(&session), hold_while_cold)))
@@ -86,6 +92,18 @@ fn shared<L>(layer: L) -> (Shared, L) {
     (Shared, layer)
 }
 
+/// What answers with a place in the line, and what is asked by whoever has one.
+fn comes_in(request: &Request) -> bool {
+    match request.uri().path() {
+        // Their other methods are asked by people who are in.
+        "/api/v1/sessions" | "/api/v1/activations" | "/api/v1/password-resets/completion" => {
+            request.method() == Method::POST
+        }
+        "/api/v1/sessions/passkey-challenge" | "/connexion" | "/activation" | "/reinitialisation" => true,
+        path => ["/api/v1/queue/", "/connexion/", "/federation/"].iter().any(|of| path.starts_with(of)),
+    }
+}
+
 fn refuse_busy() -> Response {
     Problem::overloaded(std::time::Duration::from_secs(1)).into_response()
 }
@@ -101,4 +119,30 @@ fn problem_from_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_default();
     Problem::internal(Panicked(words)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    #[test]
+    fn coming_in_is_told_from_being_in() {
+        let asks = |method: Method, path: &str| {
+            comes_in(&Request::builder().method(method).uri(path).body(Body::empty()).unwrap())
+        };
+        for path in ["/api/v1/sessions", "/api/v1/queue/tickets", "/connexion", "/federation/essai/retour"] {
+            assert!(asks(Method::POST, path), "{path}");
+        }
+        for path in
+            ["/api/v1/queue/now", "/connexion?vers=/", "/connexion/code", "/federation/essai/suite?a=b"]
+        {
+            assert!(asks(Method::GET, path), "{path}");
+        }
+        for path in ["/api/v1/sessions", "/api/v1/home", "/", "/connexions", "/compte"] {
+            assert!(!asks(Method::GET, path), "{path}");
+        }
+        assert!(!asks(Method::POST, "/api/v1/sessions/refresh"), "whoever refreshes is in");
+    }
 }

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use preau_admission::Level;
-use preau_http::{Problem, RouteRow};
+use preau_http::{Holds, Problem, RouteRow};
 use preau_kernel::{Identity, Priority, Role, RoleSet, SchoolId};
 use preau_overload::{
     Door,
@@ -73,14 +73,17 @@ pub(crate) async fn keep_deadline(request: Request, next: Next) -> Response {
 
 /// The layer: a place at the database for whoever is in, by rank. Strangers need none: signing in has connections of its
 /// own, and a barrier of its own.
-pub(crate) async fn hold_room(State(room): State<Room>, request: Request, next: Next) -> Response {
+pub(crate) async fn hold_room(State(room): State<Room>, mut request: Request, next: Next) -> Response {
     let Some(whose) = whose(&room, &request) else { return next.run(request).await };
     match room.limiter.hold(whose).await {
-        Ok(_held) => {
+        Ok(held) => {
+            let held = Holds::new(held);
+            request.extensions_mut().insert(held.clone());
             let response = next.run(request).await;
             if response.status() == axum::http::StatusCode::SERVICE_UNAVAILABLE {
                 room.limiter.lost();
             }
+            drop(held);
             response
         }
         Err(no_room) => Problem::overloaded(no_room.0).into_response(),

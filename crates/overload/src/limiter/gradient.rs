@@ -219,6 +219,33 @@ mod tests {
     }
 
     #[test]
+    fn more_that_brings_less_is_taken_back_though_answers_hardly_take_longer() {
+        for (knee, rise) in [(24, 1.04), (16, 1.05)] {
+            let mut gradient = Gradient::new(4, 200);
+            // What is fought over lies outside of what is measured.
+            let mut database = Database { knee: f64::INFINITY, service: 0.004, seed: 7 };
+            calm(&mut gradient, &mut database);
+            while gradient.limit() > 4 {
+                gradient.step(&mut Window { losses: 1, ..Window::default() });
+            }
+            let (mut sum, windows) = (0.0, 1_000);
+            for at in 0..windows {
+                let limit = gradient.limit();
+                database.service = if limit > knee { 0.004 * rise } else { 0.004 };
+                let mut window = database.window(limit, 1000);
+                let useful = real(limit).min(real(knee).powi(2) / real(limit));
+                window.done = u64::try_from(whole(0.25 / 0.004 * useful)).unwrap();
+                gradient.step(&mut window);
+                if at >= windows / 2 {
+                    sum += real(limit);
+                }
+            }
+            let settled = sum / real(windows / 2);
+            assert!((0.85..=1.15).contains(&(settled / real(knee))), "knee {knee}: crept to {settled}");
+        }
+    }
+
+    #[test]
     fn losses_cut_it_and_idleness_teaches_nothing() {
         let mut gradient = Gradient::new(4, 100);
         for _ in 0..5 {

@@ -109,6 +109,14 @@ pub struct Held {
     whose: Whose,
 }
 
+/// A place in line. Whoever calls counts in whoever is called: one who goes away between the call and hearing it (a client
+/// that hangs up, a deadline, patience that ends at that moment) is counted out here, and nowhere else.
+struct Turn {
+    limiter: Limiter,
+    whose: Whose,
+    call: oneshot::Receiver<()>,
+}
+
 const WINDOW: Duration = Duration::from_millis(250);
 /// Samples of a window that are kept.
 const SAMPLES: usize = 4096;
@@ -149,20 +157,16 @@ impl Limiter {
                 state.enter(whose);
                 return Ok(Held { limiter: self.clone(), whose });
             }
-            let (call, turn) = oneshot::channel();
-            state.stand(whose, call);
-            turn
+            let (sender, call) = oneshot::channel();
+            state.stand(whose, sender);
+            Turn { limiter: self.clone(), whose, call }
         };
         let patience = self.0.patience * if whose.essential { ESSENTIAL_PATIENCE } else { 1 };
-        match tokio::time::timeout(patience, turn).await {
-            // Whoever called has already counted us in.
-            Ok(Ok(())) => Ok(Held { limiter: self.clone(), whose }),
-            Ok(Err(_)) | Err(_) => {
-                metrics::counter!("preau_shed_total", "barrier" => "database", "rank" => whose.rank.as_str())
-                    .increment(1);
-                Err(NoRoom(COME_BACK))
-            }
-        }
+        turn.within(patience).await.ok_or_else(|| {
+            metrics::counter!("preau_shed_total", "barrier" => "database", "rank" => whose.rank.as_str())
+                .increment(1);
+            NoRoom(COME_BACK)
+        })
     }
 
     /// A transaction took this long.
@@ -182,6 +186,31 @@ impl Limiter {
     pub fn load(&self) -> (usize, usize) {
         let state = self.0.state.lock();
         (state.in_flight, state.gradient.limit())
+    }
+}
+
+impl Turn {
+    async fn within(mut self, patience: Duration) -> Option<Held> {
+        let called = tokio::time::timeout(patience, &mut self.call).await;
+        // Called while patience ended: the place is there, and taken.
+        let called = matches!(called, Ok(Ok(()))) || self.was_called();
+        called.then(|| Held { limiter: self.limiter.clone(), whose: self.whose })
+    }
+
+    /// Leaves the line. True once at most, when there was a call that nobody has heard.
+    fn was_called(&mut self) -> bool {
+        self.call.close();
+        self.call.try_recv().is_ok()
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.was_called() {
+            let mut state = self.limiter.0.state.lock();
+            state.uncount(self.whose);
+            state.call();
+        }
     }
 }
 
@@ -245,13 +274,8 @@ impl State {
     }
 
     fn leave(&mut self, whose: Whose, now: Instant) {
-        self.in_flight -= 1;
+        self.uncount(whose);
         self.window.done += 1;
-        if let Some(count) = self.by_rank.get_mut(whose.rank.index()) {
-            *count -= 1;
-        }
-        forget_one(&mut self.schools, whose.school);
-        forget_one(&mut self.territories, whose.territory);
         if now.saturating_duration_since(self.window_at) >= WINDOW {
             self.window_at = now;
             let mut window = std::mem::take(&mut self.window);
@@ -408,5 +432,82 @@ mod tests {
         drop(held);
         assert_eq!(limiter.load().0, 0);
         assert!(limiter.hold(whose(Rank::Third)).await.is_ok());
+    }
+
+    /// Of a school and a territory, so that every count there is takes part.
+    fn of_a_school(rank: Rank) -> Whose {
+        let (school, territory) = (Uuid::from_u128(1).into(), Uuid::from_u128(2).into());
+        Whose { school: Some(school), territory: Some(territory), ..whose(rank) }
+    }
+
+    fn counts(limiter: &Limiter) -> (usize, [usize; 4], usize, usize) {
+        let state = limiter.0.state.lock();
+        (state.in_flight, state.by_rank, state.schools.len(), state.territories.len())
+    }
+
+    const EMPTY: (usize, [usize; 4], usize, usize) = (0, [0; 4], 0, 0);
+
+    #[tokio::test]
+    async fn whoever_goes_away_between_the_call_and_hearing_it_gives_the_place_back() {
+        let limiter = limiter(1);
+        for rank in Rank::ALL.into_iter().cycle().take(400) {
+            let held = limiter.hold(of_a_school(Rank::Third)).await.expect("as much room as at first");
+            let mut waiting = Box::pin(limiter.hold(of_a_school(rank)));
+            assert!(futures::poll!(&mut waiting).is_pending(), "full");
+            drop(held);
+            assert_eq!(limiter.load().0, 1, "counted in with the call");
+            drop(waiting);
+            assert_eq!(counts(&limiter), EMPTY);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_place_of_whoever_did_not_hear_the_call_is_the_next_ones() {
+        let limiter = limiter(1);
+        let held = limiter.hold(whose(Rank::First)).await.unwrap();
+        let mut gone = Box::pin(limiter.hold(whose(Rank::First)));
+        let mut next = Box::pin(limiter.hold(whose(Rank::Second)));
+        assert!(futures::poll!(&mut gone).is_pending() && futures::poll!(&mut next).is_pending());
+        drop(held);
+        assert!(futures::poll!(&mut next).is_pending(), "another was called");
+        drop(gone);
+        assert!(next.await.is_ok());
+        assert_eq!(counts(&limiter), EMPTY);
+    }
+
+    #[tokio::test]
+    async fn a_call_in_the_moment_in_which_patience_ends_is_heard() {
+        let limiter = limiter(1);
+        let held = limiter.hold(of_a_school(Rank::First)).await.unwrap();
+        let (sender, call) = oneshot::channel();
+        limiter.0.state.lock().stand(of_a_school(Rank::First), sender);
+        let mut turn = Turn { limiter: limiter.clone(), whose: of_a_school(Rank::First), call };
+        drop(held);
+        assert!(turn.was_called() && !turn.was_called(), "once: it is held, or given back, and never both");
+        drop(turn);
+        assert_eq!(limiter.load().0, 1, "whoever heard it holds it");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn hang_ups_and_calls_that_cross_leave_no_trace() {
+        let limiter = Limiter::new(4, 4, Duration::from_micros(200));
+        let someone = |n: usize| {
+            let limiter = limiter.clone();
+            async move {
+                let rank = Rank::ALL[n % Rank::ALL.len()];
+                let hangs_up_after = Duration::from_micros(50 * u64::try_from(n % 7).unwrap());
+                let visit = async {
+                    let held = limiter.hold(of_a_school(rank)).await;
+                    tokio::task::yield_now().await;
+                    drop(held);
+                };
+                drop(tokio::time::timeout(hangs_up_after, visit).await);
+            }
+        };
+        for round in 0..20 {
+            let crowd: tokio::task::JoinSet<()> = (0..200).map(|n| someone(round + n)).collect();
+            crowd.join_all().await;
+            assert_eq!(counts(&limiter), EMPTY);
+        }
     }
 }

@@ -58,7 +58,7 @@ fn begin_at_zero() {
     ] {
         metrics::counter!(name).increment(0);
     }
-    for barrier in ["hash_pool", "in_flight"] {
+    for barrier in ["hash_pool", "in_flight", "door_in_flight"] {
         metrics::counter!("preau_shed_total", "barrier" => barrier).increment(0);
     }
     for class in ["safety", "lesson", "in-slot", "out-of-slot", "guardian", "suspect"] {
