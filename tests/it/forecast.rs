@@ -1,6 +1,60 @@
 //! What a territory's administrator may ask of tomorrow.
 
+use preau_forecast::{Costs, Effect, Part, Plan, Shape, forecast};
+use preau_rush::capacity;
 use preau_tests::play;
+
+/// `preau-rush capacity` and `preau forecast` each sum their own backlog (DESIGN §2 keeps the first from asking the second).
+#[test]
+fn both_tools_tell_the_same_waits_of_the_same_question() {
+    const HASH_S: f64 = 0.0224;
+    let config: toml::Table = toml::from_str(include_str!("../../config/default.toml")).unwrap();
+    let costs: Costs = config["forecast"].clone().try_into().unwrap();
+    let effect = Effect { visits: 1.0, gathering: 1.0, session: 1.0, spread: 1.0 };
+    // 38 % of live lessons, 48 % pupils, 14 % guardians.
+    let (teachers, pupils, guardians) = (600_000_u32, 5_850_000_u32, 1_050_000_u32);
+    let people = f64::from(teachers + pupils + guardians);
+    for (cores, hashed, sigma_s) in
+        [(50.0, 1.0, 300.0), (100.0, 1.0, 300.0), (50.0, 0.3, 300.0), (300.0, 0.1, 120.0)]
+    {
+        let costs = Costs {
+            hash_s: HASH_S,
+            usable: 0.85,
+            hashed_share: hashed,
+            visits_per_account: 1.0,
+            rush_share: 1.0,
+            rush_sigma_s: sigma_s,
+            usual_peak_per_s: 0.0,
+            ..costs
+        };
+        let part = Part {
+            teachers: teachers.into(),
+            pupils: pupils.into(),
+            guardians: guardians.into(),
+            ..Part::default()
+        };
+        let plan = Plan {
+            parts: vec![part],
+            lessons_share: 0.3 / 0.78,
+            hashing_cores: Some(cores),
+            shape: Shape::Bell,
+            ..Plan::default()
+        };
+        let told = forecast(&plan, &costs, &effect);
+        let inlet = capacity::Costs::assumed().let_in_per_s(cores, hashed);
+        let printed = capacity::lanes(&[0.38, 0.48, 0.14].map(|part| people * part), sigma_s, inlet);
+        assert_eq!(told.lanes.len(), printed.len());
+        for (one, two) in told.lanes.iter().zip(&printed) {
+            let near = |one: u64, two: f64, slack: f64| (one as f64 - two).abs() <= slack;
+            assert!(
+                near(one.wait_max_s, two.worst_wait_s, 1.0),
+                "{cores} cores, h = {hashed}: {one:?} {two:?}"
+            );
+            assert!(near(one.waiting_max, two.backlog, 2.0 + two.backlog / 1e3), "{one:?} {two:?}");
+        }
+        assert!(printed[2].worst_wait_s >= printed[1].worst_wait_s);
+    }
+}
 
 #[test]
 fn a_territory_asks_what_if_its_departement_closes() {

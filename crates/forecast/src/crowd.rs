@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::{
     measure,
-    wave::{Class, Lane, Rush, cores_without_wait, hashes_per_core, peak_of, wave},
+    wave::{Class, Entered, Lane, Rush, Shape, cores_without_wait, entered_by, hashes_per_core, wave},
     whole,
 };
 
@@ -154,6 +154,8 @@ pub struct Plan {
     pub lessons_share: f64,
     /// Cores that will hash; none: as many as nobody waits with.
     pub hashing_cores: Option<f64>,
+    /// How people are spread around nine, and around the opening of a window.
+    pub shape: Shape,
 }
 
 /// A figure and how far it may be off.
@@ -235,7 +237,7 @@ pub fn forecast(plan: &Plan, costs: &Costs, effect: &Effect) -> Forecast {
     let guessed = effect.spread.powf(crowd.closed_accounts / crowd.accounts.max(1.0));
     let cores = cores_without_wait(peak, costs.hashed_share, costs.hash_s, costs.usable);
     let given = plan.hashing_cores.unwrap_or(cores);
-    let inlet = given * hashes_per_core(costs.hash_s, costs.usable) / costs.hashed_share;
+    let inlet = inlet(given, costs);
     let (_, lanes) = wave(&crowd.rushes, inlet);
     // Those who are in at the height: arrivals, as fast as they are let in, times the length of a visit.
     let seats = peak.min(inlet) * costs.session_s * crowd.session_times;
@@ -263,6 +265,22 @@ pub fn forecast(plan: &Plan, costs: &Costs, effect: &Effect) -> Forecast {
     }
 }
 
+/// Sign-ins a second that so many cores let in.
+fn inlet(cores: f64, costs: &Costs) -> f64 {
+    cores * hashes_per_core(costs.hash_s, costs.usable) / costs.hashed_share
+}
+
+/// Who has come in so many seconds after nine, of the day that [`forecast`] tells with `cores` that hash.
+pub(crate) fn entered_after(
+    plan: &Plan,
+    costs: &Costs,
+    effect: &Effect,
+    cores: f64,
+    seconds: f64,
+) -> Vec<Entered> {
+    entered_by(&Crowd::of(plan, costs, effect).rushes, inlet(cores, costs), NINE_S + seconds)
+}
+
 /// As a multiple. Of nobody, nobody is as many.
 fn times(value: f64, usual: f64) -> f64 {
     if usual > 0.0 { value / usual } else { 1.0 }
@@ -284,7 +302,8 @@ impl Crowd {
             |part: &Part| measure(part.pupils + part.teachers + part.guardians + part.primary_guardians);
         let accounts: f64 = plan.parts.iter().map(people).sum();
         let closed_accounts: f64 = plan.parts.iter().filter(|part| part.closed).map(people).sum();
-        let estimated = peak_of(accounts * costs.visits_per_account * costs.rush_share, costs.rush_sigma_s);
+        let estimated =
+            plan.shape.peak_of(accounts * costs.visits_per_account * costs.rush_share, costs.rush_sigma_s);
         // A measured height corrects how often people come; how they gather stays.
         let correction = if costs.usual_peak_per_s > 0.0 && estimated > 0.0 {
             costs.usual_peak_per_s / estimated
@@ -318,10 +337,11 @@ impl Crowd {
 /// Who of a part comes when: `coming` of each, around nine or around the opening of their window.
 fn rushes_of(part: &Part, plan: &Plan, coming: f64, sigma_s: f64) -> Vec<Rush> {
     let children = measure(part.pupils + part.primary_guardians) * coming;
+    let rush = |class, people, at_s| Rush { class, people, at_s, sigma_s, shape: plan.shape };
     let mut rushes = vec![
-        Rush { class: Class::Lesson, people: measure(part.teachers) * coming, at_s: NINE_S, sigma_s },
-        Rush { class: Class::Lesson, people: children * plan.lessons_share, at_s: NINE_S, sigma_s },
-        Rush { class: Class::Guardian, people: measure(part.guardians) * coming, at_s: NINE_S, sigma_s },
+        rush(Class::Lesson, measure(part.teachers) * coming, NINE_S),
+        rush(Class::Lesson, children * plan.lessons_share, NINE_S),
+        rush(Class::Guardian, measure(part.guardians) * coming, NINE_S),
     ];
     let others = children * (1.0 - plan.lessons_share);
     // Advice moves those who follow it. A window that nobody has is nine o'clock, for whoever is in none.
@@ -329,10 +349,10 @@ fn rushes_of(part: &Part, plan: &Plan, coming: f64, sigma_s: f64) -> Vec<Rush> {
     for slot in &plan.slots {
         let keeping = others * slot.share * plan.obedience;
         left -= keeping;
-        rushes.push(Rush { class: Class::InSlot, people: keeping, at_s: slot.from_h * 3600.0, sigma_s });
+        rushes.push(rush(Class::InSlot, keeping, slot.from_h * 3600.0));
     }
     let class = if plan.slots.is_empty() { Class::InSlot } else { Class::OutOfSlot };
-    rushes.push(Rush { class, people: left.max(0.0), at_s: NINE_S, sigma_s });
+    rushes.push(rush(class, left.max(0.0), NINE_S));
     rushes.retain(|rush| rush.people > 0.0);
     rushes
 }
@@ -340,6 +360,7 @@ fn rushes_of(part: &Part, plan: &Plan, coming: f64, sigma_s: f64) -> Vec<Rush> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wave::peak_of;
 
     fn costs() -> Costs {
         let config: toml::Table = toml::from_str(include_str!("../../../config/default.toml")).unwrap();
@@ -376,12 +397,14 @@ mod tests {
         }
     }
 
-    /// Held out: what happened to those who closed a week later, none of which the week in Haut-Rhin knew.
+    /// The ×5 and the ×10 are the week's own figures (config/forecast/haut-rhin-2020.toml): that they come back shows that nothing
+    /// of them is lost between a week and a country, not that they were foreseen. Held out are the others; of those the spread
+    /// was chosen so as to hold the ×3.
     #[test]
     fn given_only_the_week_of_the_haut_rhin_it_tells_the_next_one() {
         let effect = Week::haut_rhin().unwrap().teaches();
         let told = forecast(&Plan { parts: country(true), ..Plan::default() }, &costs(), &effect);
-        // Visits ×5 and peaks ×10, when everybody closes.
+        // Visits ×5 and peaks ×10, when everybody closes: carried through.
         assert!((told.visits_times - 5.0).abs() < 0.01 && (told.peak_times - 10.0).abs() < 0.01, "{told:?}");
         let times = |value: f64| Band::around(value * 1000.0, effect.spread);
         // Auvergne-Rhône-Alpes: visits ×3, in a week in which many were refused.
@@ -395,6 +418,19 @@ mod tests {
         let blind = forecast(&Plan { parts: country(false), ..Plan::default() }, &costs(), &effect);
         assert!(!blind.peak_per_s.holds(whole(rendezvous)) && blind.peak_times < 1.01);
         assert_eq!(blind.peak_per_s.low, blind.peak_per_s.high, "nothing is guessed of an ordinary day");
+    }
+
+    /// Held out, and missed: in closed weeks the lycées of Auvergne-Rhône-Alpes counted 1.6 million visits of 453,000 accounts,
+    /// seven in ten a school day. The model's ordinary day is an assumption, not a measure: `usual_peak_per_s` is there to
+    /// replace it.
+    #[test]
+    fn without_a_measured_morning_the_number_of_visits_is_told_too_high() {
+        let effect = Week::haut_rhin().unwrap().teaches();
+        let lycees =
+            Part { pupils: 356_000, teachers: 35_000, guardians: 62_000, closed: true, ..Part::default() };
+        let told = forecast(&Plan { parts: vec![lycees], ..Plan::default() }, &costs(), &effect);
+        let counted = 1_600_000 / 5;
+        assert!(!told.visits.holds(counted) && told.visits.low > counted, "{:?}", told.visits);
     }
 
     #[test]

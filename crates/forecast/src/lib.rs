@@ -1,15 +1,19 @@
 #![doc = include_str!("../README.md")]
 
+mod against;
 mod calendar;
 mod crowd;
 mod queries;
 mod routes;
 mod wave;
 
+pub use against::{Against, Compared, Storm, against};
 pub use calendar::{Calendar, Dated, Holidays, Window};
 pub use crowd::{Band, Costs, Effect, Forecast, Needs, Observed, Part, Plan, Slot, Week, forecast};
 pub use routes::{ForecastState, routes};
-pub use wave::{Class, Lane, Rush, cores_without_wait, hashes_per_core, peak_of, steady, wave};
+pub use wave::{
+    Class, Entered, Lane, Rush, Shape, cores_without_wait, entered_by, hashes_per_core, peak_of, wave,
+};
 
 /// The nearest whole number, at least 0; what is no number is 0.
 #[expect(clippy::as_conversions, reason = "a saturating cast is exactly what is wanted")]

@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 use crate::{
     crowd::{Costs, Effect, Forecast, Part, Plan, Slot, Week, forecast},
     queries,
+    wave::Shape,
 };
 
 /// What the answer is made of.
@@ -124,6 +125,7 @@ impl WhatIf {
             obedience: share(self.obedience, 0.8, "obedience")?,
             lessons_share: share(self.lessons, 0.0, "lessons")?,
             hashing_cores: self.hashing_cores,
+            shape: Shape::Bell,
         })
     }
 }

@@ -23,6 +23,35 @@ pub enum Class {
     Guardian,
 }
 
+/// How people are spread around their hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// A normal distribution: a rendez-vous.
+    #[default]
+    Bell,
+    /// As many each second: a crowd that goes on.
+    Even,
+}
+
+impl Shape {
+    /// Arrivals a second at the height of `people` who come with this standard deviation.
+    pub fn peak_of(self, people: f64, sigma_s: f64) -> f64 {
+        match self {
+            Self::Bell => peak_of(people, sigma_s),
+            Self::Even => people / (2.0 * self.reach() * sigma_s),
+        }
+    }
+
+    /// How many standard deviations from their hour anybody comes.
+    fn reach(self) -> f64 {
+        match self {
+            Self::Bell => 4.0,
+            // Half of a uniform distribution's width.
+            Self::Even => 3.0_f64.sqrt(),
+        }
+    }
+}
+
 /// People who come around an hour.
 #[derive(Clone, Copy, Debug)]
 pub struct Rush {
@@ -34,6 +63,8 @@ pub struct Rush {
     pub at_s: f64,
     /// How closely: the standard deviation, in seconds.
     pub sigma_s: f64,
+    /// And how they are spread.
+    pub shape: Shape,
 }
 
 /// What a lane goes through.
@@ -78,7 +109,12 @@ impl Rush {
         if distance.abs() > 6.0 {
             return 0.0;
         }
-        peak_of(self.people, self.sigma_s) * (-distance * distance / 2.0).exp()
+        let height = self.shape.peak_of(self.people, self.sigma_s);
+        match self.shape {
+            Shape::Bell => height * (-distance * distance / 2.0).exp(),
+            Shape::Even if distance.abs() <= self.shape.reach() => height,
+            Shape::Even => 0.0,
+        }
     }
 }
 
@@ -94,18 +130,63 @@ struct Line {
     last_waited: f64,
 }
 
+/// Below it nobody waits: arithmetic leaves crumbs.
+const NOBODY: f64 = 0.5;
+
 /// Lets `rushes` in at `capacity` a second, and says what each lane waits. The height of the arrivals comes beside it.
 pub fn wave(rushes: &[Rush], capacity: f64) -> (f64, Vec<Lane>) {
+    let (peak, peak_at, lines) = lines(rushes, capacity, f64::INFINITY);
+    let came = lines.iter().filter(|(_, line)| line.here >= NOBODY);
+    (peak, came.map(|(class, line)| lane(*class, line, peak_at)).collect())
+}
+
+/// Who of a lane has come in by an instant, and what half of those waited at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Entered {
+    /// Which lane.
+    pub class: Class,
+    /// How many have come in.
+    pub people: f64,
+    /// The median of their waits, in seconds.
+    pub median_s: f64,
+}
+
+/// The same [`wave`], broken off at a second of the day: what somebody sees who stops looking then.
+pub fn entered_by(rushes: &[Rush], capacity: f64, until_s: f64) -> Vec<Entered> {
+    let (_, _, lines) = lines(rushes, capacity, until_s);
+    lines
+        .into_iter()
+        .map(|(class, line)| {
+            let (mut waits, mut before) = (Vec::new(), 0.0);
+            for (second, arrived, at) in line.seconds() {
+                if let Some(at) = at {
+                    waits.push((at.saturating_sub(second), arrived - before));
+                }
+                before = arrived;
+            }
+            waits.sort_unstable_by_key(|(wait, _)| *wait);
+            let half = waits.iter().map(|(_, people)| people).sum::<f64>() / 2.0;
+            let mut sum = 0.0;
+            let median = waits.iter().find(|(_, people)| {
+                sum += people;
+                sum >= half
+            });
+            let median = median.map_or(0, |(wait, _)| u64::try_from(*wait).unwrap_or(u64::MAX));
+            Entered { class, people: line.gone, median_s: measure(median) }
+        })
+        .collect()
+}
+
+/// Height of the arrivals, its second, and each lane's progress until nobody waits or until `until_s`.
+fn lines(rushes: &[Rush], capacity: f64, until_s: f64) -> (f64, f64, Vec<(Class, Line)>) {
     const CLASSES: [Class; 4] = [Class::Lesson, Class::InSlot, Class::OutOfSlot, Class::Guardian];
-    /// Below it nobody waits: arithmetic leaves crumbs.
-    const NOBODY: f64 = 0.5;
-    let begin =
-        rushes.iter().map(|rush| rush.at_s - 4.0 * rush.sigma_s).fold(f64::INFINITY, f64::min).floor();
-    let end = rushes.iter().map(|rush| rush.at_s + 4.0 * rush.sigma_s).fold(f64::NEG_INFINITY, f64::max);
+    let reach = |rush: &Rush| rush.shape.reach() * rush.sigma_s;
+    let begin = rushes.iter().map(|rush| rush.at_s - reach(rush)).fold(f64::INFINITY, f64::min).floor();
+    let end = rushes.iter().map(|rush| rush.at_s + reach(rush)).fold(f64::NEG_INFINITY, f64::max);
     let mut lines: Vec<(Class, Line)> = CLASSES.map(|class| (class, Line::default())).into_iter().collect();
     let (mut peak, mut peak_at) = (0.0_f64, begin);
     // Whoever has not come in by the day's end has gone home.
-    let last = begin + 86_400.0;
+    let last = (begin + 86_400.0).min(until_s);
     let mut second = begin;
     while second < last {
         let mut rate = 0.0;
@@ -137,20 +218,25 @@ pub fn wave(rushes: &[Rush], capacity: f64) -> (f64, Vec<Lane>) {
             break;
         }
     }
-    let lanes =
-        lines.iter().filter(|(_, line)| line.here >= NOBODY).map(|(class, line)| lane(*class, line, peak_at));
-    (peak, lanes.collect())
+    (peak, peak_at, lines)
+}
+
+impl Line {
+    /// For each second: how many had come, and the second in which the last of them is in, if it was seen.
+    fn seconds(&self) -> impl Iterator<Item = (usize, f64, Option<usize>)> {
+        let mut served = self.served.iter().enumerate().peekable();
+        self.arrived.iter().enumerate().map(move |(second, &arrived)| {
+            // Those who come in this second are in when the served are as many as had come by now.
+            while served.next_if(|(_, gone)| **gone + NOBODY < arrived).is_some() {}
+            (second, arrived, served.peek().map(|(at, _)| *at))
+        })
+    }
 }
 
 fn lane(class: Class, line: &Line, peak_at: f64) -> Lane {
     let (mut longest, mut sum, mut before) = (0_u64, 0.0, 0.0);
-    let mut served = line.served.iter().enumerate().peekable();
-    for (second, &arrived) in line.arrived.iter().enumerate() {
-        // Those who come in this second are in when the served are as many as had come by now.
-        while served.peek().is_some_and(|(_, gone)| **gone + 0.5 < arrived) {
-            served.next();
-        }
-        let entered = served.peek().map_or(line.served.len(), |(at, _)| *at);
+    for (second, arrived, at) in line.seconds() {
+        let entered = at.unwrap_or(line.served.len());
         let wait = u64::try_from(entered.saturating_sub(second)).unwrap_or(u64::MAX);
         longest = longest.max(wait);
         sum += measure(wait) * (arrived - before);
@@ -162,25 +248,12 @@ fn lane(class: Class, line: &Line, peak_at: f64) -> Lane {
         waiting_max: whole(line.waiting_max),
         wait_max_s: longest,
         wait_mean_s: whole(sum / line.here.max(1.0)),
-        empty_after_s: if line.waiting_max > 0.5 { whole((line.last_waited - peak_at).max(0.0)) } else { 0 },
+        empty_after_s: if line.waiting_max > NOBODY {
+            whole((line.last_waited - peak_at).max(0.0))
+        } else {
+            0
+        },
     }
-}
-
-/// What steady arrivals come to by the end of `seconds`, lane after lane in strict order: how many are in, and the median
-/// wait of those, in seconds. A lane of which more come than there is room for is let in at the room's pace: whoever comes at
-/// `t` finds `λt` before him, and waits `(λ/µ - 1) t`.
-pub fn steady(people: &[f64], seconds: f64, capacity: f64) -> Vec<(f64, f64)> {
-    let mut room = capacity;
-    people
-        .iter()
-        .map(|people| {
-            let coming = people / seconds;
-            let entering = coming.min(room);
-            room -= entering;
-            let median = if entering < coming { (1.0 - entering / coming) * seconds / 2.0 } else { 0.0 };
-            (entering * seconds, median)
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -223,7 +296,13 @@ mod tests {
             (100.0, 1.0, 3_100_000.0, 13.6, 23.0),
             (200.0, 1.0, 700_000.0, 1.5, 0.0),
         ] {
-            let rush = Rush { class: Class::InSlot, people: RENDEZVOUS, at_s: 32_400.0, sigma_s: 300.0 };
+            let rush = Rush {
+                class: Class::InSlot,
+                people: RENDEZVOUS,
+                at_s: 32_400.0,
+                sigma_s: 300.0,
+                shape: Shape::Bell,
+            };
             let (peak, lanes) = wave(&[rush], cores * hashes_per_core(HASH_S, USABLE) / hashed);
             within(peak, 9_970.0, 0.01);
             let lane = lanes.first().unwrap();
@@ -234,23 +313,60 @@ mod tests {
                 within(measure(lane.empty_after_s) / 60.0, over_min, 0.08);
             }
         }
-        let rush = Rush { class: Class::InSlot, people: RENDEZVOUS, at_s: 32_400.0, sigma_s: 300.0 };
+        let rush = Rush {
+            class: Class::InSlot,
+            people: RENDEZVOUS,
+            at_s: 32_400.0,
+            sigma_s: 300.0,
+            shape: Shape::Bell,
+        };
         let (_, lanes) = wave(&[rush], 300.0 * hashes_per_core(HASH_S, USABLE));
         assert_eq!(lanes.first().unwrap().wait_max_s, 0);
     }
 
+    /// 600, 3,000 and 600 people within a minute, and 40 a second let in: the second lane gets three fifths of what it asks, and
+    /// whoever comes at `t` waits two thirds of `t`.
     #[test]
-    fn of_steady_arrivals_the_room_is_shared_lane_by_lane() {
-        let told = steady(&[600.0, 3_000.0, 600.0], 60.0, 40.0);
-        assert_eq!(told, [(600.0, 0.0), (1_800.0, 12.0), (0.0, 30.0)]);
+    fn of_an_even_crowd_that_is_broken_off_the_room_is_shared_lane_by_lane() {
+        let sigma_s = 60.0 / 12.0_f64.sqrt();
+        let rush = |class, people| Rush { class, people, at_s: 30.0, sigma_s, shape: Shape::Even };
+        let crowd = [rush(Class::Lesson, 600.0), rush(Class::InSlot, 3_000.0), rush(Class::Guardian, 600.0)];
+        let told = entered_by(&crowd, 40.0, 60.0);
+        let of = |class| *told.iter().find(|lane| lane.class == class).unwrap();
+        within(of(Class::Lesson).people, 600.0, 0.001);
+        assert!(of(Class::Lesson).median_s < 0.5);
+        within(of(Class::InSlot).people, 1_800.0, 0.001);
+        within(of(Class::InSlot).median_s, 12.0, 0.09);
+        assert!(of(Class::Guardian).people < 0.5, "{told:?}");
+        let (peak, lanes) = wave(&crowd, 40.0);
+        within(peak, 70.0, 0.001);
+        assert_eq!(lanes.iter().map(|lane| lane.people).sum::<u64>(), 4_200);
     }
 
     #[test]
     fn teachers_do_not_wait_behind_others_and_everybody_comes_in() {
         let crowd = [
-            Rush { class: Class::Lesson, people: 8_000.0, at_s: 32_000.0, sigma_s: 600.0 },
-            Rush { class: Class::InSlot, people: 78_000.0, at_s: 32_400.0, sigma_s: 300.0 },
-            Rush { class: Class::Guardian, people: 14_000.0, at_s: 32_400.0, sigma_s: 600.0 },
+            Rush {
+                class: Class::Lesson,
+                people: 8_000.0,
+                at_s: 32_000.0,
+                sigma_s: 600.0,
+                shape: Shape::Bell,
+            },
+            Rush {
+                class: Class::InSlot,
+                people: 78_000.0,
+                at_s: 32_400.0,
+                sigma_s: 300.0,
+                shape: Shape::Bell,
+            },
+            Rush {
+                class: Class::Guardian,
+                people: 14_000.0,
+                at_s: 32_400.0,
+                sigma_s: 600.0,
+                shape: Shape::Bell,
+            },
         ];
         let (_, lanes) = wave(&crowd, 40.0);
         let [teachers, pupils, guardians] = lanes.as_slice() else { panic!("{lanes:?}") };

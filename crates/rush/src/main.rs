@@ -130,6 +130,9 @@ struct CapacityArgs {
     /// Share of the accounts that comes to the rendez-vous
     #[arg(long, default_value_t = 0.6)]
     share: f64,
+    /// Of those: people of live lessons with their teachers, pupils, guardians
+    #[arg(long, value_parser = mix, default_value = "0.38,0.48,0.14")]
+    mix: [f64; 3],
     /// Cores of a node
     #[arg(long, default_value_t = 4.0)]
     cores: f64,
@@ -197,6 +200,7 @@ fn act(cli: Cli) -> anyhow::Result<bool> {
                 window_s: args.window,
                 sigma_s: args.sigma,
                 share: args.share,
+                mix: args.mix,
                 node_cores: args.cores,
             };
             let text = capacity::print(&Costs::of_run(&args.run)?, &question)?;
@@ -225,6 +229,13 @@ fn act(cli: Cli) -> anyhow::Result<bool> {
             Ok(true)
         }
     }
+}
+
+/// Three shares.
+fn mix(text: &str) -> Result<[f64; 3], String> {
+    let shares: Result<Vec<f64>, _> = text.split(',').take(4).map(|share| share.trim().parse()).collect();
+    let shares = shares.map_err(|_| "shares are numbers: 0.38,0.48,0.14")?;
+    shares.try_into().map_err(|_| "three shares: 0.38,0.48,0.14".to_owned())
 }
 
 async fn run_plan(args: RunArgs) -> anyhow::Result<bool> {

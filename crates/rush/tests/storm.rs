@@ -255,6 +255,7 @@ async fn patience_ends_and_so_does_the_segment() {
     let lives = live(Door::Frozen, 1.0, people).await;
     assert_eq!(lives.iter().map(|life| life.end).collect::<Vec<_>>(), [End::Abandoned, End::CutShort]);
     assert!(lives.iter().all(|life| life.inside_us.is_none()));
+    assert!(lives[0].left_us.is_some_and(|left| left >= 300_000) && lives[1].left_us.is_none(), "{lives:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,4 +271,17 @@ async fn attackers_find_nothing() {
     // The double believes any ticket: a forger who comes in is a failure, and is told.
     assert_eq!(lives[0].end, End::Failed);
     assert_eq!((lives[1].end, lives[1].hashes), (End::Refused, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drawn_ticket_is_shown_again_and_again_and_a_drawer_never_knocks() {
+    let nobody = |number: u64, manner: Manner| Someone {
+        password: Arc::from("guess"),
+        ..someone(number, |coming| (coming.manner, coming.person) = (manner, None))
+    };
+    let lives = live(Door::Frozen, 5.0, vec![nobody(0, Manner::Forger), nobody(1, Manner::Drawer)]).await;
+    assert_eq!((lives[0].end, lives[0].posts), (End::Refused, 9), "{lives:?}");
+    assert_eq!(lives[0].answers[route::TICKETS][&202], 1);
+    assert_eq!((lives[1].end, lives[1].posts), (End::Refused, 0), "{lives:?}");
+    assert_eq!(lives[1].answers[route::TICKETS][&202], 1);
 }

@@ -33,7 +33,7 @@ use self::{
 };
 pub(crate) use self::{
     materials::{Demo, Materials},
-    nodes::{Node, NodeSpec},
+    nodes::{Node, NodeSpec, probed},
     proxy::Proxy,
 };
 use crate::{

@@ -65,7 +65,8 @@ impl Node {
     }
 }
 
-async fn probed(probe: &str, path: &'static str, patience: Duration) -> Option<String> {
+/// The same at that address.
+pub(crate) async fn probed(probe: &str, path: &'static str, patience: Duration) -> Option<String> {
     let probes = Client::new(&[probe.to_owned()], 1, patience).ok()?;
     let answer = probes.send(&Ask::plain(path)).await.ok()?;
     (answer.status == 200).then(|| String::from_utf8_lossy(&answer.body).into_owned())

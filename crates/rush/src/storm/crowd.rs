@@ -97,9 +97,7 @@ pub fn gather(
         let instants = instants(scenario, segment, crowd, peak_per_s, deck.len(), &mut rng)?;
         let mut next = 0;
         for at in instants.into_iter().take(scenario.limits.users.saturating_sub(gathering.comings.len())) {
-            let nobody =
-                matches!(crowd.manner, Manner::Stuffing | Manner::Forger | Manner::Bulky | Manner::Slow);
-            let person = if nobody {
+            let person = if crowd.manner.is_nobody() {
                 None
             } else {
                 if next == deck.len() {
@@ -199,6 +197,7 @@ fn eligible(crowd: &Crowd, world: &World, at_nine: &[usize]) -> Vec<usize> {
                 && crowd
                     .territory
                     .is_none_or(|wanted| school.is_some_and(|school| school.territory == wanted))
+                && crowd.school.is_none_or(|wanted| person.school == wanted)
         })
         .map(|(at, _)| at)
         .collect()
@@ -339,6 +338,14 @@ mod tests {
         assert!((share(&|coming| coming.way == Way::Desk) - 0.7 * (1.0 - teachers)).abs() < 0.03);
         assert!((share(&|coming| coming.abandon.is_some()) - 0.5).abs() < 0.03);
         assert!((share(&|coming| coming.trusted) - 0.7).abs() < 0.03);
+    }
+
+    #[test]
+    fn a_crowd_may_be_of_one_school() {
+        let (world, _, gathering) =
+            all(&scenario("[[crowd]]\nname = 'c'\nschool = 2\nrate = [[0, 0.1], [9, 0.1]]\n"));
+        assert!(!gathering.comings.is_empty());
+        assert!(gathering.comings.iter().all(|coming| world.people[coming.person.unwrap()].school == 2));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{
     goals, picture,
     plot::{self, Line, Mark, escape},
     report::{Report, SegmentReport},
-    tally::{CLASSES, Waits, short},
+    tally::{CLASSES, Series, short},
 };
 use crate::number::count;
 
@@ -135,12 +135,15 @@ fn section(segment: &SegmentReport) -> String {
         .map(|(class, values)| Line { name: (*class).to_owned(), values: values.clone() }.smooth(2))
         .collect();
     html.push_str(&plot::lines("Wait of those let in, by class", "s", &waits, &marks));
+    html.push_str(&more(series, &marks));
     html.push_str("</div><table><tr><th>class<th>came<th>inside<th>p50 s<th>p90 s<th>p99 s<th>knock to day p99 s<th>still outside</tr>");
-    for class in CLASSES {
-        let Some(waits): Option<&Waits> = figures.wait_s.get(class) else { continue };
+    let lanes = segment.wait_s_by_lane.iter().map(|(lane, waits)| (format!("told « {lane} »"), waits));
+    let classes = CLASSES.iter().filter_map(|class| Some(((*class).to_owned(), figures.wait_s.get(class)?)));
+    for (class, waits) in classes.chain(lanes) {
         let _ = write!(
             html,
-            "<tr><td>{class}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{:.1} %</tr>",
+            "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{:.1} %</tr>",
+            escape(&class),
             waits.arrived,
             waits.inside,
             short(waits.p50),
@@ -164,6 +167,20 @@ fn section(segment: &SegmentReport) -> String {
         "<tr><td>others<td>{:.2}<td></tr><tr><td>stolen<td>{:.2}<td></tr></table>",
         segment.foreign_cpu_s, segment.stolen_cpu_s
     );
+    html.push_str("<table><tr><th>memory<th>first MB<th>last MB<th>most MB</tr>");
+    for (name, span) in &segment.used.server_rss_mb {
+        let [first, last, max] = [span.first, span.last, span.max].map(short);
+        let _ = write!(html, "<tr><td>{name}<td>{first}<td>{last}<td>{max}</tr>");
+    }
+    let told = |value: Option<f64>, unit: &str| {
+        value.map_or_else(|| "not told".to_owned(), |value| format!("{}{unit}", short(value)))
+    };
+    let _ = write!(
+        html,
+        "</table><p>Seats taken at the end: {}; passwords waited for a thread (p99): {}.</p>",
+        told(segment.used.seats.map(|span| span.last), ""),
+        told(segment.used.hash_wait_p99_s, " s"),
+    );
     let _ = write!(
         html,
         "<p>{} answers, {} requests without one; nodes spent {} µs beside hashing for each arrival; {} of the looks at the \
@@ -173,6 +190,16 @@ fn section(segment: &SegmentReport) -> String {
         segment.node_cpu_us_per_arrival.map_or_else(|| "–".to_owned(), short),
         segment.snapshot_cached.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", share * 100.0)),
     );
+    if !segment.events.is_empty() {
+        html.push_str(
+            "<details><summary>What the door decided</summary><table><tr><th>what<th>at s<th>from<th>to</tr>",
+        );
+        for event in &segment.events {
+            let [what, from, to] = [&event.what, &event.from, &event.to].map(|word| escape(word));
+            let _ = write!(html, "<tr><td>{what}<td>{}<td>{from}<td>{to}</tr>", short(event.at_s));
+        }
+        html.push_str("</table></details>");
+    }
     html.push_str("<details><summary>Answers</summary><table><tr><th>route and status<th>times</tr>");
     for (name, times) in &figures.status_counts {
         let _ = write!(html, "<tr><td>{}<td>{times}</tr>", escape(name));
@@ -181,9 +208,34 @@ fn section(segment: &SegmentReport) -> String {
     html
 }
 
+/// What is drawn where there is something of it: fairness, lessons, and what the servers used.
+fn more(series: &Series, marks: &[Mark]) -> String {
+    let line = |name: &str, values: &[Option<f64>]| Line { name: name.to_owned(), values: values.to_vec() };
+    let memory = series.rss_mb.iter().map(|(name, values)| line(name, values)).collect();
+    let drawn: [(&str, &str, Vec<Line>); 5] = [
+        ("Jain's index between schools in which somebody waits", "", vec![line("Jain", &series.jain)]),
+        ("Nine-o'clock lessons that are full", "share", vec![line("full", &series.lessons_full)]),
+        (
+            "CPU of the nodes",
+            "cores",
+            vec![line("nodes", &series.node_cpu), line("of it hashing", &series.hash_cpu)],
+        ),
+        ("Memory in RAM", "MB", memory),
+        ("Seats taken", "people", vec![line("seats", &series.seats)]),
+    ];
+    let mut html = String::new();
+    for (title, unit, lines) in drawn {
+        if lines.iter().any(|line| line.values.iter().any(Option::is_some)) {
+            html.push_str(&plot::lines(title, unit, &lines, marks));
+        }
+    }
+    html
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storm::tally::Waits;
 
     #[test]
     fn a_page_is_whole_and_loads_nothing() {
@@ -195,5 +247,23 @@ mod tests {
             assert!(!html.contains(outside), "{outside}");
         }
         assert!(html.contains("does not count"), "a run that was not concluded does not count");
+    }
+
+    #[test]
+    fn what_changes_by_the_second_is_drawn_where_there_is_something_of_it() {
+        let mut report = super::super::report::sample();
+        let titles = ["Jain's index between", "lessons that are full", "CPU of the nodes", "Memory in RAM"];
+        assert!(titles.iter().all(|title| !page(&report).contains(title)));
+        let series = &mut report.segments[0].series;
+        series.jain = vec![None, Some(0.97)];
+        series.lessons_full = vec![Some(0.0), Some(1.0)];
+        series.node_cpu = vec![Some(0.4), None];
+        series.rss_mb.insert("node", vec![Some(80.0), Some(81.0)]);
+        let event = serde_json::json!({ "at_s": 61.5, "what": "slots", "from": "open", "to": "soft" });
+        report.segments[0].events = vec![serde_json::from_value(event).unwrap()];
+        report.segments[0].wait_s_by_lane.insert("out-of-slot".to_owned(), Waits::default());
+        let html = page(&report);
+        assert!(html.contains("told « out-of-slot »") && html.contains("<td>slots<td>61.5<td>open<td>soft"));
+        assert!(titles.iter().all(|title| html.contains(title)), "{html}");
     }
 }

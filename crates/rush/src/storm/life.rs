@@ -61,6 +61,8 @@ pub struct Life {
     pub inside_us: Option<u64>,
     /// When their day was on the screen.
     pub home_us: Option<u64>,
+    /// When they left without having come in, before the segment ended.
+    pub left_us: Option<u64>,
     pub end: End,
     pub person_id: Option<String>,
     pub family_id: Option<String>,

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     inlet::Inlet,
     scenario::Fault,
+    slots::Event,
     step::Stepped,
-    tally::{Figures, Series},
+    tally::{Figures, Series, Waits},
+    vitals::Used,
 };
 use crate::{
     number::{count, float, floor},
@@ -115,6 +117,15 @@ pub struct SegmentReport {
     pub slow_clients: u64,
     /// Of these, those that were hung up on.
     pub slow_clients_cut: u64,
+    #[serde(flatten)]
+    pub used: Used,
+    /// Of the schools that the scenario's crowds name, by their number.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub wait_s_of_schools: BTreeMap<usize, Waits>,
+    /// The same by the lane that they were told last; whoever came in without waiting was told none.
+    pub wait_s_by_lane: BTreeMap<String, Waits>,
+    /// What the door decided meanwhile: levels, slots, who leads.
+    pub events: Vec<Event>,
     pub sessions: Reconciled,
     /// Where lines of users and the proxy's log differ; empty: exactly the same.
     pub log_differences: Vec<String>,
@@ -295,6 +306,10 @@ mod tests {
             repeated_people: 0,
             slow_clients: 0,
             slow_clients_cut: 0,
+            used: Used::default(),
+            wait_s_of_schools: BTreeMap::new(),
+            wait_s_by_lane: BTreeMap::new(),
+            events: Vec::new(),
             sessions: Reconciled::default(),
             log_differences: Vec::new(),
             faults: Vec::new(),
@@ -402,6 +417,11 @@ mod tests {
             "teachers_in_by_0858",
             "hash_share_by_lane",
             "inlet",
+            "server_rss_mb",
+            "seats",
+            "events",
+            "wait_s_by_lane",
+            "hash_wait_p99_s",
         ] {
             assert!(value["segments"][0].get(field).is_some(), "{field}");
         }

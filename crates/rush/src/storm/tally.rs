@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     life::{End, Life},
+    shares::jain_over_time,
     user::route,
 };
 use crate::number::{count, float, floor, quantile};
@@ -37,6 +38,17 @@ pub struct Series {
     pub outside: Vec<u32>,
     /// Mean wait of those who came in during that second, by class, in seconds; absent when nobody did.
     pub wait_s: BTreeMap<&'static str, Vec<Option<f64>>>,
+    /// Between schools in which somebody waits.
+    pub jain: Vec<Option<f64>>,
+    /// Share of the nine-o'clock lessons that are full; empty without lessons.
+    pub lessons_full: Vec<Option<f64>>,
+    /// Cores that the nodes used, and of these those that hashed.
+    pub node_cpu: Vec<Option<f64>>,
+    pub hash_cpu: Vec<Option<f64>>,
+    /// Memory in RAM by process, in millions of bytes.
+    pub rss_mb: BTreeMap<&'static str, Vec<Option<f64>>>,
+    /// Seats that are taken; empty where no node tells.
+    pub seats: Vec<Option<f64>>,
 }
 
 /// Everything that is computed from lives alone.
@@ -65,6 +77,9 @@ pub struct Figures {
     /// five times a segment that is shorter than fifty).
     pub jain_schools: Option<f64>,
     pub jain_schools_mean: Option<f64>,
+    /// The second of each look, and the index then.
+    #[serde(skip)]
+    pub jain_over_time: Vec<(f64, f64)>,
     pub displacement_p99: Option<f64>,
     pub eta_within_band: Option<f64>,
     pub eta_after_30s_within_band: Option<f64>,
@@ -140,7 +155,11 @@ pub fn figures(lives: &[Life], window_us: u64, rosters: &[u64], bell: &Bell) -> 
         }
         found.unanswered += life.unanswered.values().map(|times| u64::from(*times)).sum::<u64>();
     }
-    (found.jain_schools, found.jain_schools_mean) = jain_over_time(&people, window_us, rosters);
+    found.jain_over_time = jain_over_time(&people, window_us, rosters);
+    let indices = found.jain_over_time.iter().map(|(_, index)| *index);
+    found.jain_schools = indices.clone().min_by(f64::total_cmp);
+    let looks = found.jain_over_time.len();
+    found.jain_schools_mean = (looks > 0).then(|| indices.sum::<f64>() / float(count(looks)));
     found.eta_within_band = within(&people, |life| life.estimate.map(|it| (it.at_us, it.low_s, it.high_s)));
     found.eta_after_30s_within_band =
         within(&people, |life| life.later_estimate.map(|it| (it.at_us, it.low_s, it.high_s)));
@@ -197,7 +216,8 @@ fn waits_by_territory(people: &[&Life]) -> BTreeMap<usize, Waits> {
     by_territory.into_iter().map(|(territory, lives)| (territory, waits_of(&lives))).collect()
 }
 
-fn waits_of(lives: &[&Life]) -> Waits {
+/// Waits of these people.
+pub(super) fn waits_of(lives: &[&Life]) -> Waits {
     let mut waited: Vec<f64> = lives.iter().filter_map(|life| life.wait_s()).collect();
     waited.sort_by(f64::total_cmp);
     let mut homes: Vec<f64> = lives
@@ -224,38 +244,6 @@ pub fn jain(values: &[f64]) -> Option<f64> {
     let sum: f64 = values.iter().sum();
     let squares: f64 = values.iter().map(|value| value * value).sum();
     (squares > 0.0).then(|| sum * sum / (float(count(values.len())) * squares))
-}
-
-fn jain_over_time(people: &[&Life], window_us: u64, rosters: &[u64]) -> (Option<f64>, Option<f64>) {
-    let step = (window_us / 5).clamp(1, 10_000_000);
-    let mut indices = Vec::new();
-    let mut at = step;
-    while at <= window_us {
-        let mut schools: BTreeMap<usize, (u64, bool)> = BTreeMap::new();
-        for life in people.iter().filter(|life| life.class == "in-slot" && life.arrived_us <= at) {
-            let Some(school) = life.school else { continue };
-            let (inside, waits) = schools.entry(school).or_default();
-            match life.inside_us {
-                Some(since) if since <= at => *inside += 1,
-                _ => *waits = true,
-            }
-        }
-        let progress: Vec<f64> = schools
-            .iter()
-            .filter(|(_, (_, waits))| *waits)
-            .filter_map(|(school, (inside, _))| {
-                let roster = rosters.get(*school).copied().filter(|roster| *roster >= 1)?;
-                Some(float(*inside) / float(roster))
-            })
-            .collect();
-        if progress.len() > 1 {
-            indices.extend(jain(&progress));
-        }
-        at += step;
-    }
-    let least = indices.iter().copied().min_by(f64::total_cmp);
-    let mean = (!indices.is_empty()).then(|| indices.iter().sum::<f64>() / float(count(indices.len())));
-    (least, mean)
 }
 
 /// Within a class of a school: how far somebody's rank of coming in is from that of arriving, as a share of the group.
@@ -346,7 +334,7 @@ pub fn series(lives: &[Life], until_us: u64) -> Series {
         offered: vec![0; seconds],
         goodput: vec![0; seconds],
         outside: vec![0; seconds],
-        wait_s: BTreeMap::new(),
+        ..Series::default()
     };
     let mut moves = vec![0_i64; seconds + 1];
     let mut waits: BTreeMap<&'static str, Vec<(f64, u32)>> = BTreeMap::new();
@@ -369,6 +357,8 @@ pub fn series(lives: &[Life], until_us: u64) -> Series {
                 *sum += wait;
                 *number += 1;
             }
+        } else if let Some(slot) = life.left_us.and_then(|left| moves.get_mut(second(left))) {
+            *slot -= 1;
         }
     }
     let mut outside = 0_i64;
@@ -580,11 +570,12 @@ mod tests {
 
     #[test]
     fn seconds_add_up() {
-        let lives = [life(0, 0, 0.5, Some(2.5)), life(1, 0, 1.5, None)];
+        let gone = Life { left_us: Some(3_200_000), ..life(2, 0, 1.5, None) };
+        let lives = [life(0, 0, 0.5, Some(2.5)), life(1, 0, 1.5, None), gone];
         let series = series(&lives, 4_000_000);
-        assert_eq!(series.offered, [1, 1, 0, 0, 0]);
+        assert_eq!(series.offered, [1, 2, 0, 0, 0]);
         assert_eq!(series.goodput, [0, 0, 1, 0, 0]);
-        assert_eq!(series.outside, [1, 2, 1, 1, 1]);
+        assert_eq!(series.outside, [1, 3, 2, 1, 1], "whoever gave up waits no more");
         assert!((best_mean(&series.goodput, 2) - 0.5).abs() < 1e-9);
         assert_eq!(series.wait_s["in-slot"][2], Some(2.0));
     }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use preau_forecast::{Band, Class, Forecast as Told, Part, Plan, Slot, Week, forecast, steady};
+use preau_forecast::{
+    Band, Class, Costs, Forecast as Told, Part, Plan, Shape, Slot, Storm, Week, against, forecast,
+};
 use preau_kernel::Clock;
 use serde::Deserialize;
 
@@ -37,7 +39,7 @@ pub(super) struct Forecast {
     /// As JSON.
     #[arg(long)]
     json: bool,
-    /// Instead: hold the model against what a storm measured (.local/storm.json).
+    /// Instead: hold the model against what a storm measured (.local/storm.json); fails where it is more than 15 % off.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["territory", "accounts", "closed"])]
     against: Option<PathBuf>,
 }
@@ -61,7 +63,7 @@ struct Accounts {
 impl Forecast {
     pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
         if let Some(file) = &self.against {
-            return against(file);
+            return hold_against(file, &config.forecast);
         }
         let costs = config.forecast;
         let week = Week::haut_rhin()?;
@@ -96,6 +98,7 @@ impl Forecast {
             obedience: self.obedience,
             lessons_share: self.lessons,
             hashing_cores: self.hashing_cores,
+            shape: Shape::Bell,
         };
         let told = forecast(&plan, &costs, &week.teaches());
         if self.json {
@@ -165,60 +168,61 @@ fn time(seconds: u64) -> String {
     if seconds < 90 { format!("{seconds} s") } else { format!("{} min", (seconds + 30) / 60) }
 }
 
-/// What a storm measured, of which the model predicts two figures.
-#[derive(Deserialize)]
-struct Storm {
-    scenario: String,
-    segments: Vec<Segment>,
-}
-
-#[derive(Deserialize)]
-struct Segment {
-    name: String,
-    mode: String,
-    offered_per_s: f64,
-    goodput_per_s: f64,
-    peak_per_s: f64,
-    duration_s: f64,
-    wait_s: std::collections::BTreeMap<String, Waits>,
-}
-
-#[derive(Deserialize)]
-struct Waits {
-    arrived: f64,
-    inside: f64,
-    p50: f64,
-}
-
-/// The queue's lanes, best first.
-const LANES: [&str; 6] = ["safety", "lesson", "in-slot", "out-of-slot", "guardian", "suspect"];
-
-/// Arrivals as steady as the segment's, let in at the height that the same run measured. Only `ticket` keeps an order to predict.
-fn against(file: &Path) -> anyhow::Result<()> {
+/// What the forecast tells of each crowd of a storm, beside what the storm measured.
+///
+/// # Errors
+/// The file is no storm's report, nothing of it can be judged, or a figure is more than 15 % off.
+fn hold_against(file: &Path, costs: &Costs) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let storm: Storm = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
-    say(&format!("{}: predicted, measured", storm.scenario));
-    for segment in storm.segments.iter().filter(|it| it.mode == "ticket" && it.peak_per_s > 0.0) {
-        let off = |predicted: f64, measured: f64| 100.0 * (predicted / measured.max(f64::EPSILON) - 1.0);
-        let goodput = segment.offered_per_s.min(segment.peak_per_s);
-        say(&format!(
-            "  {:28} goodput {goodput:8.1}/s {:8.1}/s ({:+.0} %)",
-            segment.name,
-            segment.goodput_per_s,
-            off(goodput, segment.goodput_per_s)
-        ));
-        let lanes: Vec<_> =
-            LANES.iter().filter_map(|lane| Some((lane, segment.wait_s.get(*lane)?))).collect();
-        let people: Vec<_> = lanes.iter().map(|(_, waits)| waits.arrived).collect();
-        let told = steady(&people, segment.duration_s, segment.peak_per_s);
-        for ((lane, waits), (inside, median)) in lanes.iter().zip(told) {
-            say(&format!(
-                "  {lane:>28} inside {inside:9.0} {:9.0} ({:+.0} %), median wait {median:6.1} s {:6.1} s",
-                waits.inside,
-                off(inside, waits.inside),
-                waits.p50
-            ));
-        }
+    judge(&storm, costs)
+}
+
+fn judge(storm: &Storm, costs: &Costs) -> anyhow::Result<()> {
+    let found = against(storm, costs);
+    for (segment, why) in &found.left_out {
+        say(&format!("{segment}: left out: {why}"));
     }
+    say(&format!("{:<46} {:>10} {:>10} {:>6}", storm.scenario, "predicted", "measured", "ratio"));
+    for it in &found.figures {
+        say(&format!(
+            "{:<46} {:>10.1} {:>10.1} {:>6.2}  {}",
+            format!("{}: {}", it.segment, it.what),
+            it.predicted,
+            it.measured,
+            it.ratio(),
+            if it.holds() { "within 15 %" } else { "OUTSIDE of 15 %" }
+        ));
+    }
+    ensure!(!found.figures.is_empty(), "nothing in it that a forecast could be held against");
+    let outside = found.figures.iter().filter(|it| !it.holds()).count();
+    ensure!(found.holds(), "{outside} of {} figures are more than 15 % off", found.figures.len());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn costs() -> Costs {
+        let config: toml::Table = toml::from_str(include_str!("../../../../config/default.toml")).unwrap();
+        config.get("forecast").unwrap().clone().try_into().unwrap()
+    }
+
+    #[test]
+    fn a_forecast_that_a_storm_belies_ends_in_failure() {
+        let mut report: serde_json::Value =
+            serde_json::from_str(include_str!("../../../forecast/tests/storm.json")).unwrap();
+        let judged = |report: &serde_json::Value| {
+            judge(&serde_json::from_value(report.clone()).unwrap(), &costs()).map_err(|e| e.to_string())
+        };
+        assert!(judged(&report).unwrap_err().contains("more than 15 % off"));
+        let mut keep = |names: &[&str]| {
+            let segments = report["segments"].as_array_mut().unwrap();
+            segments.retain(|it| names.contains(&it["name"].as_str().unwrap()));
+            judged(&report)
+        };
+        assert_eq!(keep(&["peak", "evenly", "off"]), Ok(()));
+        assert!(keep(&["peak", "off"]).unwrap_err().contains("nothing in it"));
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Line, Segment, Standing, Unit};
+use super::{Line, Segment, Standing, Unit, scenarios};
 use crate::number::{count, float, floor};
 
 /// "Ten times the peak" as a crowd offers it: independent arrivals, and a peak that is found to a few per cent.
@@ -19,15 +19,15 @@ const ENOUGH: f64 = 20.0;
 const STEPS: usize = 5;
 
 /// What was found of one promise.
-type Found = Vec<(String, f64)>;
+pub(super) type Found = Vec<(String, f64)>;
 
 #[derive(Clone, Copy)]
-enum Bound {
+pub(super) enum Bound {
     AtLeast(f64),
     AtMost(f64),
 }
 
-fn line(goal: &'static str, what: &'static str, bound: Bound, unit: Unit, found: Found) -> Line {
+pub(super) fn line(goal: &'static str, what: &'static str, bound: Bound, unit: Unit, found: Found) -> Line {
     let (worst, sign, limit) = match bound {
         Bound::AtLeast(limit) => (found.into_iter().min_by(|one, two| one.1.total_cmp(&two.1)), "≥", limit),
         Bound::AtMost(limit) => (found.into_iter().max_by(|one, two| one.1.total_cmp(&two.1)), "≤", limit),
@@ -47,7 +47,7 @@ fn line(goal: &'static str, what: &'static str, bound: Bound, unit: Unit, found:
 
 impl Line {
     /// What would hold, but was not asked for long enough, is not measured; what falls short falls short.
-    fn unless(mut self, enough: bool, why: &str) -> Self {
+    pub(super) fn unless(mut self, enough: bool, why: &str) -> Self {
         if !enough && self.standing == Standing::Ok {
             self.standing = Standing::NotMeasured;
             self.from = format!("{} ({why})", self.from);
@@ -62,7 +62,7 @@ fn elsewhere(goal: &'static str, what: &'static str, by: &str) -> Line {
 }
 
 /// Figures of the segments that `shows` picks.
-fn of<'a>(
+pub(super) fn of<'a>(
     segments: &[Segment<'a>],
     shows: impl Fn(&Segment<'a>) -> bool,
     figure: impl Fn(&Segment<'a>) -> Option<f64>,
@@ -86,6 +86,7 @@ pub(super) fn lines(segments: &[Segment<'_>]) -> Vec<Line> {
         stores(segments),
         nodes(segments),
         neighbours(segments),
+        scenarios::lines(segments),
     ]
     .into_iter()
     .flatten()
@@ -401,7 +402,7 @@ fn hostile(segments: &[Segment<'_>]) -> Vec<Line> {
 }
 
 /// p99 of ordinary people ÷ the least of a quiet segment of the same run, where the same crowd is alone.
-fn beside_quiet(segment: &Segment<'_>) -> Option<f64> {
+pub(super) fn beside_quiet(segment: &Segment<'_>) -> Option<f64> {
     let p99 = |segment: &Segment<'_>| segment.number("/wait_s/in-slot/p99").filter(|it| *it > 0.0);
     let quiet = segment
         .run_mates()

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{plot::escape, tally::short};
 
 mod bounds;
+mod scenarios;
 
 /// How a goal stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Standing {
 /// One promise of a goal.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// `G1` … `G17`, or `–`.
+    /// `G1` … `G17`, `S3` … `S14` for what a scenario asks beside them, or `–`.
     pub goal: &'static str,
     pub what: &'static str,
     /// As people read it; empty when nothing was found.
@@ -168,6 +169,12 @@ impl<'a> Segment<'a> {
         self.list("faults").is_empty() && self.hostile() <= 0.0 && self.slow_clients() <= 0.0
     }
 
+    /// A line of its series; seconds of which nothing is known are absent.
+    fn seconds(&self, name: &str) -> Vec<Option<f64>> {
+        let line = self.value.get("series").and_then(|series| series.pointer(name)).and_then(Value::as_array);
+        line.into_iter().flatten().map(Value::as_f64).collect()
+    }
+
     fn slow_clients(&self) -> f64 {
         self.number("/slow_clients").unwrap_or(0.0)
     }
@@ -192,6 +199,7 @@ enum Unit {
     Share,
     Seconds,
     Micros,
+    Kilobytes,
     Times,
     Count,
 }
@@ -204,11 +212,14 @@ impl Unit {
             Self::Share => format!("{:.2} %", value * 100.0),
             Self::Seconds => format!("{} s", short(value)),
             Self::Micros => format!("{} µs", short(value)),
+            Self::Kilobytes => format!("{} kB", short(value)),
             Self::Times => format!("{value:.3}"),
             Self::Count => format!("{value:.0}"),
         }
     }
 }
 
+#[cfg(test)]
+mod scenario_tests;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, bail};
 
-use super::{Crowd, MODES, Scenario, Segment, Supervise};
+use super::{Crowd, MODES, Manner, Scenario, Segment, Supervise};
+use crate::number::count;
 
 /// Nodes that one core is cut for, at most.
 const MOST_NODES: u32 = 64;
@@ -48,6 +49,9 @@ impl Scenario {
         }
         for segment in &self.segment {
             self.check_segment(segment).with_context(|| format!("segment `{}`", segment.name))?;
+        }
+        for plan in &self.plan {
+            plan.check().with_context(|| format!("plan `{}`", plan.name))?;
         }
         for crowd in &self.crowd {
             self.check_crowd(crowd).with_context(|| format!("crowd `{}`", crowd.name))?;
@@ -103,6 +107,12 @@ impl Scenario {
             }
             (None, None, Some(_)) => {}
             _ => bail!("exactly one of rate, bell and count says when it comes"),
+        }
+        let schools = u64::from(self.world.territories) * u64::from(self.world.schools);
+        match crowd.school {
+            Some(school) if count(school) >= schools => bail!("school: there are {schools}, from 0 on"),
+            None if crowd.manner == Manner::Drawer => bail!("school: whose places a drawer draws"),
+            _ => {}
         }
         Ok(())
     }

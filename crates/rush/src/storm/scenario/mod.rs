@@ -13,6 +13,7 @@ use serde::Deserialize;
 pub use self::fault::{Break, Fault, Step};
 
 use super::{
+    slots::Plan,
     step::Step as UpAndDown,
     world::{Role, Size},
 };
@@ -46,6 +47,9 @@ pub struct Scenario {
     pub assumed_peak_per_s: f64,
     #[serde(default)]
     pub limits: Limits,
+    /// Slots, put in before each segment for every territory: their hours are counted from its beginning.
+    #[serde(default)]
+    pub plan: Vec<Plan>,
     /// Settings of every node, beside the laboratory's own.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
@@ -189,6 +193,9 @@ pub struct Crowd {
     /// Only people of classes with a lesson at nine, or only the others.
     pub lesson: Option<bool>,
     pub territory: Option<usize>,
+    /// Only people of this school, or the one that a [`Manner::Drawer`] says it is of: the schools of all territories are
+    /// numbered from 0 on. The report tells their waits apart in each segment.
+    pub school: Option<usize>,
     /// `[second, multiple of the peak]`, straight lines between, independent people.
     pub rate: Option<Vec<(f64, f64)>>,
     /// Everybody eligible, once, normally distributed around an hour of the tale.
@@ -257,8 +264,26 @@ pub enum Manner {
     Forger,
     /// Bodies of a megabyte at the door.
     Bulky,
+    /// Draws places for the pupils of one school, and never signs in: whoever shares the school's turn would wait longer.
+    Drawer,
     /// A byte of a request every second.
     Slow,
+    /// Asks for many pages at once, and reads a byte of them every second.
+    SlowReader,
+}
+
+impl Manner {
+    /// Whether it is nobody of the world.
+    #[must_use]
+    pub fn is_nobody(self) -> bool {
+        !matches!(self, Self::People | Self::Hostile)
+    }
+
+    /// Whether it is a socket rather than a client.
+    #[must_use]
+    pub fn is_socket(self) -> bool {
+        matches!(self, Self::Slow | Self::SlowReader)
+    }
 }
 
 /// A stretch of the run, with nodes of its own.

@@ -47,6 +47,10 @@ fn senseless_scenarios_are_refused() {
     assert!(crowd("bell = { at = '09:00', sigma_min = 2 }").is_ok());
     assert!(crowd("bell = { at = '09:00', sigma_min = 0 }").is_err());
     assert!(crowd("manner = 'slow'\ncount = 5").is_ok());
+    assert!(crowd("manner = 'slow_reader'\ncount = 5").is_ok());
+    assert!(crowd("manner = 'drawer'\nschool = 1\ncount = 5").is_ok());
+    assert!(crowd("manner = 'drawer'\nschool = 2\ncount = 5").is_err(), "there are two");
+    assert!(crowd("manner = 'drawer'\ncount = 5").is_err(), "of no school");
     let fault = |text: &str| with(&format!("{segment}[[segment.fault]]\n{text}"));
     assert!(fault("at_s = 1\nact = 'kill_node'\nfor_s = 2").is_ok());
     assert!(fault("at_s = 1\nact = 'kill_node'\nfor_s = 9").is_err());
@@ -60,6 +64,12 @@ fn senseless_scenarios_are_refused() {
     assert!(stepped("step = { up_s = 1, down_s = 2 }").is_ok());
     assert!(stepped("step = { up_s = 2, down_s = 2 }").is_err());
     assert!(stepped("step = { up_s = 1, down_s = 5 }").is_err());
+    let planned = |to: u32| {
+        let window = format!("{{ profile = 'pupil', levels = ['6e'], from_s = 300, to_s = {to} }}");
+        with(&format!("{segment}[[plan]]\nname = 'p'\nmode = 'hard'\nwindows = [{window}]\n"))
+    };
+    assert!(planned(900).is_ok());
+    assert!(planned(200).is_err());
     let supervised = |text: &str| with(&format!("{segment}supervise = {{ {text} }}"));
     assert_eq!(supervised("most = 4").unwrap().most_nodes(), 4);
     assert!(supervised("most = 0").is_err());

@@ -20,10 +20,12 @@ use super::{
     life::Life,
     report::{Argon, SegmentReport},
     scenario::{Break, Segment},
+    shares, slots,
     stage::Stage,
     step::Stepped,
     tally,
     user::{Live, Scene, Sends},
+    vitals::Vitals,
     wire::Snapshots,
 };
 use crate::{
@@ -58,6 +60,10 @@ impl Stage {
                 crowd::gather(&self.scenario, segment, &self.world, &self.at_nine, self.unit_per_s(segment))?
             }
         };
+        if !self.scenario.plan.is_empty() {
+            let plans = slots::script(&self.scenario.plan, &self.world.territories);
+            self.lab.sql_as_superuser(&plans).await.context("the plans")?;
+        }
         self.nodes_up(segment).await?;
         let since = self.lab.sql_as_superuser("SELECT clock_timestamp();\n").await?.trim().to_owned();
         let (_, log_from) = edge::read_log(self.proxy_log(), 0)?;
@@ -84,11 +90,13 @@ impl Stage {
             live: Live::default(),
         });
         let repeated = gathering.repeated;
+        let mut vitals = Vitals::new(start);
         let played = match segment.closed {
-            Some(number) => self.closed(segment, &scene, number).await?,
-            None => self.open(segment, &scene, gathering).await?,
+            Some(number) => self.closed(segment, &scene, &mut vitals, number).await?,
+            None => self.open(segment, &scene, &mut vitals, gathering).await?,
         };
         let spent = self.spent(&watch, &before);
+        vitals.end(&self.subjects()).await;
         let same_nodes = nodes_before == self.pids();
         let leaders_killed = self.leaders_killed();
         // The proxy writes a line when it has sent the last byte, which may be a moment after we have read it.
@@ -96,19 +104,25 @@ impl Stage {
         let (log, _) = edge::read_log(self.proxy_log(), log_from)?;
         let sessions = self.sessions(&since, &played.lives, log.strangers + log.broken_off).await?;
         self.nodes_down().await;
+        let events = self.lab.sql_as_superuser(&slots::events_since(&since)).await?;
         for life in &played.lives {
             serde_json::to_writer(&mut *lines, life)?;
             lines.write_all(b"\n")?;
         }
 
         let window_us = micros(window);
-        let figures =
-            tally::figures(&played.lives, window_us, &self.rosters(), &self.bell(segment, &played)?);
+        let bell = self.bell(segment, &played)?;
+        let figures = tally::figures(&played.lives, window_us, &self.rosters(), &bell);
         if segment.closed.is_some() {
             self.peaks.push((self.hashed(segment), figures.goodput_per_s));
         }
         let until = window_us + micros(Duration::from_secs_f64(segment.drain_s));
-        let series = tally::series(&played.lives, until);
+        let mut series = tally::series(&played.lives, until);
+        let seconds = series.offered.len();
+        series.jain = shares::jain_by_second(&figures.jain_over_time, window_us, seconds);
+        series.lessons_full = shares::lessons_full_by_second(&played.lives, &bell, seconds);
+        vitals.fill(&mut series);
+        let targets = self.scenario.crowd.iter().filter_map(|crowd| crowd.school).collect();
         let all = scene.sends.all.load(Ordering::Relaxed);
         let looks = log.cached + log.fetched;
         let hash = self.scenario.hash;
@@ -164,6 +178,10 @@ impl Stage {
             repeated_people: repeated,
             slow_clients: played.slow,
             slow_clients_cut: played.cut,
+            used: vitals.used(),
+            wait_s_of_schools: shares::waits_of_schools(&played.lives, &targets),
+            wait_s_by_lane: shares::waits_by_lane(&played.lives),
+            events: slots::read_events(&events).context("what the door decided")?,
             sessions,
             log_differences: edge::differences(&played.lives, &log),
             recovered_after_s: segment

@@ -23,9 +23,13 @@ use crate::{
         slow,
         stage::Stage,
         user::{Device, Scene, Someone},
+        vitals::Vitals,
         world::{Kind, Role},
     },
 };
+
+/// From one look at what the servers use to the next.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Stage {
     /// Everybody comes when they mean to, whatever happens inside.
@@ -33,6 +37,7 @@ impl Stage {
         &mut self,
         segment: &Segment,
         scene: &Arc<Scene>,
+        vitals: &mut Vitals,
         gathering: Gathering,
     ) -> anyhow::Result<Played> {
         let first = self.numbers(gathering.comings.len());
@@ -55,11 +60,16 @@ impl Stage {
                     let (scene, ended) = (Arc::clone(&scene), ended.clone());
                     let authority = Arc::clone(&authority);
                     inner.spawn(async move {
-                        let life = if someone.coming.manner == Manner::Slow {
-                            let end = slow::dribble(&authority, scene.end).await;
-                            Life { end, ..someone.life }
-                        } else {
-                            someone.live(&scene).await
+                        let life = match someone.coming.manner {
+                            Manner::Slow => {
+                                let end = slow::dribble(&authority, scene.end).await;
+                                Life { end, ..someone.life }
+                            }
+                            Manner::SlowReader => {
+                                let end = slow::sip(&authority, scene.end).await;
+                                Life { end, ..someone.life }
+                            }
+                            _ => someone.live(&scene).await,
                         };
                         // Only an abandoned run has nobody left to tell.
                         let _ = ended.send(life);
@@ -84,6 +94,8 @@ impl Stage {
         let mut progress = Progress::new(&segment.name, scene.end.saturating_duration_since(scene.start));
         let mut tick = interval(Duration::from_millis(250));
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut second = interval(LOOK_EVERY);
+        second.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             let next = breaking
                 .last()
@@ -116,6 +128,7 @@ impl Stage {
                         self.supervise(supervise, segment, second, &mut played.stretches).await?;
                     }
                 }
+                _ = second.tick() => vitals.look(&self.subjects()),
                 _ = tick.tick() => {
                     let elapsed = scene.start.elapsed();
                     progress.at(elapsed, || scene.live.line(elapsed.as_secs_f64()));
@@ -135,6 +148,7 @@ impl Stage {
         &mut self,
         segment: &Segment,
         scene: &Arc<Scene>,
+        vitals: &mut Vitals,
         number: u32,
     ) -> anyhow::Result<Played> {
         let until = scene.start + Duration::from_secs_f64(segment.seconds);
@@ -144,6 +158,8 @@ impl Stage {
         let tracker = TaskTracker::new();
         let mut next = 0_usize;
         let mut tick = interval(Duration::from_millis(250));
+        let mut second = interval(LOOK_EVERY);
+        second.set_missed_tick_behavior(MissedTickBehavior::Skip);
         for _ in 0..number {
             self.bring(segment, scene, &tracker, &ended, &mut next);
         }
@@ -159,6 +175,7 @@ impl Stage {
                         inside -= 1;
                     }
                 }
+                _ = second.tick() => vitals.look(&self.subjects()),
                 _ = tick.tick() => {
                     let elapsed = scene.start.elapsed();
                     progress.at(elapsed, || scene.live.line(elapsed.as_secs_f64()));
@@ -180,7 +197,10 @@ impl Stage {
         *next += 7; // neighbours are of one school
         let hashed = self.hashed(segment);
         let role = person.and_then(|at| self.world.people.get(at)).map(|person| person.role);
-        let turn = f64::from(u32::try_from(*next / 7 % 100).unwrap_or(0)) / 100.0;
+        let hundredth = |of: usize| f64::from(u32::try_from(of % 100).unwrap_or(0)) / 100.0;
+        let turn = hundredth(*next / 7);
+        // Who mistypes costs a hash that lets nobody in: a peak of people who never do is not the peak of this crowd.
+        let slip = hundredth(*next / 7 * 37);
         let coming = Coming {
             at: scene.start.elapsed(),
             person,
@@ -188,7 +208,7 @@ impl Stage {
             manner: Manner::People,
             way: if turn >= hashed && role != Some(Role::Teacher) { Way::Desk } else { Way::Password },
             trusted: true,
-            typo: false,
+            typo: slip < self.scenario.user.typos,
             human: false,
             abandon: None,
             address: "100.64.0.1".to_owned(),
@@ -205,13 +225,17 @@ impl Stage {
 
     fn someone(&self, number: u64, coming: Coming, segment: &Segment) -> Someone {
         let hostile = coming.manner != Manner::People;
-        let crowd = self.scenario.crowd.get(coming.crowd).map_or("closed", |crowd| crowd.name.as_str());
+        let crowd = self.scenario.crowd.get(coming.crowd);
+        // Of people, their own school is told below.
+        let claimed =
+            crowd.and_then(|crowd| self.world.schools.get(crowd.school?)).map(|school| school.id.clone());
+        let crowd = crowd.map_or("closed", |crowd| crowd.name.as_str());
         let mut life = Life {
             segment: segment.name.clone(),
             user: number,
             crowd: crowd.to_owned(),
             role: "nobody",
-            class: if coming.manner == Manner::Slow { "slow" } else { "nobody" },
+            class: if coming.manner.is_socket() { "slow" } else { "nobody" },
             way: match coming.way {
                 Way::Password => "password",
                 Way::Desk => "desk",
@@ -227,7 +251,7 @@ impl Stage {
             login: format!("inconnu.{}", coming.seed),
             password: self.password(),
             profile: "pupil",
-            school_id: None,
+            school_id: claimed,
             join_key: String::new(),
             device: Device::default(),
             life: Life::default(),

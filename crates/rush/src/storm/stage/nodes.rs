@@ -15,6 +15,7 @@ use crate::{
         edge::Place,
         scenario::{Break, Segment},
         signs,
+        vitals::Subjects,
     },
 };
 
@@ -121,6 +122,15 @@ impl Stage {
     /// The processes of the nodes that stand now.
     pub(in crate::storm) fn pids(&self) -> Vec<u32> {
         self.nodes.iter().map(|standing| standing.node.pid()).collect()
+    }
+
+    /// What is looked at each second: the nodes that stand now, and the proxy.
+    pub(in crate::storm) fn subjects(&self) -> Subjects {
+        Subjects {
+            nodes: self.pids(),
+            proxy: self.proxy.as_ref().map(|proxy| proxy.pid),
+            probes: self.nodes.iter().map(|standing| standing.node.probe.clone()).collect(),
+        }
     }
 
     /// Takes the node that leads by its own word out of its place; none when nobody does, between two.

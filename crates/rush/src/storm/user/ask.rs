@@ -26,6 +26,13 @@ pub(super) struct Declared<'a> {
     school_id: Option<&'a str>,
 }
 
+impl<'a> Declared<'a> {
+    /// What anybody may say.
+    pub(super) fn pupil_of(school_id: Option<&'a str>) -> Self {
+        Self { profile: "pupil", school_id }
+    }
+}
+
 /// The body of a sign-in.
 #[derive(Serialize)]
 struct Knock<'a> {

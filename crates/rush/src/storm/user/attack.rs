@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use rand::Rng as _;
 
-use super::{Stop, Walk, route};
+use super::{
+    Stop, Walk,
+    ask::{Declared, Draw},
+    route,
+};
 use crate::{
     client::Ask,
     flow::Tokens,
@@ -53,7 +57,28 @@ impl Walk<'_> {
         }
     }
 
-    /// Shows tickets that nobody issued: garbage of the right length, then of none.
+    /// Draws a place as a pupil of one school, and never comes: a school whose turn others use up would wait longer.
+    pub(super) async fn drawer(&mut self) -> Result<(), Stop> {
+        let someone = self.someone;
+        let declared = Declared::pupil_of(someone.school_id.as_deref());
+        // Whether it was given a place makes no difference to it.
+        self.draw(declared).await?;
+        Err(Stop(End::Refused))
+    }
+
+    /// A place for whoever that says they are; none where nobody waits, or nothing was answered.
+    async fn draw(&mut self, declared: Declared<'_>) -> Result<Option<Place>, Stop> {
+        let body = serde_json::to_vec(&Draw { declared: Some(declared) }).unwrap_or_default();
+        let ask = Ask::post("/api/v1/queue/tickets", body.into());
+        match self.exchange(route::TICKETS, ask, Some(Duration::from_secs(10))).await {
+            Ok(answer) if matches!(answer.status, 200..=204 | 429 | 503) => Ok(Place::read(&answer.body)),
+            Ok(_) => Err(Stop(End::Failed)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Shows tickets that nobody issued: garbage of the right length, then of none. Then one that was issued, twice, cut short,
+    /// and with its last letter changed.
     pub(super) async fn forger(&mut self) -> Result<(), Stop> {
         const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         for length in [120_usize, 128, 119, 7, 1] {
@@ -61,18 +86,32 @@ impl Walk<'_> {
                 .filter_map(|_| LETTERS.get(self.rng.random_range(0..LETTERS.len())).copied())
                 .map(char::from)
                 .collect();
-            self.place = Some(Place { ticket, ..Place::default() });
-            let ask = self.knock(false);
-            self.life.posts += 1;
-            match self.exchange(route::SESSIONS, ask, Some(Duration::from_secs(10))).await {
-                Ok(answer) if matches!(answer.status, 202 | 401 | 429) => {
-                    self.life.hashes += u32::from(answer.status == 401);
-                }
-                Ok(_) => return Err(Stop(End::Failed)),
-                Err(_) => {}
-            }
+            self.show(ticket).await?;
+        }
+        let Some(Place { ticket, .. }) = self.draw(Declared::pupil_of(None)).await? else {
+            return Err(Stop(End::Refused));
+        };
+        let mut cut = ticket.clone();
+        let changed = if cut.pop() == Some('A') { 'B' } else { 'A' };
+        for replayed in [ticket.clone(), ticket, cut.clone(), format!("{cut}{changed}")] {
+            self.show(replayed).await?;
         }
         Err(Stop(End::Refused))
+    }
+
+    /// Shows a ticket at the door, with a name that nobody has.
+    async fn show(&mut self, ticket: String) -> Result<(), Stop> {
+        self.place = Some(Place { ticket, ..Place::default() });
+        let ask = self.knock(false);
+        self.life.posts += 1;
+        match self.exchange(route::SESSIONS, ask, Some(Duration::from_secs(10))).await {
+            Ok(answer) if matches!(answer.status, 202 | 401 | 429) => {
+                self.life.hashes += u32::from(answer.status == 401);
+                Ok(())
+            }
+            Ok(_) => Err(Stop(End::Failed)),
+            Err(_) => Ok(()),
+        }
     }
 
     /// A body that no sign-in has.

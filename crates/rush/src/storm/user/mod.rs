@@ -158,12 +158,16 @@ impl Someone {
             Manner::Stuffing => walk.stuffing().await,
             Manner::Forger => walk.forger().await,
             Manner::Bulky => walk.bulky().await,
-            Manner::Slow => Ok(()),
+            Manner::Drawer => walk.drawer().await,
+            Manner::Slow | Manner::SlowReader => Ok(()),
         };
         walk.life.end = match outcome {
             Ok(()) => End::Inside,
             Err(Stop(end)) => end,
         };
+        if walk.life.inside_us.is_none() && walk.life.end != End::CutShort {
+            walk.life.left_us = Some(walk.now_us());
+        }
         walk.life
     }
 }
