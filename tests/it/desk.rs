@@ -1,11 +1,15 @@
 //! The operator's desk: orders that reach every node, contradictory ones, events, who sees what; and every rung of the
 //! ladder, obeyed by its feature.
 
-use std::sync::atomic::Ordering;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
+use axum::body::Body;
 use bytes::Bytes;
 use chrono::Duration;
-use http::Method;
+use http::{Method, Request};
 use preau_admission::{
     Level,
     event::{Cause, Event, Inputs, What},
@@ -14,7 +18,10 @@ use preau_desk::{OrderAct, SlotMode, Wish};
 use preau_kernel::{Scope, TerritoryId};
 use preau_tests::{Answer, Client, Node, Persona, Program, Stage, Territory, play};
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 use uuid::Uuid;
+
+use crate::queue::{crowd, pass, slow};
 
 /// An order of a territory, written down.
 pub(crate) fn an_order(territory: Uuid, id: Uuid, mark: &str) -> String {
@@ -124,6 +131,65 @@ fn the_door_is_told_what_concerns_it() {
         assert_eq!(stage.count("SELECT count(*) FROM load_order").await, 1, "the last epoch stays");
         let orders = node.app.desk.re_read().await.unwrap();
         assert_eq!(orders.effective(stage.clock().now()).epoch(), epoch);
+    });
+}
+
+/// What `/readyz` of a node that listens says.
+async fn readiness(node: &Node) -> u16 {
+    let probes = preau_server::probes(node.app.clone(), Arc::new(AtomicBool::new(true)));
+    let asked = Request::get("/readyz").body(Body::empty()).unwrap();
+    probes.oneshot(asked).await.unwrap().status().as_u16()
+}
+
+#[test]
+fn a_node_that_is_drained_by_order_is_no_capacity_until_the_order_ends() {
+    play(async |stage| {
+        let (a, b) = (slow(&stage).await, slow(&stage).await);
+        let here = stage.territory("ici").await;
+        let mine = a.proven(&here.admin().await).await;
+        crowd(&a, 40).await;
+        let waiting = || {
+            let status = a.app.door.status();
+            status.territories.iter().flat_map(|of| &of.lanes).map(|lane| lane.waiting).sum::<u64>()
+        };
+        let drained = |seen_by: &Node| {
+            let status = seen_by.app.door.status();
+            [&a, &b].map(|node| {
+                let name = node.app.door.node();
+                status.nodes.iter().find(|one| one.node == name).map(|one| one.drained)
+            })
+        };
+        let drain = async |node: &Node| {
+            let act = json!({ "kind": "drain", "node": node.app.door.node() });
+            post(&mine, &url(here.id, "load-orders"), &wish(act)).await.expect(201);
+            for node in [&a, &b] {
+                node.app.door.obey(node.app.desk.re_read().await.unwrap());
+            }
+        };
+        pass(&stage, &[&a, &b], 2).await;
+        assert_eq!((readiness(&a).await, readiness(&b).await), (200, 200));
+        drain(&a).await;
+        assert_eq!((readiness(&a).await, readiness(&b).await), (503, 200));
+        pass(&stage, &[&a, &b], 1).await;
+        for node in [&a, &b] {
+            assert_eq!(drained(node), [Some(true), Some(false)], "{}", node.app.door.node());
+        }
+        let with_one = waiting();
+        pass(&stage, &[&a, &b], 4).await;
+        assert!(waiting() < with_one, "the other lets people in: {} of {with_one}", waiting());
+        drain(&b).await;
+        assert_eq!(readiness(&b).await, 503);
+        pass(&stage, &[&a, &b], 2).await;
+        let with_none = waiting();
+        assert!(with_none > 10, "enough to be seen standing: {with_none}");
+        pass(&stage, &[&a, &b], 5).await;
+        assert_eq!(waiting(), with_none, "no node, no turn");
+        // The orders end by themselves: nobody reads them anew.
+        stage.advance(Duration::minutes(31));
+        pass(&stage, &[&a, &b], 3).await;
+        assert_eq!((readiness(&a).await, readiness(&b).await), (200, 200));
+        assert_eq!(drained(&a), [Some(false), Some(false)]);
+        assert!(waiting() < with_none, "the line moves again: {} of {with_none}", waiting());
     });
 }
 

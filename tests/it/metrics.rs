@@ -28,6 +28,14 @@ fn asked() -> BTreeSet<String> {
 fn a_node_tells_every_metric_that_is_asked_for() {
     play(async |stage| {
         let metrics = telemetry::metrics().expect("one recorder in this process");
+        let alone = exposition(&stage.node().await.app, &metrics);
+        for role in ["api", "hashing", "all"] {
+            let told = format!("preau_desired_replicas{{role=\"{role}\"}} 2");
+            assert!(
+                alone.lines().any(|line| line == told),
+                "nobody has come, and two are wanted of each: {alone}"
+            );
+        }
         let node = stage
             .node_with(|config| {
                 config.calendar.dates = vec![
@@ -36,6 +44,7 @@ fn a_node_tells_every_metric_that_is_asked_for() {
                     }))
                     .unwrap(),
                 ];
+                config.admission.replicas.most = 6;
             })
             .await;
         start_background(&node.app);
@@ -71,12 +80,17 @@ fn a_node_tells_every_metric_that_is_asked_for() {
         for class in ["essential", "normal"] {
             assert!(text.contains(&format!("class=\"{class}\"")), "{class}");
         }
-        // It is five past nine in Paris: the calendar counts, whatever the load.
-        assert_eq!(
-            line("preau_desired_replicas{role=\"hashing\"}"),
-            "preau_desired_replicas{role=\"hashing\"} 7"
-        );
-        assert_eq!(line("preau_prescale_replicas{role=\"api\"}"), "preau_prescale_replicas{role=\"api\"} 5");
+        // It is five past nine in Paris: the calendar counts, whatever the load, and the database has the last word.
+        for told in [
+            "preau_desired_replicas{role=\"api\"} 5",
+            "preau_desired_replicas{role=\"hashing\"} 6",
+            "preau_desired_replicas{role=\"all\"} 6",
+            "preau_prescale_replicas{role=\"api\"} 5",
+            "preau_prescale_replicas{role=\"hashing\"} 7",
+        ] {
+            let name = told.rsplit_once(' ').unwrap().0;
+            assert_eq!(line(name), told);
+        }
         assert_eq!(line("preau_http_in_flight"), "preau_http_in_flight 0");
         assert_ne!(
             line("preau_http_bytes_total{direction=\"out\"}"),

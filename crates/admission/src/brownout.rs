@@ -191,6 +191,13 @@ impl Brownout {
         None
     }
 
+    /// What the leader came to: its level counts, and how long pressure has been as it is goes on being measured here, so
+    /// that whoever leads next goes on from there.
+    pub fn follow(&mut self, level: Level, pressure: f64, database_away: bool, now: DateTime<Utc>) {
+        self.step(pressure, database_away, now);
+        self.level = level;
+    }
+
     fn go(&mut self, to: Level) -> Option<(Level, Level)> {
         let from = self.level;
         self.level = to;

@@ -70,6 +70,15 @@ pub struct Advance {
     pub in_last: u64,
 }
 
+impl Draw {
+    /// The same, drawn by one of `nodes` while they do not know of one another: what is drawn here of a school is that part of
+    /// all, so its tags lie so much further apart.
+    #[must_use]
+    pub fn among(self, nodes: u32) -> Self {
+        Self { step: self.step.saturating_mul(u64::from(nodes.max(1))), ..self }
+    }
+}
+
 impl Finish {
     /// Where the school's next tag would start.
     pub fn of(&self, school: SchoolId) -> u64 {
@@ -147,6 +156,14 @@ impl LaneState {
             }
         }
         true
+    }
+
+    /// A place drawn by one of `nodes` while they do not know of one another: each draws such a one meanwhile, and it is
+    /// counted for all of them. Whoever is drawn after it in the school leaves room for theirs: [`Draw::among`].
+    pub fn stand_for(&mut self, tag: u64, nodes: u32) {
+        let others = u64::from(nodes.saturating_sub(1));
+        *self.buckets.entry(tags::bucket(tag)).or_default() += others;
+        self.issued += others;
     }
 
     /// The first tag of the bucket whose turn has not come.

@@ -9,7 +9,6 @@ pub mod facts;
 pub mod inlet;
 pub mod lane;
 pub mod lanes;
-pub mod local;
 pub mod mef;
 mod num;
 pub mod orders;

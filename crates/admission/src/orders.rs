@@ -202,6 +202,7 @@ impl Effective {
         });
         found.map_or(LaneOrder::default(), |(forced, order)| LaneOrder {
             opens_at: order.until.filter(|_| forced.closed),
+            by: Some(order.id),
             ..forced
         })
     }
@@ -237,8 +238,16 @@ impl Effective {
 
     /// The epoch: the greatest ordered, so that it never goes back.
     pub fn epoch(&self) -> u32 {
-        let epoch = |order: &Order| if let Act::Epoch { epoch } = order.act { Some(epoch) } else { None };
-        self.orders.iter().filter_map(epoch).max().unwrap_or(0)
+        self.epoch_order().map_or(0, |(epoch, _)| epoch)
+    }
+
+    /// The epoch and who ordered it.
+    pub fn epoch_order(&self) -> Option<(u32, Uuid)> {
+        let epoch = |order: &Order| match order.act {
+            Act::Epoch { epoch } => Some((epoch, order.id)),
+            _ => None,
+        };
+        self.orders.iter().filter_map(epoch).max()
     }
 
     /// Nodes that take no new work.
@@ -264,6 +273,8 @@ pub struct LaneOrder {
     pub floor: Option<u8>,
     /// Of a closed lane: when it opens, where that is declared.
     pub opens_at: Option<DateTime<Utc>>,
+    /// The order.
+    pub by: Option<Uuid>,
 }
 
 /// Places drawn so long before a declared opening, or less, are drawn by lot.
@@ -330,7 +341,7 @@ mod tests {
         ]);
         let effective = orders.effective(now());
         let lane = effective.lane(territory, Lane::Guardian);
-        let floor = LaneOrder { floor: Some(20), ..LaneOrder::default() };
+        let floor = LaneOrder { floor: Some(20), by: Some(Uuid::from_u128(2)), ..LaneOrder::default() };
         assert_eq!(lane, floor, "later, and no floor above 20 %");
         assert!(effective.lane(other, Lane::Guardian).closed);
         assert_eq!(effective.level(Some(territory)).unwrap().0, Level::L3, "the machines are everybody's");

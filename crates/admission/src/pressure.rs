@@ -48,6 +48,11 @@ impl Smoothed {
         self.value
     }
 
+    /// What the leader came to, to go on from.
+    pub fn follow(&mut self, now: DateTime<Utc>, value: f64) {
+        *self = Self { value, at: Some(now) };
+    }
+
     /// As last computed.
     pub fn value(&self) -> f64 {
         self.value

@@ -8,14 +8,12 @@ use crate::{
     brownout::{BadLadder, Brownout, Ladder, Level, Rung},
     facts::{Facts, LessonFact},
     lane::{Lane, Profile, Reason},
-    local::{LocalLane, reconverge},
     person::{Declared, Person, assign},
     pressure::{Parts, Smoothed},
     roster::{Roster, RosterRow},
-    scale::{Bounds, Load, PreScale, Scaler, desired},
+    scale::{Bounds, Load, Scaler, desired},
     seats,
     slots::{Posture, SlotMachine, Table},
-    snapshot::LaneSnap,
     status::Crowd,
 };
 
@@ -96,30 +94,6 @@ proptest! {
         }
         prop_assert!(slots <= 2 && levels <= 2, "{slots} {levels}");
     }
-
-    #[test]
-    fn one_node_alone_only_goes_forward(steps in prop::collection::vec((0.0..30.0f64, 1..8u32), 1..60)) {
-        let mut state = crate::lanes::LaneState::cold(at(0));
-        let mut finish = crate::lanes::Finish::default();
-        for school in 0..300u128 {
-            let draw = crate::lanes::Draw {
-                school: Uuid::from_u128(school % 10 + 1).into(), step: crate::tags::step(100), phase: 0, second: false,
-            };
-            crate::lanes::issue(&mut state, &mut finish, &draw);
-        }
-        let rates = crate::eta::Rates { fast: 10.0, slow: 10.0, age_s: 60.0, ..Default::default() };
-        let seen = LaneSnap::of(&state, rates);
-        let mut local = LocalLane::new(seen.clone(), at(0));
-        let mut threshold = local.threshold();
-        for (second, (people, nodes)) in (0..).zip(steps) {
-            let drawn = local.draw(at(second), 77);
-            prop_assert!(drawn > seen.top, "a newcomer is behind every ticket out");
-            let now = local.advance(people, nodes);
-            prop_assert!(now >= threshold);
-            threshold = now;
-        }
-        prop_assert_eq!(reconverge(seen.threshold, [threshold, 3]), threshold.max(seen.threshold));
-    }
 }
 
 #[test]
@@ -173,23 +147,39 @@ proptest! {
 }
 
 #[test]
-fn nodes_are_wanted_for_the_queue_and_before_the_rush() {
+fn nodes_are_wanted_for_the_queue_and_within_bounds() {
     let load = Load { waiting: 24_000.0, hash_share: 1.0, hash_cpu_s: 0.02, nodes: 2, ..Load::default() };
     let bounds = Bounds { threads: 1.0, drain_s: 120.0, ..Bounds::default() };
-    assert_eq!(desired(&load, &bounds, &[], at(0)).nodes, 5, "24 000 × 20 ms in two minutes at 85 %");
-    let rush = PreScale { at: at(3600), lead_min: 20, keep_min: 30, nodes: 12 };
-    let idle = Load::default();
-    assert_eq!(desired(&idle, &bounds, &[rush], at(0)).nodes, bounds.least);
-    assert_eq!(desired(&idle, &bounds, &[rush], at(2400)).nodes, 12);
+    let wanted = desired(&load, &bounds);
+    assert_eq!((wanted.nodes, wanted.hashing), (5, 5), "24 000 × 20 ms in two minutes at 85 %");
+    assert_eq!(wanted.api, bounds.least, "who waits asks nothing of those who answer");
     assert_eq!(
-        desired(&load, &Bounds { most: 3, ..bounds }, &[rush], at(2400)).nodes,
-        3,
-        "the database has the last word"
+        desired(&load, &Bounds { threads: 4.0, ..bounds }).hashing,
+        2,
+        "a node of four threads is four"
     );
+    let few = desired(&load, &Bounds { most: 3, ..bounds });
+    assert_eq!((few.nodes, few.hashing), (3, 3), "the database has the last word");
+    let none = desired(&Load::default(), &Bounds { least: 0, ..bounds });
+    assert_eq!((none.nodes, none.api, none.hashing), (1, 1, 1), "somebody has to see the next rush");
+}
+
+#[test]
+fn each_kind_of_node_grows_at_once_and_shrinks_late() {
+    let bounds = Bounds { threads: 1.0, drain_s: 120.0, ..Bounds::default() };
+    let idle = Load { hash_share: 1.0, hash_cpu_s: 0.02, request_cpu_s: 0.0004, ..Load::default() };
     let mut scaler = Scaler::default();
-    assert_eq!(scaler.step(&load, &bounds, &[], at(0)).nodes, 5);
-    assert_eq!(scaler.step(&idle, &bounds, &[], at(10)).nodes, 5, "not at once");
-    assert_eq!(scaler.step(&idle, &bounds, &[], at(911)).nodes, bounds.least);
+    let mut step = |load: Load, seconds| {
+        let told = scaler.step(&load, &bounds, at(seconds));
+        (told.nodes, told.api, told.hashing)
+    };
+    assert_eq!(step(Load { waiting: 24_000.0, ..idle }, 0), (5, 2, 5));
+    assert_eq!(step(idle, 10), (5, 2, 5), "not at once");
+    let inside = Load { requests_per_s: 18_000.0, ..idle };
+    assert_eq!(step(inside, 600), (6, 6, 5), "the others' rush keeps nobody here");
+    assert_eq!(step(inside, 911), (6, 6, 2), "since the queue went");
+    assert_eq!(step(idle, 1_000), (6, 6, 2));
+    assert_eq!(step(idle, 1_901), (2, 2, 2));
 }
 
 #[test]

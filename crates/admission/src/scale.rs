@@ -1,10 +1,13 @@
 //! How many nodes are wanted. Not from processor load: a full hash pool is at 100 % by design, and an empty waiting room
 //! at 5 % (`reference/overload.md` §B.13).
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::num;
+use crate::{num, pressure::Held};
+
+/// Ten o'clock comes after nine.
+const PATIENCE_S: f64 = 900.0;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -27,12 +30,12 @@ pub struct Load {
     pub nodes: u32,
 }
 
-/// What a node is, and what bounds their number.
+/// What a node is, and what bounds the number of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bounds {
-    /// Hashing threads of a node.
+    /// Hashing threads of a node that hashes.
     pub threads: f64,
-    /// Processors of a node.
+    /// Processors of a node that answers.
     pub cores: f64,
     /// Seats a node carries.
     pub seats_per_node: f64,
@@ -50,76 +53,79 @@ impl Default for Bounds {
     }
 }
 
-/// A rush known beforehand: the hour, and the nodes it takes. Growing takes minutes and the storm two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PreScale {
-    /// The hour of the rush.
-    pub at: DateTime<Utc>,
-    /// Wanted from this long before, in minutes.
-    pub lead_min: u16,
-    /// Until this long after, in minutes.
-    pub keep_min: u16,
-    /// Nodes.
-    pub nodes: u32,
+impl Bounds {
+    /// This many, within the bounds. Never none: whoever asks for nodes is one.
+    pub fn hold(&self, nodes: u32) -> u32 {
+        let least = self.least.max(1);
+        nodes.clamp(least, self.most.max(least))
+    }
 }
 
-/// The answer, and why.
+/// The answer, and why. The calendar is counted in where it is told (`preau_desired_replicas`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Desired {
-    /// Nodes: `preau_desired_replicas`.
+    /// Nodes, where all are of one kind.
     pub nodes: u32,
+    /// Nodes that answer, where others hash.
+    pub api: u32,
+    /// Nodes that hash.
+    pub hashing: u32,
     /// Nodes for hashing alone.
     pub for_hash: f64,
     /// Nodes for requests alone.
     pub for_requests: f64,
     /// Nodes for seats alone.
     pub for_seats: f64,
-    /// Nodes for a rush of the calendar.
-    pub for_calendar: u32,
 }
 
 /// How many nodes this load wants, at once. [`Scaler`] adds the patience to shrink.
-pub fn desired(load: &Load, bounds: &Bounds, calendar: &[PreScale], now: DateTime<Utc>) -> Desired {
+pub fn desired(load: &Load, bounds: &Bounds) -> Desired {
     let cores = (load.hash_arrivals_per_s * load.hash_cpu_s / 0.85)
         .max(load.waiting * load.hash_share * load.hash_cpu_s / (0.85 * bounds.drain_s.max(1.0)));
     let for_hash = cores / bounds.threads.max(0.1);
     let for_requests = load.requests_per_s * load.request_cpu_s / 0.6 / bounds.cores.max(0.1);
     let for_seats = load.seats / bounds.seats_per_node.max(1.0);
-    let due = |rush: &&PreScale| {
-        rush.at - Duration::minutes(i64::from(rush.lead_min)) <= now
-            && now < rush.at + Duration::minutes(i64::from(rush.keep_min))
-    };
-    let for_calendar = calendar.iter().filter(due).map(|rush| rush.nodes).max().unwrap_or(0);
-    let needed = num::whole(for_hash.max(for_requests).max(for_seats).ceil());
-    let nodes = u32::try_from(needed)
-        .unwrap_or(u32::MAX)
-        .max(for_calendar)
-        .clamp(bounds.least, bounds.most.max(bounds.least));
-    Desired { nodes, for_hash, for_requests, for_seats, for_calendar }
+    let held = |nodes: f64| bounds.hold(u32::try_from(num::whole(nodes.ceil())).unwrap_or(u32::MAX));
+    let (api, hashing) = (held(for_requests.max(for_seats)), held(for_hash));
+    Desired { nodes: api.max(hashing), api, hashing, for_hash, for_requests, for_seats }
 }
 
-/// [`desired`] with patience: grows at once, shrinks after 15 minutes at less than half.
+/// [`desired`] with patience: each number grows at once, and shrinks after 15 minutes at less than half.
 #[derive(Clone, Debug, Default)]
 pub struct Scaler {
-    said: u32,
-    low: crate::pressure::Held,
+    nodes: Patient,
+    api: Patient,
+    hashing: Patient,
 }
 
 impl Scaler {
     /// Takes a measure.
-    pub fn step(
-        &mut self,
-        load: &Load,
-        bounds: &Bounds,
-        calendar: &[PreScale],
-        now: DateTime<Utc>,
-    ) -> Desired {
-        let wanted = desired(load, bounds, calendar, now);
-        let half = wanted.nodes * 2 <= self.said;
-        if wanted.nodes >= self.said || self.low.for_seconds(now, half, 900.0) {
-            self.said = wanted.nodes;
+    pub fn step(&mut self, load: &Load, bounds: &Bounds, now: DateTime<Utc>) -> Desired {
+        let wanted = desired(load, bounds);
+        Desired {
+            nodes: self.nodes.step(wanted.nodes, now),
+            api: self.api.step(wanted.api, now),
+            hashing: self.hashing.step(wanted.hashing, now),
+            ..wanted
+        }
+    }
+}
+
+/// One number that shrinks late.
+#[derive(Clone, Debug, Default)]
+struct Patient {
+    said: u32,
+    low: Held,
+}
+
+impl Patient {
+    fn step(&mut self, wanted: u32, now: DateTime<Utc>) -> u32 {
+        let half = wanted.saturating_mul(2) <= self.said;
+        if wanted >= self.said || self.low.for_seconds(now, half, PATIENCE_S) {
+            self.said = wanted;
             self.low.reset();
         }
-        Desired { nodes: self.said.clamp(bounds.least, bounds.most.max(bounds.least)), ..wanted }
+        self.said
     }
 }

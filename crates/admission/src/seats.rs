@@ -47,12 +47,19 @@ impl Lasting {
     }
 }
 
-/// Whether one more may sit down. Those whose lesson is now may exceed by a tenth.
+/// Whether those of a lane may sit down beyond what there is: who comes for a lesson, by a tenth.
+pub fn sits_over(lane: Lane) -> bool {
+    lane <= Lane::Lesson
+}
+
+/// How many may sit beyond `most`.
+pub fn over(most: u64) -> u64 {
+    most / 10
+}
+
+/// Whether one more may sit down.
 pub fn room(taken: u64, most: u64, lane: Lane) -> bool {
-    match lane {
-        Lane::Safety | Lane::Lesson => taken < most.saturating_add(most / 10),
-        Lane::InSlot | Lane::OutOfSlot | Lane::Guardian | Lane::Suspect => taken < most,
-    }
+    taken < if sits_over(lane) { most.saturating_add(over(most)) } else { most }
 }
 
 /// The lane of somebody who left a seat at `left`, when that was not long ago: a place at the front of it

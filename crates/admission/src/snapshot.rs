@@ -123,15 +123,13 @@ pub enum Check {
     Admit,
     /// Not yet.
     Wait(Place),
-    /// A dated ticket whose hour has not come.
+    /// A dated ticket whose hour has not come: it waits as long as slots keep its holder out, which whoever knows the holder
+    /// tells; after that it is as [`Self::Exchange`].
     NotYet {
         /// Its hour.
         opens_at: DateTime<Utc>,
-        /// When to look again.
-        poll_after_ms: u64,
     },
-    /// A dated ticket whose hour has come, or whose slot was released: to be exchanged for a place in the lane of now,
-    /// at [`exchange_lot`].
+    /// A dated ticket whose hour has come: to be exchanged for a place in the lane of now, at [`exchange_lot`].
     Exchange,
 }
 
@@ -157,13 +155,8 @@ impl Snapshot {
 
     /// What an opened ticket is worth. No I/O; a binary search.
     pub fn check(&self, ticket: &Ticket, now: DateTime<Utc>) -> Check {
-        if let Some(opens_at) = ticket.not_before {
-            if opens_at > now && self.posture(ticket.territory) == Posture::Hard {
-                let away = num::whole(num::seconds(now, opens_at) * 1000.0);
-                // Half an hour at most: a release is seen by then without a push.
-                return Check::NotYet { opens_at, poll_after_ms: (away / 2).clamp(30_000, 1_800_000) };
-            }
-            return Check::Exchange;
+        if ticket.not_before.is_some() {
+            return ticket.dated(now).map_or(Check::Exchange, |opens_at| Check::NotYet { opens_at });
         }
         let Some(lane) = self.lanes.get(&ticket.territory).map(|lanes| lanes.get(ticket.lane)) else {
             // The lane is not known here yet, or has emptied and been forgotten.
@@ -366,15 +359,24 @@ pub fn reason_of_second(first: Reason) -> Reason {
     }
 }
 
-/// Where, in [0, 1), a dated ticket enters the lane of its hour: those who drew it earlier come first, so that dated
-/// tickets are honoured in order whatever the second at which each browser wakes. For
-/// [`issue_shuffled`](crate::lanes::issue_shuffled).
-pub fn exchange_lot(ticket: &Ticket) -> f64 {
-    let Some(opens_at) = ticket.not_before else {
-        return 0.0;
-    };
-    let drawn_before = num::seconds(ticket.issued, opens_at).clamp(0.0, 12.0 * 3600.0);
-    1.0 - drawn_before / (12.0 * 3600.0)
+/// Where, in [0, 1), a dated ticket enters the lane in which it is exchanged: those who drew it earlier come first, so that
+/// dated tickets are honoured in order whatever the second at which each browser wakes, at their hour and at a release
+/// before it. For [`issue_shuffled`](crate::lanes::issue_shuffled).
+pub fn exchange_lot(ticket: &Ticket, now: DateTime<Utc>) -> f64 {
+    // Who held it for so long is in the middle; however much longer somebody else did, it still tells them apart.
+    const HALF_S: f64 = 12.0 * 3600.0;
+    let due = ticket.not_before.map_or(now, |opens_at| opens_at.min(now));
+    let held = num::seconds(ticket.issued, due).max(0.0);
+    (HALF_S / (HALF_S + held)).min(0.999_999)
+}
+
+/// When to show a dated ticket again, in milliseconds: half of what remains and half an hour at most, so that a release is
+/// seen by then without a push; half a minute at least. `id` spreads those of one hour over a quarter of that.
+pub fn dated_poll_after_ms(id: [u8; 8], opens_at: DateTime<Utc>, now: DateTime<Utc>) -> u64 {
+    let at_ms = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+    let spread = num::fraction(num::mix(u128::from(u64::from_be_bytes(id)), at_ms));
+    let away = (num::seconds(now, opens_at) * 500.0).clamp(30_000.0, 1_800_000.0);
+    num::whole(away * (0.75 + 0.25 * spread))
 }
 
 #[cfg(test)]

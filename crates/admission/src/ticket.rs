@@ -17,8 +17,10 @@ use uuid::Uuid;
 
 use crate::lane::{Lane, Reason};
 
-/// How long a place is kept.
+/// How long a place is kept; a dated one from its hour on.
 pub const LIFE: Duration = Duration::hours(4);
+/// The farthest hour that a place is kept for: what slots look ahead, and the day on which that ends.
+pub const AHEAD: Duration = Duration::days(15);
 /// How far the clocks of two nodes may differ.
 pub const SKEW: Duration = Duration::seconds(30);
 /// Characters of a ticket.
@@ -45,7 +47,7 @@ pub struct Ticket {
     pub reason: Reason,
     /// Whether it was drawn while another of the same person was out.
     pub second: bool,
-    /// Its place in the lane.
+    /// Its place in the lane; 0 for a dated ticket, which has none before its hour.
     pub tag: u64,
     /// Who drew it, hashed by the caller: one ticket is redeemed once a person.
     pub subject: [u8; 8],
@@ -70,7 +72,7 @@ pub enum TicketFault {
     /// Of another epoch.
     #[error("ticket is of another epoch")]
     Foreign,
-    /// Older than [`LIFE`].
+    /// Past [`Ticket::until`].
     #[error("ticket has expired")]
     Expired,
     /// Issued later than the clocks of two nodes can differ.
@@ -124,7 +126,8 @@ impl TicketKeys {
         if issued > now + SKEW {
             return Err(TicketFault::Future);
         }
-        if issued + LIFE + SKEW < now {
+        // Its hour is sealed: what no hour could keep alive is refused before that is opened.
+        if issued + AHEAD + LIFE + SKEW < now {
             return Err(TicketFault::Expired);
         }
         let mut named = self.0.iter().filter(|(name, _)| *name == kid).peekable();
@@ -153,6 +156,9 @@ impl TicketKeys {
         if ticket.epoch != epoch {
             return Err(TicketFault::Foreign);
         }
+        if ticket.until() + SKEW < now {
+            return Err(TicketFault::Expired);
+        }
         Ok(ticket)
     }
 }
@@ -179,6 +185,12 @@ impl Ticket {
             cipher.encrypt_in_place_detached(Nonce::from_slice(&nonce), &header(*kid), &mut body).ok()?;
         let raw = [[VERSION].as_slice(), kid, &nonce, &body, &mac].concat();
         Some(URL_SAFE_NO_PAD.encode(raw))
+    }
+
+    /// Until when it is good.
+    pub fn until(&self) -> DateTime<Utc> {
+        let from = self.not_before.map_or(self.issued, |at| at.clamp(self.issued, self.issued + AHEAD));
+        from + LIFE
     }
 
     /// Whether it was drawn for a later hour that has not come.

@@ -16,7 +16,7 @@ mod tx;
 pub use alone::{Alone, DoorLoad};
 pub use error::DbError;
 pub use keyring::{Key, KeyRing, MasterKey, Purpose};
-pub use migrate::{MigrateError, migrate};
+pub use migrate::{MigrateError, migrate, missing_migration};
 pub use news::News;
 pub use pool::{Db, PoolConfig, SchoolFacts};
 pub use tx::{LookupTx, PersonTx, SchoolTx, TerritoryTx, Tx};

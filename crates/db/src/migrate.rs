@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sqlx::{Connection, PgConnection, migrate::Migrator};
 
+use crate::{Db, DbError};
+
 /// The one sequence of the product.
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
@@ -54,3 +56,26 @@ pub async fn migrate(owner_url: &str) -> Result<usize, MigrateError> {
     conn.close().await?;
     Ok(MIGRATOR.iter().count())
 }
+
+/// The newest migration that this program needs and that is not applied; nothing when all are. A schema with more is as good:
+/// migrations only expand.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn missing_migration(db: &Db) -> Result<Option<i64>, DbError> {
+    let mut tx = db.lookup().await?;
+    // Not checked: the table is the migrator's own, and is not there where statements are.
+    let asked = sqlx::query_scalar::<_, i64>("SELECT version FROM _sqlx_migrations WHERE success");
+    let applied = match asked.fetch_all(tx.conn()).await {
+        Ok(applied) => applied,
+        Err(sqlx::Error::Database(err)) if err.code().is_some_and(|code| UNTOLD.contains(&&*code)) => {
+            Vec::new()
+        }
+        Err(err) => return Err(err.into()),
+    };
+    let needed = MIGRATOR.iter().map(|migration| migration.version);
+    Ok(needed.filter(|version| !applied.contains(version)).max())
+}
+
+/// undefined_table, insufficient_privilege: never migrated, or not since the migration that lets a node ask.
+const UNTOLD: [&str; 2] = ["42P01", "42501"];

@@ -20,7 +20,8 @@ use crate::{Coming, Error, Identity, routes::device};
 /// A place in the line, to come back with.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct QueuePlace {
-    /// What holds the place: shown again with the sign-in when the turn has come. Good for four hours.
+    /// What holds the place: shown again with the sign-in when the turn has come. Good for four hours, from `opens_at` on where
+    /// there is one.
     ticket: String,
     /// People before, and oneself. Within one's school it never gets worse.
     position: u64,

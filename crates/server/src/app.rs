@@ -1,6 +1,12 @@
 //! The process's parts, made in one place.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context;
 use argon2::Params;
@@ -96,6 +102,8 @@ pub struct App {
     pub stop: CancellationToken,
     /// The configuration it was made from.
     pub config: Arc<Config>,
+    /// The migrations that it needs were found applied.
+    migrated: Arc<AtomicBool>,
 }
 
 impl App {
@@ -241,14 +249,16 @@ impl App {
             tasks,
             stop: CancellationToken::new(),
             config: Arc::new(config),
+            migrated: Arc::default(),
         })
     }
 
-    /// Reads what a node must know before it serves: keys, plans and suspensions, orders, revocations.
+    /// Reads what a node must know before it serves: the schema's state, keys, plans and suspensions, orders, revocations.
     ///
     /// # Errors
     /// A database error.
     pub async fn warm(&self) -> Result<(), preau_db::DbError> {
+        self.missing_migration().await?;
         self.keys.refresh().await?;
         door::learn_keys(&self.door, &self.keys);
         door::learn_roster(&self.door, &self.db).await?;
@@ -257,14 +267,27 @@ impl App {
         self.revoked.refresh(&self.db).await
     }
 
+    /// The newest migration that this node needs and that is not applied. With none the node may become ready, and stays so:
+    /// migrations only expand.
+    ///
+    /// # Errors
+    /// A database error.
+    pub async fn missing_migration(&self) -> Result<Option<i64>, preau_db::DbError> {
+        let missing = preau_db::missing_migration(&self.db).await?;
+        if missing.is_none() {
+            self.migrated.store(true, Ordering::Relaxed);
+        }
+        Ok(missing)
+    }
+
     /// Whether the node may be given requests.
     pub fn is_ready(&self) -> bool {
         self.is_whole() && !self.stop.is_cancelled() && !self.door.is_draining()
     }
 
-    /// Whether keys and revocations have been read.
+    /// Whether the schema has what this node needs, and keys and revocations have been read.
     pub fn is_whole(&self) -> bool {
-        self.revoked.is_whole() && !self.keys.is_empty()
+        self.migrated.load(Ordering::Relaxed) && self.revoked.is_whole() && !self.keys.is_empty()
     }
 
     /// The gatekeeper of every route.

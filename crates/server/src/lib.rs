@@ -30,4 +30,4 @@ pub use config::{Config, ConfigError};
 pub use lessons::write as write_lessons;
 pub(crate) use protect::protect;
 pub use routes::openapi;
-pub use serve::{Patience, accept, exposition, serve, work};
+pub use serve::{Patience, accept, exposition, probes, serve, work};

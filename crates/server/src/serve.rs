@@ -65,6 +65,9 @@ impl Patience {
 
 /// How long a node that starts waits for its stores before it listens.
 const COLD: Duration = Duration::from_secs(3);
+/// How often a node asks whether the migrations that it needs are applied, and how long it waits for the answer.
+const SCHEMA_EVERY: Duration = Duration::from_secs(1);
+const SCHEMA_WITHIN: Duration = Duration::from_secs(5);
 
 /// Serves until told to stop. `with_worker` runs the jobs in the same process, for small installations.
 ///
@@ -77,6 +80,7 @@ pub async fn serve(app: App, metrics: PrometheusHandle, with_worker: bool) -> an
     app.hashes.calibrate().await;
     let (router, _) = app.router(app.gate());
 
+    watch_schema(&app);
     background::start(&app);
     if with_worker {
         worker::start(&app);
@@ -119,6 +123,7 @@ pub async fn serve(app: App, metrics: PrometheusHandle, with_worker: bool) -> an
 pub async fn work(app: App, metrics: PrometheusHandle) -> anyhow::Result<()> {
     let http = app.config.http.clone();
     let probes = listen(http.probe_listen).await?;
+    watch_schema(&app);
     background::start_behind(&app);
     worker::start(&app);
     let stop = tokio_util::sync::CancellationToken::new();
@@ -135,6 +140,33 @@ pub async fn work(app: App, metrics: PrometheusHandle) -> anyhow::Result<()> {
     drop(answering.await);
     app.shut_down(Duration::from_secs(15)).await;
     Ok(())
+}
+
+/// Asks until the schema has what this program needs: migrations are a job of their own, which may still be at work.
+fn watch_schema(app: &App) {
+    let (stop, app) = (app.stop.clone(), app.clone());
+    app.tasks.clone().spawn(stop.run_until_cancelled_owned(async move {
+        let mut said = None;
+        loop {
+            match tokio::time::timeout(SCHEMA_WITHIN, app.missing_migration()).await {
+                Ok(Ok(None)) => return,
+                Ok(Ok(missing)) if missing != said => {
+                    tracing::error!(
+                        version = missing,
+                        "not ready: a migration that this release needs is not applied (`preau migrate`)"
+                    );
+                    said = missing;
+                }
+                Ok(Ok(Some(_))) => {}
+                Ok(Err(error)) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(error, "the schema's state could not be read");
+                }
+                Err(_) => tracing::warn!("the schema's state was not read in time"),
+            }
+            tokio::time::sleep(SCHEMA_EVERY).await;
+        }
+    }));
 }
 
 /// Waits a little until keys and revocations are known. A balancer that has not noticed that this node was away may send it
@@ -207,38 +239,37 @@ pub async fn accept(
     drop(tokio::time::timeout(Duration::from_secs(10), graceful.shutdown()).await);
 }
 
-#[derive(Clone)]
-struct Probes {
-    app: App,
-    metrics: PrometheusHandle,
-    /// The first port is listened on; a worker has none.
-    open: Arc<AtomicBool>,
-}
-
 /// `/livez`, `/readyz`, `/metrics`.
 #[expect(clippy::disallowed_methods, reason = "the second port has no sessions, no policies and no document")]
 fn probe_router(app: App, metrics: PrometheusHandle, open: Arc<AtomicBool>) -> Router {
+    let scraped =
+        Router::new().route("/metrics", axum::routing::get(scrape)).with_state((app.clone(), metrics));
+    probes(app, open).merge(scraped)
+}
+
+/// `/livez` and `/readyz` of a node; `open`: the first port is listened on (a worker has none).
+#[expect(clippy::disallowed_methods, reason = "the second port has no sessions, no policies and no document")]
+pub fn probes(app: App, open: Arc<AtomicBool>) -> Router {
     use axum::routing::get;
     Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
-        .route("/metrics", get(scrape))
-        .with_state(Probes { app, metrics, open })
+        .with_state((app, open))
 }
 
-/// Ready means: the port is open, keys and revocations are known, and nobody has asked to stop. A database that is away for a moment
-/// does not take every node out of the balancer at once: requests say 503 by themselves.
-async fn ready(State(probes): State<Probes>, _: Request) -> Response {
-    if probes.open.load(Ordering::Relaxed) && probes.app.is_ready() {
+/// Ready means: the port is open, the schema has what this release needs, keys and revocations are known, and nobody has asked
+/// to stop. A database that is away for a moment does not take every node out of the balancer at once: requests say 503 by
+/// themselves.
+async fn ready(State((app, open)): State<(App, Arc<AtomicBool>)>, _: Request) -> Response {
+    if open.load(Ordering::Relaxed) && app.is_ready() {
         "ready\n".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
     }
 }
 
-async fn scrape(State(probes): State<Probes>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], exposition(&probes.app, &probes.metrics))
-        .into_response()
+async fn scrape(State((app, metrics)): State<(App, PrometheusHandle)>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], exposition(&app, &metrics)).into_response()
 }
 
 /// What Prometheus is told: what was counted, and what is measured at this moment.
@@ -258,17 +289,18 @@ pub fn exposition(app: &App, metrics: &PrometheusHandle) -> String {
     metrics.render()
 }
 
-/// The autoscaler's signal: what the load wants, and never fewer than the calendar says. `all` is for installations whose
-/// nodes are of one kind.
+/// The autoscaler's signal: what the load wants, no fewer than the calendar says, within the bounds. `all` is for installations
+/// whose nodes are of one kind.
 fn tell_replicas(app: &App) {
     let wanted = app.door.desired_replicas();
     let (api, hashing) = app.config.calendar.nodes(app.clock.now());
     for (role, load, planned) in [
-        ("api", wanted.for_requests.max(wanted.for_seats).ceil(), api),
-        ("hashing", wanted.for_hash.ceil(), hashing),
-        ("all", f64::from(wanted.nodes), api.max(hashing)),
+        ("api", wanted.api, api),
+        ("hashing", wanted.hashing, hashing),
+        ("all", wanted.nodes, api.max(hashing)),
     ] {
-        metrics::gauge!("preau_desired_replicas", "role" => role).set(load.max(f64::from(planned)));
+        let nodes = app.config.admission.replicas.hold(load.max(planned));
+        metrics::gauge!("preau_desired_replicas", "role" => role).set(f64::from(nodes));
         metrics::gauge!("preau_prescale_replicas", "role" => role).set(f64::from(planned));
     }
 }

@@ -1,6 +1,8 @@
 //! Several doors around one Redis: a place is worth the same everywhere, whoever leads, whatever Redis forgets, and
 //! reloading neither gains nor loses one.
 
+mod dated;
+mod governing;
 mod nodes;
 mod passes;
 mod redis;
@@ -56,13 +58,18 @@ fn door_of(stage: &Stage, clock: Clock, redis_url: &str, per_s: f64) -> Door {
 }
 
 fn door_with(config: Config, clock: Clock) -> Door {
+    door_beside(DatabaseLoad::default(), config, clock)
+}
+
+/// A door beside a database that does so.
+fn door_beside(database: DatabaseLoad, config: Config, clock: Clock) -> Door {
     let door = Door::new(DoorParts {
         config: config.admission,
         cache: Cache::connect(&config.redis).unwrap(),
         clock,
         hashes: hashes(),
         tasks: TaskTracker::new(),
-        database: Arc::new(DatabaseLoad::default),
+        database: Arc::new(move || database),
     });
     door.learn_keys(Arc::new(TicketKeys::new([(Uuid::from_u128(1), [7; 32])])));
     let rows = (0..4).map(|n| RosterRow {

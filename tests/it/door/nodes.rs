@@ -90,7 +90,7 @@ fn two_leaders_over_admit_by_a_tick_at_most() {
     });
 }
 
-async fn forget_leader(stage: &Stage) {
+pub(super) async fn forget_leader(stage: &Stage) {
     let config = stage.config();
     let client = redis::Client::open(config.redis.url.as_str()).unwrap();
     let mut conn = client.get_multiplexed_async_connection().await.unwrap();

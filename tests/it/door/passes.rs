@@ -48,6 +48,26 @@ fn a_place_lets_one_person_in_and_a_lie_costs_it() {
     });
 }
 
+/// Else whoever has waited once could guess at everybody's secret for hours, in the lane of that place.
+#[test]
+fn a_place_is_not_leave_to_guess() {
+    play(async |stage| {
+        let door = door(&stage, 5.0);
+        let place = crowd(&door, 0, 3).await.remove(0);
+        for _ in 0..3 {
+            second(&stage, &[&door]).await;
+        }
+        for guess in 0..5 {
+            let pass = enter(&door, shown(&place)).await;
+            let pass = pass.unwrap_or_else(|| panic!("whoever mistypes {guess} times keeps the place"));
+            door.wrong_secret(&pass);
+        }
+        let behind = wait(&door, shown(&place)).await;
+        assert_ne!(behind.ticket, place.ticket);
+        assert_eq!(behind.class, Lane::Suspect);
+    });
+}
+
 fn verified(person: u128, profile: Profile) -> Verified {
     Verified {
         person: PersonId::from(Uuid::from_u128(person)),

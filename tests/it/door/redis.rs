@@ -99,6 +99,54 @@ fn without_redis_the_line_goes_on_and_comes_together_again() {
     });
 }
 
+/// Each node hears a half of those who come and hashes a half of them: together they let in what they did with Redis, whoever
+/// was first comes first, and what is told is so.
+#[test]
+fn without_redis_a_place_is_due_on_every_node_at_about_the_same_time() {
+    play(async |stage| {
+        let relay = Relay::before(&stage.stores().redis_address()).await;
+        let url = format!("redis://{}/0", relay.address());
+        let doors = [(); 2].map(|()| door_of(&stage, stage.clock().clone(), &url, 4.0));
+        let all: Vec<&Door> = doors.iter().collect();
+        second(&stage, &all).await;
+        relay.set(Line::Cut);
+        while all.iter().any(|door| door.status().shared) {
+            second(&stage, &all).await;
+        }
+        let mut waiting: Vec<(usize, Place)> = Vec::new();
+        for came in 0..160 {
+            let subject = u64::try_from(came).unwrap();
+            waiting.push((came, wait(all[came % 2], pupil(0, subject)).await));
+        }
+        let mut inside: Vec<usize> = Vec::new();
+        for now in 0..20 {
+            second(&stage, &all).await;
+            let mut still = Vec::new();
+            for (came, place) in waiting {
+                match enter(all[(came + now) % 2], shown(&place)).await {
+                    Some(_) => inside.push(came),
+                    None => still.push((came, place)),
+                }
+            }
+            waiting = still;
+        }
+        assert!(
+            (65..=100).contains(&inside.len()),
+            "{} in after twenty seconds at four a second",
+            inside.len()
+        );
+        for (turn, came) in inside.iter().enumerate() {
+            assert!(turn.abs_diff(*came) <= 16, "the {came}th to come was the {turn}th to enter");
+        }
+        let (_, last) = waiting.last().unwrap();
+        for door in all {
+            let told = wait(door, shown(last)).await;
+            let left = u64::try_from(waiting.len()).unwrap() / 4;
+            assert!((told.eta_low_s..=told.eta_high_s).contains(&left), "{left} s: {told:?}");
+        }
+    });
+}
+
 async fn door_places(doors: &[&Door], place: &Place) -> Vec<Option<u64>> {
     let mut told = Vec::new();
     for door in doors {

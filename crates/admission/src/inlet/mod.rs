@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use share::{Demand, share};
 
-use crate::{eta::Rates, lane::Lane, num, orders::LaneOrder};
+use crate::{eta::Rates, lane::Lane, num, orders::LaneOrder, seats};
 
 /// What the inlet is tuned by.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,16 +70,23 @@ pub struct Capacity {
     pub hash_share: f64,
     /// Sign-ins that the database takes, a second.
     pub db_per_s: f64,
-    /// Seats free.
+    /// Seats free, those given back since the last tick among them; below nothing when more sit than there are seats.
     pub seats_free: f64,
-    /// Seats given back, a second.
-    pub departures_per_s: f64,
+    /// Seats beyond those, for whoever comes for a lesson.
+    pub seats_over: f64,
     /// People who enter without a place, because nobody waits in their lane or a better one, a second.
     pub direct_per_s: f64,
     /// An operator's most, a second.
     pub cap_per_s: Option<f64>,
     /// 1, or less while coming back from an outage ([`SlowStart`]).
     pub start: f64,
+}
+
+impl Capacity {
+    /// Whether no seat is free for those who do not come for a lesson.
+    fn is_full(&self) -> bool {
+        self.seats_free < 1.0
+    }
 }
 
 /// People of a lane who may pass now.
@@ -162,7 +169,8 @@ impl Inlet {
         let hashes = capacity.hash_per_s * dt + gain * dt * (target - backlog);
         let by_hash = (hashes / share).clamp(0.0, config.burst * capacity.hash_per_s * dt / share);
         let by_db = capacity.db_per_s * dt;
-        let by_seats = capacity.seats_free + capacity.departures_per_s * dt;
+        let over = if capacity.is_full() { capacity.seats_over } else { 0.0 };
+        let by_seats = (capacity.seats_free + over).max(0.0);
         let by_order = capacity.cap_per_s.map_or(f64::INFINITY, |cap| cap * dt);
         let room = by_hash.min(by_db).min(by_seats).min(by_order) * capacity.start.clamp(0.0, 1.0);
         (room - capacity.direct_per_s * dt).max(0.0)
@@ -197,6 +205,10 @@ impl Inlet {
             calls.came_tick = 0.0;
         }
         let room = self.room(capacity, dt);
+        let forced = |territory, lane| {
+            let order = forced(territory, lane);
+            LaneOrder { closed: order.closed || (capacity.is_full() && !seats::sits_over(lane)), ..order }
+        };
         let mut grants = Vec::new();
         for (territory, lanes) in share(room, demands, &self.config, &forced, |territory, lane| {
             1.0 / (1.0 - self.no_show(territory, lane)).max(1.0 / self.config.feed_forward_most.max(1.0))

@@ -68,7 +68,9 @@ fn the_narrowest_of_hash_database_and_seats_counts() {
     assert_eq!(room(&base), 80.0);
     assert_eq!(room(&Capacity { hash_share: 0.1, ..base }), 800.0, "one in ten needs a hash");
     assert_eq!(room(&Capacity { hash_share: 0.1, db_per_s: 300.0, ..base }), 300.0);
-    assert_eq!(room(&Capacity { seats_free: 5.0, departures_per_s: 2.0, ..base }), 7.0);
+    assert_eq!(room(&Capacity { seats_free: 7.0, seats_over: 3.0, ..base }), 7.0);
+    assert_eq!(room(&Capacity { seats_free: -1.0, seats_over: 3.0, ..base }), 2.0);
+    assert_eq!(room(&Capacity { seats_free: -4.0, seats_over: 3.0, ..base }), 0.0);
     assert_eq!(room(&Capacity { direct_per_s: 30.0, ..base }), 50.0);
     assert_eq!(room(&Capacity { cap_per_s: Some(3.0), ..base }), 3.0);
     assert_eq!(room(&Capacity { start: 0.1, ..base }), 8.0);

@@ -209,3 +209,33 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    /// Nodes that see a part of the line each, and nothing of one another, let in what all should, and a place is due on all
+    /// at about the same time.
+    #[test]
+    fn a_line_of_which_each_node_sees_a_part_moves_at_one_pace(
+        nodes in 1..6_u32,
+        order in prop::collection::vec((0..4_u128, any::<prop::sample::Index>()), 1000..2000),
+        share in 0.1..0.9_f64,
+    ) {
+        let among = usize::try_from(nodes).unwrap();
+        let mut lines = vec![(LaneState::cold(start()), Finish::default()); among];
+        let mut tags = Vec::new();
+        for (number, at) in &order {
+            let (lane, finish) = &mut lines[at.index(among)];
+            let tag = issue(lane, finish, &draw(*number, 500).among(nodes));
+            lane.stand_for(tag, nodes);
+            tags.push(tag);
+        }
+        let people = num::whole(num::real(u64::try_from(tags.len()).unwrap()) * share);
+        for (lane, _) in &lines {
+            let threshold = advance(lane, people).threshold;
+            let passed = tags.iter().filter(|tag| **tag <= threshold).count();
+            let off = u64::try_from(passed).unwrap().abs_diff(people);
+            // Four times what chance does, when it deals out who comes to which node.
+            let chance = 4.0 * (num::real(u64::try_from(tags.len()).unwrap()) * f64::from(nodes)).sqrt();
+            prop_assert!(num::real(off) <= chance, "{off} off {people} of {} among {nodes}", tags.len());
+        }
+    }
+}

@@ -66,4 +66,10 @@ impl SlotMachine {
         self.posture = to;
         (from != to).then_some((from, to))
     }
+
+    /// What the leader came to; as [`Brownout::follow`](crate::brownout::Brownout::follow).
+    pub fn follow(&mut self, posture: Posture, pressure: f64, now: DateTime<Utc>) {
+        self.step(pressure, now);
+        self.posture = posture;
+    }
 }

@@ -82,17 +82,33 @@ fn the_public_copy_fits_even_when_every_lane_of_a_territory_waits() {
 }
 
 #[test]
-fn a_dated_ticket_waits_for_its_hour_or_for_the_release() {
-    let (mut snapshot, tags) = crowd(10, Lane::OutOfSlot);
+fn dated_tickets_are_exchanged_at_their_hour_in_the_order_of_their_drawing() {
+    let (snapshot, _) = crowd(10, Lane::OutOfSlot);
     let opens_at = start() + Duration::hours(4);
-    let dated = Ticket { not_before: Some(opens_at), ..ticket(tags[3], Lane::OutOfSlot) };
-    snapshot.postures.insert(dated.territory, Posture::Hard);
-    assert!(matches!(snapshot.check(&dated, start()), Check::NotYet { opens_at: at, .. } if at == opens_at));
+    let dated = Ticket { not_before: Some(opens_at), ..ticket(0, Lane::OutOfSlot) };
+    assert_eq!(snapshot.check(&dated, start()), Check::NotYet { opens_at });
     assert_eq!(snapshot.check(&dated, opens_at), Check::Exchange);
-    snapshot.postures.insert(dated.territory, Posture::Soft);
-    assert_eq!(snapshot.check(&dated, start()), Check::Exchange, "a release makes it valid at once");
-    let later = Ticket { issued: start() + Duration::hours(1), ..dated.clone() };
-    assert!(exchange_lot(&dated) < exchange_lot(&later), "dated tickets are honoured in order");
+    let tomorrow = Ticket {
+        issued: start() + Duration::seconds(1),
+        not_before: Some(opens_at + Duration::days(1)),
+        ..dated.clone()
+    };
+    let released = start() + Duration::hours(1);
+    assert!(exchange_lot(&dated, released) < exchange_lot(&tomorrow, released), "whatever their hours");
+    let days = [20, 10, 1, 0].map(|days| opens_at - Duration::days(days));
+    let lots = days.map(|issued| exchange_lot(&Ticket { issued, ..dated.clone() }, opens_at));
+    assert!(lots.is_sorted_by(|a, b| a < b) && lots[0] > 0.0 && lots[3] < 1.0, "{lots:?}");
+}
+
+#[test]
+fn who_holds_a_dated_ticket_looks_every_half_hour_and_soon_after_the_hour() {
+    let opens_at = start() + Duration::hours(4);
+    for id in 0..100_u64 {
+        let poll = |now| dated_poll_after_ms(id.to_be_bytes(), opens_at, now);
+        assert!((1_350_000..=1_800_000).contains(&poll(start())));
+        assert!((22_500..=30_000).contains(&poll(opens_at - Duration::seconds(1))));
+        assert!((22_500..=30_000).contains(&poll(opens_at + Duration::hours(1))));
+    }
 }
 
 #[test]

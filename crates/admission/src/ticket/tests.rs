@@ -18,7 +18,7 @@ fn ticket() -> Ticket {
         tag: 3_700_000_000_123,
         subject: [9; 8],
         issued: at("2026-11-23T08:00:00Z"),
-        not_before: Some(at("2026-11-23T12:00:00Z")),
+        not_before: Some(at("2026-11-23T07:00:00Z")),
     }
 }
 
@@ -48,6 +48,18 @@ fn bad_tickets_are_told_apart() {
     let other = TicketKeys::new([(Uuid::from_u128(1), [2; 32])]);
     assert_eq!(other.open(&text, 7, now), Err(TicketFault::Forged));
     assert_eq!(ticket().seal(&keys(&[])), None);
+}
+
+#[test]
+fn a_dated_ticket_lives_from_its_hour_on() {
+    let (ring, issued) = (keys(&[1]), ticket().issued);
+    for (away, lives) in [(Duration::hours(5), Duration::hours(9)), (Duration::days(40), AHEAD + LIFE)] {
+        let dated = Ticket { not_before: Some(issued + away), ..ticket() };
+        let text = dated.seal(&ring).unwrap();
+        assert_eq!(ring.open(&text, 7, issued + lives + SKEW), Ok(dated), "{away}");
+        let late = issued + lives + SKEW + Duration::seconds(1);
+        assert_eq!(ring.open(&text, 7, late), Err(TicketFault::Expired), "{away}");
+    }
 }
 
 #[test]

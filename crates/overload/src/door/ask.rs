@@ -5,7 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use preau_admission::{Check, Lane, Mode, Person, Reason, Snapshot, Ticket, assign, snapshot::exchange_lot};
+use chrono::{DateTime, Utc};
+use preau_admission::{
+    Check, Declared, Lane, Mode, Person, Profile, Reason, Roster, Snapshot, Ticket, assign,
+    slots::Posture,
+    snapshot::{exchange_lot, reason_of_second},
+};
 use preau_kernel::TerritoryId;
 
 use super::{
@@ -19,6 +24,9 @@ use super::{
 
 /// How long at most a lane is taken to wait after a place was drawn in it here: until then a snapshot tells of it.
 const FRESH: Duration = Duration::from_millis(600);
+
+/// Wrong secrets that one ticket lets in: then one draws anew, as somebody who fails.
+const GUESSES: u32 = 5;
 
 impl Inner {
     pub(super) async fn ask(&self, asks: Asks) -> Verdict {
@@ -40,17 +48,15 @@ impl Inner {
         };
         let Some(ticket) = shown else { return self.newcomer(&asks, &view, None).await };
         match view.snapshot.check(&ticket, now) {
-            Check::Exchange => self.newcomer(&asks, &view, Some(&ticket)).await,
-            Check::NotYet { opens_at, poll_after_ms } => {
-                let text = asks.ticket.unwrap_or_default();
-                let mut place = self.place_of(&view, &ticket, text, None);
-                place.opens_at = Some(opens_at);
-                place.poll_after_ms = poll_after_ms;
-                Verdict::Wait(Box::new(place))
-            }
+            Check::NotYet { .. } | Check::Exchange => self.newcomer(&asks, &view, Some(&ticket)).await,
             Check::Wait(_) => {
                 let text = asks.ticket.unwrap_or_default();
                 Verdict::Wait(Box::new(self.place_of(&view, &ticket, text, None)))
+            }
+            Check::Admit if self.has_guessed(&ticket) => {
+                self.counters.refused(ticket.lane, "guesses");
+                let asks = Asks { failing: asks.claim.is_none(), ..asks };
+                self.newcomer(&asks, &view, None).await
             }
             Check::Admit => {
                 let text = asks.ticket.unwrap_or_default();
@@ -79,25 +85,31 @@ impl Inner {
         }
     }
 
-    /// Somebody without a place, or whose dated ticket has come due.
+    /// Somebody without a place, or with a dated ticket.
     async fn newcomer(&self, asks: &Asks, view: &View, dated: Option<&Ticket>) -> Verdict {
         let now = self.clock.now();
-        let person = {
-            let roster = self.roster.load();
-            asks.claim.as_ref().map_or_else(
-                || Person::declared(asks.declared, &roster),
-                |claim| Person::from_claim(claim, &roster),
-            )
-        };
+        let person = who(asks, dated, &self.roster.load());
         let posture = view.snapshot.posture(person.territory);
-        let assigned = assign(&person, asks.failing, &self.facts.load(), &self.slots.load(), posture, now);
-        if dated.is_none() {
-            self.counters.arrived(assigned.lane);
+        let mut assigned =
+            assign(&person, asks.failing, &self.facts.load(), &self.slots.load(), posture, now);
+        match dated {
+            None => self.counters.arrived(assigned.lane),
+            Some(ticket) => {
+                // Slots would send the holder away again: to this hour, or to one that a new plan has brought forward.
+                if let (Some(own), Some(opens_at)) = (ticket.dated(now), assigned.opens_at) {
+                    let text = asks.ticket.clone().unwrap_or_default();
+                    let place = self.dated_place(ticket, text, own.min(opens_at));
+                    return Verdict::Wait(Box::new(place));
+                }
+                // Who was given this hour is not sent to the next one.
+                assigned.opens_at = None;
+            }
         }
         let forced = self.effective.load().lane(person.territory, assigned.lane);
         let waits = assigned.opens_at.is_some()
             || self.config.inlet_per_s > 0.0
             || forced.closed
+            || !view.board.seats_for(assigned.lane)
             || view.snapshot.must_wait(person.territory, assigned.lane)
             || self.has_drawn_lately(&view.snapshot, person.territory, assigned.lane);
         if !waits && self.has_room(assigned.lane, person.territory, false) {
@@ -122,25 +134,38 @@ impl Inner {
         {
             return Verdict::Wait(Box::new(place));
         }
-        let lot = dated.map(exchange_lot).or_else(|| forced.lot(asks.subject, now));
-        let mut wanted = Wanted {
+        let (kind, lot) = match dated {
+            Some(ticket) => self.exchange(ticket, posture, now).await,
+            None => forced.lot(asks.subject, now).map_or((Kind::Own, 0.0), |lot| (Kind::Lot, lot)),
+        };
+        let again = dated.is_some() && kind == Kind::Tail;
+        let wanted = Wanted {
             territory: person.territory,
             school: person.school,
             lane: assigned.lane,
-            reason: assigned.reason,
-            subject: asks.subject,
-            kind: if lot.is_some() { Kind::Lot } else { Kind::Own },
-            lot: lot.unwrap_or(0.0),
+            reason: if again { reason_of_second(assigned.reason) } else { assigned.reason },
+            subject: dated.map_or(asks.subject, |ticket| ticket.subject),
+            kind,
+            lot,
             not_before: assigned.opens_at,
         };
-        if let Some(dated) = dated {
-            wanted.subject = dated.subject;
-        }
         match self.draw_place(view, wanted).await {
             Some(place) => Verdict::Wait(Box::new(place)),
             // Without keys there are no tickets: the hash queue bounds what comes in.
             None => Verdict::Enter(self.open_pass(asks)),
         }
+    }
+
+    /// How a dated ticket's place is drawn: in the order of the tickets, once.
+    async fn exchange(&self, ticket: &Ticket, posture: Posture, now: DateTime<Utc>) -> (Kind, f64) {
+        if !self.exchanges(ticket).await {
+            return (Kind::Tail, 0.0);
+        }
+        if ticket.dated(now).is_some() && posture == Posture::Hard {
+            // Nothing was released but for this holder, or they no longer say who they are: as whoever comes now.
+            return (Kind::Own, 0.0);
+        }
+        (Kind::Lot, exchange_lot(ticket, now))
     }
 
     fn open_pass(&self, asks: &Asks) -> Pass {
@@ -156,6 +181,11 @@ impl Inner {
             _entering: Some(Entering::begin(&self.entering)),
             examined: false,
         }
+    }
+
+    /// Whether so many wrong secrets came with this ticket that it is not somebody's who mistypes.
+    fn has_guessed(&self, ticket: &Ticket) -> bool {
+        self.guesses.lock().get(&ticket.id).is_some_and(|(count, _)| *count >= GUESSES)
     }
 
     /// Whether the pool could begin soon. Whoever waited for the turn may wait a little more for the thread.
@@ -184,4 +214,29 @@ impl Inner {
         });
         fresh.keys().any(|(of, other)| *of == territory && *other <= lane)
     }
+}
+
+/// Who asks: as their device remembers, as they say, or as they said when they drew the dated ticket that they show.
+fn who(asks: &Asks, dated: Option<&Ticket>, roster: &Roster) -> Person {
+    if let Some(claim) = &asks.claim {
+        return Person::from_claim(claim, roster);
+    }
+    let (None, Some(ticket)) = (asks.declared, dated) else {
+        return Person::declared(asks.declared, roster);
+    };
+    let profile = match ticket.reason {
+        Reason::PupilOutsideSlot => Some(Profile::Pupil),
+        Reason::Guardian => Some(Profile::Guardian),
+        Reason::LessonSoon
+        | Reason::Teacher
+        | Reason::Staff
+        | Reason::Pupil
+        | Reason::Suspended
+        | Reason::Unknown
+        | Reason::OtherDevice
+        | Reason::Degraded
+        | Reason::Returning => None,
+    };
+    let said = profile.map(|profile| Declared { profile, school_id: ticket.school });
+    Person { territory: ticket.territory, ..Person::declared(said, roster) }
 }

@@ -1,6 +1,6 @@
 //! Places are drawn in one batch for all who want one on this node at that moment; without Redis, by this node alone.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use parking_lot::Mutex;
 use preau_admission::{
@@ -117,6 +117,7 @@ impl Inner {
         let view = self.view.load();
         let mut alone = self.alone.lock();
         let alone = alone.get_or_insert_with(Alone::default);
+        let nodes = self.nodes.load(Ordering::Relaxed);
         let seen = view.snapshot.lanes.get(&drawing.territory).map(|lanes| lanes.get(drawing.lane));
         let state = alone.lane(drawing.territory, drawing.lane, || match seen {
             Some(snap) if snap.top > 0 => LaneState::restore(snap),
@@ -134,13 +135,11 @@ impl Inner {
             Kind::Own | Kind::Tail => {
                 let school = drawing.school.unwrap_or_else(|| Uuid::nil().into());
                 let second = drawing.kind == Kind::Tail;
-                lanes::issue(
-                    &mut moved,
-                    finish,
-                    &Draw { school, step: drawing.step, phase: drawing.phase, second },
-                )
+                let draw = Draw { school, step: drawing.step, phase: drawing.phase, second };
+                lanes::issue(&mut moved, finish, &draw.among(nodes))
             }
         };
+        moved.stand_for(tag, nodes);
         let waiting = moved.waiting();
         *alone.lane(drawing.territory, drawing.lane, LaneState::default) = moved;
         let told = alone.drawn.entry(drawing.territory).or_default().get_mut(drawing.lane);

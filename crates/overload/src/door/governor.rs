@@ -1,7 +1,7 @@
 //! What the leader decides each 200 ms, and what a node decides for itself while Redis is away: who passes, at which level,
 //! with which slots. No I/O: it is given what the nodes say and what the lanes hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use preau_admission::{
@@ -11,7 +11,7 @@ use preau_admission::{
     facts::{Came, Facts},
     inlet::{Capacity, Demand, Inlet, InletConfig, SlowStart},
     lanes::{Advance, LaneState, advance},
-    orders::Effective,
+    orders::{Effective, LaneOrder},
     pressure::{Parts, Smoothed},
     scale::{Bounds, Desired, Load, Scaler},
     seats,
@@ -23,6 +23,7 @@ use uuid::Uuid;
 use super::{
     beat::{Beat, Hearing, Sum, real},
     store::Lanes,
+    view::Own,
 };
 
 /// Lanes of every territory that has any.
@@ -46,8 +47,6 @@ pub(crate) struct Around<'a> {
     /// Bytes a second that the line of a node carries; 0: not counted.
     pub(crate) line_bytes_per_s: u64,
     pub(crate) bounds: Bounds,
-    /// Each node sees a part of those who wait: alone, one passes as many of all as it would be that part of.
-    pub(crate) alone_among: Option<u32>,
 }
 
 pub(crate) struct Governor {
@@ -75,10 +74,11 @@ pub(crate) struct Governor {
 struct Said {
     level: Level,
     level_order: Option<Uuid>,
-    postures: BTreeMap<TerritoryId, Posture>,
-    epoch: u32,
-    mode: Option<Mode>,
-    closed: BTreeMap<(TerritoryId, Lane), (bool, Option<u8>)>,
+    /// With the order that forced it, as what follows.
+    postures: BTreeMap<TerritoryId, (Posture, Option<Uuid>)>,
+    epoch: Option<(u32, Uuid)>,
+    mode: Option<(Mode, Option<Uuid>)>,
+    lanes: BTreeMap<(TerritoryId, Lane), LaneOrder>,
     leader: bool,
 }
 
@@ -125,8 +125,8 @@ impl Governor {
         let sum = self.hearing.sum().clone();
         let waiting: u64 = lanes.values().map(waiting_of).sum();
         self.measure(around, &sum, waiting);
-        self.freeze(around, &sum, waiting);
-        self.step(around, &sum, waiting, lanes.keys().copied());
+        self.freeze(around, sum.db_away, waiting);
+        self.step(around, waiting, lanes.keys().copied());
         let demands: Vec<Demand> = lanes
             .iter()
             .map(|(territory, lanes)| Demand {
@@ -136,20 +136,22 @@ impl Governor {
             })
             .collect();
         for territory in lanes.keys() {
-            let called =
-                around.facts.called(*territory, now) / u64::from(around.alone_among.unwrap_or(1).max(1));
+            let called = around.facts.called(*territory, now);
             self.inlet.expect(*territory, called.saturating_sub(self.came.lately(*territory, now)));
         }
-        let scale = around.alone_among.map_or(1.0, f64::from);
         let capacity = Capacity {
-            hash_per_s: sum.hash_per_s * scale,
-            hash_threads: f64::from(sum.threads) * scale,
-            hash_backlog: sum.backlog * scale,
+            hash_per_s: sum.hash_per_s,
+            hash_threads: f64::from(sum.threads),
+            hash_backlog: sum.backlog,
             hash_share: sum.hash_share,
-            db_per_s: if sum.db_per_s > 0.0 { sum.db_per_s * scale } else { f64::INFINITY },
-            seats_free: real(self.seats_max.saturating_sub(around.seats)),
-            departures_per_s: 0.0,
-            direct_per_s: sum.direct_per_s * scale,
+            db_per_s: if sum.db_per_s > 0.0 { sum.db_per_s } else { f64::INFINITY },
+            seats_free: if self.seats_max == u64::MAX {
+                f64::INFINITY
+            } else {
+                real(self.seats_max) - real(around.seats)
+            },
+            seats_over: real(seats::over(self.seats_max)),
+            direct_per_s: sum.direct_per_s,
             cap_per_s: [around.effective.cap().map(f64::from), around.fixed_per_s]
                 .into_iter()
                 .flatten()
@@ -180,6 +182,35 @@ impl Governor {
         moves
     }
 
+    /// What another leader decided: this one would go on from there, with the same level, the same slots and the same
+    /// pressure, and no event tells a second time what the other has told.
+    pub(crate) fn follow(&mut self, around: &Around<'_>, told: &Snapshot, own: &Own) {
+        let now = around.now;
+        let events = self.events.len();
+        self.pressure = told.pressure;
+        self.smoothed.follow(now, told.pressure);
+        self.freeze(around, told.frozen, 0);
+        self.step(around, 0, told.lanes.keys().copied());
+        self.events.truncate(events);
+        self.brownout.follow(own.level, told.pressure, told.frozen, now);
+        self.said.level = told.level;
+        for (territory, machine) in &mut self.slots {
+            machine.follow(own.postures.get(territory).copied().unwrap_or_default(), told.pressure, now);
+            if let Some(said) = self.said.postures.get_mut(territory) {
+                said.0 = told.posture(*territory);
+            }
+        }
+    }
+
+    /// What pressure alone has come to, whatever is ordered.
+    pub(crate) fn own(&self) -> Own {
+        let postures = self.slots.iter().map(|(territory, machine)| (*territory, machine.posture()));
+        Own {
+            level: self.brownout.level(),
+            postures: postures.filter(|(_, posture)| *posture != Posture::Open).collect(),
+        }
+    }
+
     /// The threshold of a lane passed so many.
     pub(crate) fn passed(&mut self, territory: TerritoryId, lane: Lane, people: u64, now: DateTime<Utc>) {
         self.inlet.passed(territory, lane, people, now);
@@ -188,7 +219,7 @@ impl Governor {
     /// What every node is to know.
     pub(crate) fn snapshot(&self, around: &Around<'_>, lanes: &AllLanes) -> Snapshot {
         let mut postures = BTreeMap::new();
-        for (territory, posture) in &self.said.postures {
+        for (territory, (posture, _)) in &self.said.postures {
             if *posture != Posture::Open {
                 postures.insert(*territory, *posture);
             }
@@ -276,18 +307,18 @@ impl Governor {
             nodes: sum.nodes,
         };
         let before = self.desired.nodes;
-        self.desired = self.scaler.step(&load, &around.bounds, &[], around.now);
+        self.desired = self.scaler.step(&load, &around.bounds, around.now);
         if before != 0 && before != self.desired.nodes {
             let to = self.desired.nodes.to_string();
             self.note(around.now, None, What::Replicas, before.to_string(), to, Cause::Automatic, waiting);
         }
     }
 
-    fn freeze(&mut self, around: &Around<'_>, sum: &Sum, waiting: u64) {
-        if sum.db_away == self.frozen {
+    fn freeze(&mut self, around: &Around<'_>, away: bool, waiting: u64) {
+        if away == self.frozen {
             return;
         }
-        self.frozen = sum.db_away;
+        self.frozen = away;
         if !self.frozen {
             self.slow.begin(around.now);
         }
@@ -296,15 +327,11 @@ impl Governor {
         self.note(around.now, None, What::Frozen, from, to, Cause::Automatic, waiting);
     }
 
-    fn step(
-        &mut self,
-        around: &Around<'_>,
-        sum: &Sum,
-        waiting: u64,
-        territories: impl Iterator<Item = TerritoryId>,
-    ) {
+    /// Levels and slots, of every territory that has schools or a line: who walks in is asked for the hour too.
+    fn step(&mut self, around: &Around<'_>, waiting: u64, lines: impl Iterator<Item = TerritoryId>) {
         let now = around.now;
-        self.brownout.step(self.pressure, sum.db_away, now);
+        let territories: BTreeSet<TerritoryId> = around.roster.territories().chain(lines).collect();
+        self.brownout.step(self.pressure, self.frozen, now);
         let forced = around.effective.level(None).map(|(level, order)| (level, order.id));
         let (level, order) = forced.map_or((self.brownout.level(), None), |(level, id)| (level, Some(id)));
         if level != self.said.level {
@@ -319,47 +346,45 @@ impl Governor {
             machine.step(self.pressure, now);
             let own = machine.posture();
             let forced = around.effective.posture(territory).map(|(posture, order)| (posture, order.id));
-            let posture = forced.map_or(own, |(posture, _)| posture);
-            let before = self.said.postures.insert(territory, posture).unwrap_or(Posture::Open);
+            let (posture, order) = forced.map_or((own, None), |(posture, id)| (posture, Some(id)));
+            let (before, ordered) =
+                self.said.postures.insert(territory, (posture, order)).unwrap_or_default();
             if posture != before {
-                let cause = cause(forced.map(|(_, id)| id), None);
+                let cause = cause(order, ordered);
                 let (from, to) = (before.as_str().to_owned(), posture.as_str().to_owned());
                 self.note(now, Some(territory), What::Slots, from, to, cause, waiting);
             }
             for lane in Lane::ALL {
                 let order = around.effective.lane(territory, lane);
-                let is = (order.closed, order.floor);
-                let was = self.said.closed.insert((territory, lane), is).unwrap_or((false, None));
-                if is != was {
-                    let word = |(closed, floor): (bool, Option<u8>)| match (closed, floor) {
-                        (true, _) => format!("{lane} closed"),
-                        (false, Some(floor)) => format!("{lane} floor {floor}"),
-                        (false, None) => format!("{lane} open"),
-                    };
-                    self.note(
-                        now,
-                        Some(territory),
-                        What::Lane,
-                        word(was),
-                        word(is),
-                        Cause::Automatic,
-                        waiting,
-                    );
+                let was = self.said.lanes.insert((territory, lane), order).unwrap_or_default();
+                let word = |order: LaneOrder| match (order.closed, order.floor) {
+                    (true, _) => format!("{lane} closed"),
+                    (false, Some(floor)) => format!("{lane} floor {floor}"),
+                    (false, None) => format!("{lane} open"),
+                };
+                let (from, to) = (word(was), word(order));
+                if from != to {
+                    let cause = cause(order.by, was.by);
+                    self.note(now, Some(territory), What::Lane, from, to, cause, waiting);
                 }
             }
         }
-        let epoch = around.effective.epoch();
+        let epoch = around.effective.epoch_order();
         if epoch != self.said.epoch {
-            let from = self.said.epoch.to_string();
-            self.note(now, None, What::Epoch, from, epoch.to_string(), Cause::Automatic, waiting);
+            let word = |epoch: Option<(u32, Uuid)>| epoch.map_or(0, |(epoch, _)| epoch).to_string();
+            let by = |epoch: Option<(u32, Uuid)>| epoch.map(|(_, id)| id);
+            let (from, to) = (word(self.said.epoch), word(epoch));
+            if from != to {
+                self.note(now, None, What::Epoch, from, to, cause(by(epoch), by(self.said.epoch)), waiting);
+            }
             self.said.epoch = epoch;
         }
-        if let Some(before) = self.said.mode.replace(around.mode)
+        let order = around.effective.mode().map(|(_, order)| order.id);
+        if let Some((before, ordered)) = self.said.mode.replace((around.mode, order))
             && before != around.mode
         {
-            let order = around.effective.mode().map(|(_, order)| order.id);
             let (from, to) = (before.as_str().to_owned(), around.mode.as_str().to_owned());
-            self.note(now, None, What::Mode, from, to, cause(order, None), waiting);
+            self.note(now, None, What::Mode, from, to, cause(order, ordered), waiting);
         }
     }
 

@@ -23,7 +23,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -126,6 +126,8 @@ struct Inner {
     effective: ArcSwap<Effective>,
     view: ArcSwap<View>,
     beats: ArcSwap<Vec<Beat>>,
+    /// Nodes that were alive when they last heard of one another.
+    nodes: AtomicU32,
     level: Arc<AtomicU8>,
     entering: Arc<AtomicUsize>,
     draining: AtomicBool,
@@ -141,6 +143,9 @@ struct Inner {
     returned: Mutex<HashMap<[u8; 8], Instant>>,
     /// Identifiers that failed lately.
     failing: Mutex<HashMap<[u8; 8], Instant>>,
+    /// Wrong secrets of those who were let in with a ticket, by its name, and when the last was: a place waited for once is not
+    /// leave to guess at everybody's secret in its lane.
+    guesses: Mutex<HashMap<[u8; 8], (u32, Instant)>>,
     ahead: Mutex<HashMap<(TerritoryId, Lane), u64>>,
     events: Mutex<Vec<Event>>,
     works: tokio::sync::Mutex<run::Works>,
@@ -153,7 +158,9 @@ struct Fresh {
     tag: u64,
 }
 
-/// A node by itself.
+/// A node by itself. It takes the others to do as it does: what it hashes, lets in and draws stands for them too. So its
+/// thresholds go through a line that it sees a part of at the pace of theirs, and a place is due everywhere at about the same
+/// time.
 #[derive(Default)]
 struct Alone {
     /// Whether everything that was known when Redis went is here.
@@ -161,8 +168,11 @@ struct Alone {
     lanes: BTreeMap<TerritoryId, PerLane<Option<LaneState>>>,
     finish: HashMap<(TerritoryId, Lane), Finish>,
     /// Places drawn here meanwhile, by bucket: Redis is told when it is back.
-    drawn: BTreeMap<TerritoryId, PerLane<BTreeMap<u64, u64>>>,
+    drawn: BTreeMap<TerritoryId, Buckets>,
 }
+
+/// Places drawn, by bucket.
+type Buckets = PerLane<BTreeMap<u64, u64>>;
 
 /// What a queue bounded in number holds: a second and a half of one thread.
 const BOUNDED_ITEMS: usize = 64;
@@ -196,6 +206,7 @@ impl Door {
             orders: ArcSwap::default(),
             effective: ArcSwap::default(),
             beats: ArcSwap::default(),
+            nodes: AtomicU32::new(1),
             level: Arc::default(),
             entering: Arc::default(),
             draining: AtomicBool::new(false),
@@ -207,6 +218,7 @@ impl Door {
             alone: Mutex::default(),
             returned: Mutex::default(),
             failing: Mutex::default(),
+            guesses: Mutex::default(),
             ahead: Mutex::default(),
             events: Mutex::default(),
             works,
@@ -270,6 +282,11 @@ impl Door {
             self.0.counters.unknown_failures.fetch_add(1, Ordering::Relaxed);
         }
         self.0.failing.lock().insert(pass.subject, Instant::now());
+        if let Some((ticket, _)) = &pass.ticket {
+            let mut guesses = self.0.guesses.lock();
+            let (count, last) = guesses.entry(ticket.id).or_insert((0, Instant::now()));
+            (*count, *last) = (*count + 1, Instant::now());
+        }
     }
 
     /// A pass as text, to carry it over a redirect. Sealed: it cannot be made, changed, or used as a ticket. `None`

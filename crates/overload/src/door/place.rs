@@ -7,7 +7,7 @@ use preau_admission::{
     Lane, Reason, Ticket,
     eta::{self, Rates},
     lanes::Fairness,
-    snapshot::reason_of_second,
+    snapshot::{dated_poll_after_ms, reason_of_second},
     tags,
 };
 use preau_kernel::{SchoolId, TerritoryId};
@@ -34,6 +34,7 @@ pub(super) struct Wanted {
     pub(super) subject: [u8; 8],
     pub(super) kind: Kind,
     pub(super) lot: f64,
+    /// Not a place but a ticket for this hour: nothing is drawn before.
     pub(super) not_before: Option<DateTime<Utc>>,
 }
 
@@ -41,6 +42,13 @@ impl Inner {
     /// Draws a place and seals it. Nothing without keys.
     pub(super) async fn draw_place(&self, view: &View, wanted: Wanted) -> Option<Place> {
         self.keys.load().as_ref()?;
+        if let Some(opens_at) = wanted.not_before {
+            // Nobody waits before their hour: counted in the lane, they would hold back those behind it and lengthen every
+            // estimate, and be counted again when they come.
+            let ticket = self.ticket(view, &wanted, 0)?;
+            let text = ticket.seal(self.keys.load().as_ref()?)?;
+            return Some(self.dated_place(&ticket, text, opens_at));
+        }
         let (step, phase) = {
             let roster = self.roster.load();
             let step = roster.step(wanted.school, self.config.fairness);
@@ -61,20 +69,10 @@ impl Inner {
             })
             .await;
         let second = drawn.second && wanted.kind == Kind::Own;
-        let mut id = [0; 8];
-        getrandom::fill(&mut id).ok()?;
         let ticket = Ticket {
-            id,
-            epoch: view.snapshot.epoch,
-            territory: wanted.territory,
-            school: wanted.school,
-            lane: wanted.lane,
             reason: if second { reason_of_second(wanted.reason) } else { wanted.reason },
             second: drawn.second,
-            tag: drawn.tag,
-            subject: wanted.subject,
-            issued: self.clock.now(),
-            not_before: wanted.not_before,
+            ..self.ticket(view, &wanted, drawn.tag)?
         };
         let text = ticket.seal(self.keys.load().as_ref()?)?;
         let now = Fresh { at: Instant::now(), tag: drawn.tag };
@@ -92,9 +90,45 @@ impl Inner {
         if snap.is_some_and(|snap| snap.waiting > 4 && snap.curve.ahead(drawn.tag) * 2 < snap.waiting) {
             *self.ahead.lock().entry((wanted.territory, wanted.lane)).or_default() += 1;
         }
-        let mut place = self.place_of(&view, &ticket, text, Some(drawn));
-        place.opens_at = wanted.not_before;
-        Some(place)
+        Some(self.place_of(&view, &ticket, text, Some(drawn)))
+    }
+
+    fn ticket(&self, view: &View, wanted: &Wanted, tag: u64) -> Option<Ticket> {
+        let mut id = [0; 8];
+        getrandom::fill(&mut id).ok()?;
+        Some(Ticket {
+            id,
+            epoch: view.snapshot.epoch,
+            territory: wanted.territory,
+            school: wanted.school,
+            lane: wanted.lane,
+            reason: wanted.reason,
+            second: false,
+            tag,
+            subject: wanted.subject,
+            issued: self.clock.now(),
+            not_before: wanted.not_before,
+        })
+    }
+
+    /// What a dated ticket is told before its hour: when that is. Nobody is before its holder, and the slots may be released
+    /// at any moment.
+    pub(super) fn dated_place(&self, ticket: &Ticket, text: String, opens_at: DateTime<Utc>) -> Place {
+        let now = self.clock.now();
+        let away = u64::try_from((opens_at - now).num_seconds()).unwrap_or(0);
+        Place {
+            ticket: text,
+            position: 1,
+            eta_s: away,
+            eta_low_s: 0,
+            eta_high_s: away.max(eta::LONGEST_S),
+            poll_after_ms: dated_poll_after_ms(ticket.id, opens_at, now),
+            class: ticket.lane,
+            reason: ticket.reason,
+            tag: ticket.tag,
+            territory_id: ticket.territory,
+            opens_at: Some(opens_at),
+        }
     }
 
     /// The place of a ticket as it is to be told now.

@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use preau_admission::{
-    Lane, Mode, Person, Profile, Reason, assign, snapshot::reason_of_second, ticket::LIFE,
-};
+use preau_admission::{Lane, Mode, Person, Profile, Reason, Ticket, assign, snapshot::reason_of_second};
 
 use super::{
     Inner,
@@ -31,10 +29,9 @@ impl Inner {
             };
         }
         let Some((ticket, _)) = &pass.ticket else { return Redeemed::In };
-        let left = (ticket.issued + LIFE - self.clock.now()).to_std().unwrap_or_default();
         // While Redis is away a ticket may let in once on each node: the hash queue bounds it.
         let (name, by) = returning::used(ticket, subject);
-        if let Ok(false) = self.store.redeem(name, by, left + Duration::from_secs(60)).await {
+        if let Ok(false) = self.store.redeem(name, by, self.used_for(ticket)).await {
             self.counters.refused(pass.lane, "replay");
             // The lane of whoever comes back was better than their own.
             let own = (ticket.reason == Reason::Returning).then(|| self.truth(who, &view, subject)).flatten();
@@ -55,6 +52,23 @@ impl Inner {
         }
         self.counters.redeemed(pass.lane);
         Redeemed::In
+    }
+
+    /// Whether a dated ticket gives the place that it stands for, which it does once; while Redis is away once on each look.
+    /// Shown again it gives the tail, to a holder whose answer was lost as well: only a place kept here for each of them,
+    /// for hours, would tell them from somebody who draws places by the dozen.
+    pub(super) async fn exchanges(&self, ticket: &Ticket) -> bool {
+        let mut once = [0; 8];
+        if getrandom::fill(&mut once).is_err() {
+            return true;
+        }
+        !matches!(self.store.redeem(ticket.id, once, self.used_for(ticket)).await, Ok(false))
+    }
+
+    /// For how long a used ticket is remembered: until it is none.
+    fn used_for(&self, ticket: &Ticket) -> Duration {
+        let left = (ticket.until() - self.clock.now()).to_std().unwrap_or_default();
+        left + Duration::from_secs(60)
     }
 
     /// Where somebody belongs who claimed to be what they are not; nothing for whoever told the truth. Whoever was right

@@ -16,7 +16,7 @@ use preau_kernel::{SchoolId, TerritoryId};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Alone, Door, EVENTS, Inner,
+    Alone, Buckets, Door, EVENTS, Inner,
     beat::{Beat, real},
     governor::{AllLanes, Around, Governor},
     store::by_shard,
@@ -36,6 +36,8 @@ const PUBLISHED_LIFE: Duration = Duration::from_secs(30);
 const AWAY_AFTER: u32 = 3;
 /// A place given back is shown again within this, or never.
 const RETURNS_WITHIN: Duration = Duration::from_secs(3);
+/// A ticket with which one has guessed wrong is remembered so long after the last guess.
+const GUESSES_FOR: Duration = Duration::from_secs(3600);
 /// Places drawn are told of each school for about this long.
 const SCHOOLS_FOR: Duration = Duration::from_secs(300);
 const SCHOOLS_TOLD: usize = 50;
@@ -51,7 +53,6 @@ pub(super) struct Works {
     known: AllLanes,
     epoch: u32,
     failures: u32,
-    nodes: u32,
     beat_at: Option<Instant>,
     lead_at: Option<Instant>,
     seats_at: Option<Instant>,
@@ -72,7 +73,6 @@ impl Works {
             known: AllLanes::new(),
             epoch: 0,
             failures: 0,
-            nodes: 1,
             beat_at: None,
             lead_at: None,
             seats_at: None,
@@ -152,20 +152,19 @@ impl Inner {
             let told = match self.store.beat(&self.node, &said, BEAT_LIFE).await {
                 Ok(told) => told,
                 Err(error) => {
-                    works.governor.hear(self.clock.now(), std::slice::from_ref(&beat));
-                    self.beats.store(Arc::new(vec![beat]));
+                    self.hear_self(works, beat);
                     return Err(error);
                 }
             };
             let beats: Vec<Beat> = told.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
-            works.nodes = u32::try_from(beats.len()).unwrap_or(1).max(1);
+            self.nodes.store(u32::try_from(beats.len()).unwrap_or(1).max(1), Ordering::Relaxed);
             works.governor.hear(self.clock.now(), &beats);
             self.beats.store(Arc::new(beats));
         }
         self.rejoin(works).await?;
         if works.reign.is_some() || due(&mut works.lead_at, BEAT, at_once) {
             let lead = self.store.lead(&self.node, LEAD_LIFE, works.fence).await?;
-            if lead.fence.is_some() && works.reign.is_none() {
+            if lead.fence.is_some() && works.reign.is_none() && works.known.is_empty() {
                 works.known = self.remembered();
             }
             works.reign = lead.fence;
@@ -182,9 +181,23 @@ impl Inner {
             && let Ok(told) = serde_json::from_str::<Published>(&text)
         {
             works.fence = works.fence.max(told.fence);
+            works.known.clear();
+            let (effective, roster) = (self.effective.load_full(), self.roster.load_full());
+            let facts = self.facts.load_full();
+            let around = self.around((&effective, &roster, &facts), told.board.seats);
+            works.governor.follow(&around, &told.snapshot, &told.own);
             self.take(told);
         }
         Ok(())
+    }
+
+    /// Nobody else is heard: the others are taken to do as this node does.
+    fn hear_self(&self, works: &mut Works, beat: Beat) {
+        let others = 1..self.nodes.load(Ordering::Relaxed);
+        let mut all = vec![beat.clone()];
+        all.extend(others.map(|at| Beat { node: format!("{} {at}", self.node), ..beat.clone() }));
+        works.governor.hear(self.clock.now(), &all);
+        self.beats.store(Arc::new(vec![beat]));
     }
 
     /// The leader's turn.
@@ -224,7 +237,7 @@ impl Inner {
                 lanes.insert(*territory, found);
             }
         }
-        let around = self.around(works, (&effective, &roster, &facts), None);
+        let around = self.around((&effective, &roster, &facts), works.seats.iter().sum());
         let moves = works.governor.decide(&around, &lanes);
         for (territory, moves) in moves {
             let Some(passed) = self.store.advance((territory, epoch), Some(fence), &moves).await? else {
@@ -273,19 +286,14 @@ impl Inner {
                 .filter(|(.., share)| *share > 0.0)
                 .collect(),
         };
-        Published { fence, leader: self.node.clone(), snapshot, board }
+        Published { fence, leader: self.node.clone(), snapshot, board, own: works.governor.own() }
     }
 
     fn around<'a>(
         &self,
-        works: &Works,
         (effective, roster, facts): (&'a Effective, &'a Roster, &'a Facts),
-        alone_among: Option<u32>,
+        seats: u64,
     ) -> Around<'a> {
-        let seats = match alone_among {
-            None => works.seats.iter().sum(),
-            Some(nodes) => u64::try_from(self.seats.here()).unwrap_or(0) * u64::from(nodes),
-        };
         Around {
             now: self.clock.now(),
             mode: self.mode(),
@@ -297,7 +305,6 @@ impl Inner {
             fixed_per_s: (self.config.inlet_per_s > 0.0).then_some(self.config.inlet_per_s),
             line_bytes_per_s: self.config.line_bytes_per_s,
             bounds: self.config.replicas,
-            alone_among,
         }
     }
 
@@ -327,8 +334,7 @@ impl Inner {
         let now = self.clock.now();
         if due(&mut works.beat_at, BEAT, at_once) {
             let beat = self.beat(works);
-            works.governor.hear(now, std::slice::from_ref(&beat));
-            self.beats.store(Arc::new(vec![beat]));
+            self.hear_self(works, beat);
         }
         let (effective, roster) = (self.effective.load_full(), self.roster.load_full());
         let facts = self.facts.load_full();
@@ -345,10 +351,12 @@ impl Inner {
             }
         }
         let mut lanes = alone.lanes.clone();
-        let around = self.around(works, (&effective, &roster, &facts), Some(works.nodes));
+        let seats =
+            u64::try_from(self.seats.here()).unwrap_or(0) * u64::from(self.nodes.load(Ordering::Relaxed));
+        let around = self.around((&effective, &roster, &facts), seats);
         for (territory, moves) in works.governor.decide(&around, &lanes) {
             for (lane, to) in moves {
-                works.governor.passed(territory, lane, to.passed / u64::from(works.nodes), now);
+                works.governor.passed(territory, lane, to.passed, now);
                 if let Some(state) = lanes.get_mut(&territory).and_then(|lanes| lanes.get_mut(lane).as_mut())
                 {
                     state.apply(to);
@@ -365,17 +373,34 @@ impl Inner {
 
     /// Redis is back: thresholds go as far as the furthest node went, and who drew a place meanwhile is counted.
     async fn rejoin(&self, works: &mut Works) -> Result<(), CacheError> {
-        let told: Vec<(TerritoryId, Vec<(Lane, LaneState)>)> = {
+        let mut territories: Vec<TerritoryId> = {
             let alone = self.alone.lock();
             let Some(alone) = alone.as_ref() else { return Ok(()) };
-            alone.lanes.iter().map(|(territory, lanes)| (*territory, alone.told(*territory, lanes))).collect()
+            works.known = alone.known(self.nodes.load(Ordering::Relaxed));
+            alone.lanes.keys().copied().collect()
         };
         let epoch = self.view.load().snapshot.epoch;
-        for (territory, lanes) in &told {
-            self.store.restore((*territory, epoch), lanes).await?;
+        while !territories.is_empty() {
+            for territory in territories {
+                let Some((told, drawn)) = self.alone.lock().as_mut().map(|alone| alone.told(territory))
+                else {
+                    return Ok(());
+                };
+                if let Err(error) = self.store.restore((territory, epoch), &told).await {
+                    // What was told is told once; this was not.
+                    if let Some(alone) = self.alone.lock().as_mut() {
+                        alone.draw_again(territory, drawn);
+                    }
+                    return Err(error);
+                }
+            }
+            // Who drew meanwhile: few, for a batch of draws takes longer than this.
+            let mut alone = self.alone.lock();
+            territories = alone.as_ref().map_or_else(Vec::new, |alone| alone.drawn.keys().copied().collect());
+            if territories.is_empty() {
+                *alone = None;
+            }
         }
-        works.known = self.remembered();
-        *self.alone.lock() = None;
         tracing::info!("the line is shared again");
         Ok(())
     }
@@ -522,6 +547,7 @@ impl Inner {
             failing.retain(|_, at| now.saturating_duration_since(*at) < Duration::from_secs(60));
             failing.len()
         };
+        self.guesses.lock().retain(|_, (_, last)| now.saturating_duration_since(*last) < GUESSES_FOR);
         let first = works.minute.front().map_or(totals, |(_, first)| *first);
         Crowd {
             attempts: totals.attempts - first.attempts,
@@ -572,22 +598,47 @@ fn restored(lanes: &PerLane<LaneSnap>) -> PerLane<Option<LaneState>> {
 }
 
 impl Alone {
-    /// What Redis is to be told of a territory: thresholds, and places drawn here that still wait.
-    fn told(&self, territory: TerritoryId, lanes: &PerLane<Option<LaneState>>) -> Vec<(Lane, LaneState)> {
-        let drawn = self.drawn.get(&territory);
-        lanes
-            .iter()
-            .filter_map(|(lane, state)| {
-                let state = state.as_ref()?;
-                let first = tags::bucket(state.threshold + 1);
-                let buckets: BTreeMap<u64, u64> = drawn
-                    .map(|drawn| {
-                        drawn.get(lane).range(first..).map(|(bucket, count)| (*bucket, *count)).collect()
-                    })
-                    .unwrap_or_default();
-                let issued = buckets.values().sum();
-                Some((lane, LaneState { buckets, issued, ..state.clone() }))
-            })
-            .collect()
+    /// Those who waited when Redis went and still do: what is left without the places that were drawn here for `nodes`, which
+    /// each node tells of.
+    fn known(&self, nodes: u32) -> AllLanes {
+        let mut known = self.lanes.clone();
+        for (territory, lanes) in &mut known {
+            let Some(drawn) = self.drawn.get(territory) else { continue };
+            for lane in Lane::ALL {
+                let Some(state) = lanes.get_mut(lane) else { continue };
+                for (bucket, here) in drawn.get(lane) {
+                    if let Some(count) = state.buckets.get_mut(bucket) {
+                        *count = count.saturating_sub(here * u64::from(nodes));
+                    }
+                }
+                state.buckets.retain(|_, count| *count > 0);
+            }
+        }
+        known
+    }
+
+    /// What Redis is to be told of a territory: thresholds, and places drawn here that still wait. Those are taken out, to be
+    /// told once.
+    fn told(&mut self, territory: TerritoryId) -> (Vec<(Lane, LaneState)>, Buckets) {
+        let drawn = self.drawn.remove(&territory).unwrap_or_default();
+        let lanes = self.lanes.get(&territory).into_iter().flat_map(PerLane::iter);
+        let told = lanes.filter_map(|(lane, state)| {
+            let state = state.as_ref()?;
+            let first = tags::bucket(state.threshold + 1);
+            let buckets: BTreeMap<u64, u64> =
+                drawn.get(lane).range(first..).map(|(bucket, count)| (*bucket, *count)).collect();
+            let issued = buckets.values().sum();
+            Some((lane, LaneState { buckets, issued, ..state.clone() }))
+        });
+        (told.collect(), drawn)
+    }
+
+    fn draw_again(&mut self, territory: TerritoryId, drawn: Buckets) {
+        let here = self.drawn.entry(territory).or_default();
+        for (lane, buckets) in drawn.iter() {
+            for (bucket, count) in buckets {
+                *here.get_mut(lane).entry(*bucket).or_default() += count;
+            }
+        }
     }
 }

@@ -1,10 +1,15 @@
 //! What a node knows by heart of the door: what the leader decided last.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use bytes::Bytes;
 use chrono::DateTime;
-use preau_admission::{Lane, PerLane, Snapshot, pressure::Parts, scale::Desired};
+use preau_admission::{
+    Lane, Level, PerLane, Snapshot, pressure::Parts, scale::Desired, seats, slots::Posture,
+};
 use preau_kernel::TerritoryId;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +30,22 @@ pub(crate) struct Board {
     pub(crate) no_show: Vec<(TerritoryId, Lane, f64)>,
 }
 
+impl Board {
+    /// Whether one more of a lane may sit down, as far as anything is known of seats.
+    pub(crate) fn seats_for(&self, lane: Lane) -> bool {
+        self.seats_max == 0 || seats::room(self.seats, self.seats_max, lane)
+    }
+}
+
+/// What pressure alone has brought about, for whoever leads next.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Own {
+    pub(crate) level: Level,
+    /// What is not here is open.
+    pub(crate) postures: BTreeMap<TerritoryId, Posture>,
+}
+
 /// What the leader publishes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Published {
@@ -32,6 +53,9 @@ pub(crate) struct Published {
     pub(crate) leader: String,
     pub(crate) snapshot: Snapshot,
     pub(crate) board: Board,
+    /// A leader of the release before says nothing: then whoever follows begins at nothing, as it did.
+    #[serde(default)]
+    pub(crate) own: Own,
 }
 
 /// The same, ready for use.
@@ -51,11 +75,11 @@ const POINTS: u64 = 256;
 
 impl View {
     pub(crate) fn of(snapshot: Snapshot, board: Board) -> Self {
-        Self::published(Published { fence: 0, leader: String::new(), snapshot, board })
+        Self::published(Published { fence: 0, leader: String::new(), snapshot, board, own: Own::default() })
     }
 
     pub(crate) fn published(told: Published) -> Self {
-        let Published { fence, leader, snapshot, board } = told;
+        let Published { fence, leader, snapshot, board, own: _ } = told;
         let crowded = snapshot.frozen
             || snapshot.lanes.values().any(|lanes| lanes.iter().any(|(_, lane)| lane.waiting > 0));
         let now = snapshot.now();

@@ -26,14 +26,19 @@ async function send(form: HTMLFormElement): Promise<void> {
     return location.assign(to);
   }
   typed = answer.status === 202 ? [...body] : null;
-  const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
+  show(await answer.text());
+  scrollTo(0, 0);
+  document.querySelector<HTMLElement>('#resume a, h1')?.focus();
+}
+
+/** Puts a page in the place of this one. */
+function show(page: string): void {
+  const next = new DOMParser().parseFromString(page, 'text/html');
   // Parsed without scripts, what is for browsers without them is there as well: a reload by itself, of all things.
   for (const other of next.querySelectorAll('noscript')) other.remove();
   document.head.replaceWith(document.adoptNode(next.head));
   document.body.replaceWith(document.adoptNode(next.body));
-  scrollTo(0, 0);
   arrive();
-  document.querySelector<HTMLElement>('#resume a, h1')?.focus();
 }
 
 /** Takes up a page that has just come, from the server or in place of another. */
@@ -50,12 +55,13 @@ function arrive(): void {
     for (const field of own.querySelectorAll('label')) field.remove();
     own.hidden = true;
   }
-  follow(document, () => {
+  const turned = (): void => {
     const go = document.getElementById('go');
     if (!go) return;
     if (typed) for (const field of go.querySelectorAll('label')) field.remove();
     go.hidden = false;
-  });
+  };
+  follow(document, turned, show);
   const kept = document.getElementById('kept');
   if (kept && navigator.serviceWorker?.controller && localStorage.getItem('preau.person')) kept.hidden = false;
   reveal();

@@ -1,6 +1,7 @@
 /**
  * The waiting line: reads what everybody reads (`/api/v1/queue/now`), computes its own place, and never acts by itself.
- * The page says everything without this; it only spares the reloads.
+ * The page says everything without this; it only spares the reloads. Whose slot has not come has no place to compute, and
+ * asks the server now and then.
  */
 
 /** `[tag, people before that tag]`, ascending; straight lines between. */
@@ -32,8 +33,10 @@ export interface Mine {
   zone: string | null;
   poll: number;
   best: number | null;
-  /** Whether the ticket waits for a slot: only the server knows when it may come in. */
-  dated: boolean;
+  /** For a ticket that waits for a slot: in how many milliseconds that opens, when the page was made. */
+  opens: number | null;
+  /** Where to ask then, for only the server knows when it may come in. Not from a page that holds what was typed. */
+  look: string | null;
   /** place, range, about, soon, over, turn, the turn's lead, lost: the page's own language. */
   words: string[];
 }
@@ -92,16 +95,23 @@ export function pause(left: number, longest: number, spread: number = Math.rando
   return 1000 * Math.min(longest, Math.max(1, left * (0.25 + 0.15 * spread)));
 }
 
-/** Follows the place on the page until the turn comes or the page goes. */
-export function follow(page: Document, turned: () => void): void {
-  const block = page.getElementById('q');
-  if (!block?.textContent) return;
-  const mine = JSON.parse(block.textContent) as Mine;
+/** When to ask for a slot that opens in `left` ms: as the server says, or in the half minute after it opens. Order is kept there. */
+export function slotPause(poll: number, left: number, spread: number = Math.random()): number {
+  return Math.min(poll * (0.9 + 0.2 * spread), Math.max(0, left) + 1000 + 29_000 * spread);
+}
+
+const mineOf = (page: Document): Mine | null => JSON.parse(page.getElementById('q')?.textContent ?? 'null') as Mine | null;
+
+/** Follows the place on the page until the turn comes or the page goes. `show` puts another page in the place of this one. */
+export function follow(page: Document, turned: () => void, show: (page: string) => void): void {
+  const mine = mineOf(page);
+  if (!mine) return;
   const [placed, , , , , turn, lead, lost] = mine.words as [string, string, string, string, string, string, string, string];
-  const place = page.querySelector('#place b');
+  const line = page.getElementById('place');
+  const place = line?.querySelector('b');
   const wait = page.getElementById('wait');
   const said = page.getElementById('said');
-  if (!place || !wait || !said) return;
+  if (!line || !wait || !said) return;
   const tab = page.title.replace(/^\d+/, '');
   let spoken = Date.now();
 
@@ -112,14 +122,47 @@ export function follow(page: Document, turned: () => void): void {
     said.textContent = text;
   };
 
+  let due = Date.now() + (mine.opens ?? 0);
   let timer = 0;
   const later = (ms: number): void => {
     clearTimeout(timer);
-    timer = window.setTimeout(() => void ask(), ms);
+    timer = window.setTimeout(() => void (mine.look ? look(mine.look) : ask()), ms);
   };
 
-  async function ask(): Promise<void> {
-    if (!place?.isConnected || !wait) return;
+  const call = (): void => {
+    page.title = `● ${turn}`;
+    page.querySelector('h1')!.textContent = turn;
+    line.textContent = lead;
+    wait.textContent = '';
+    mine.look = null;
+    speak(`${turn}. ${lead}`, true);
+    turned();
+  };
+
+  /** The page as it would be now: the slot's still, a place in the line, or one's turn. What follows is for the person to do. */
+  const look = async (where: string): Promise<void> => {
+    if (!line.isConnected) return;
+    try {
+      const answer = await fetch(where, { redirect: 'manual' });
+      if (answer.status === 200 || answer.type === 'opaqueredirect') return call();
+      if (answer.status !== 202) throw new Error('no news');
+      const text = await answer.text();
+      const next = new DOMParser().parseFromString(text, 'text/html');
+      const told = mineOf(next);
+      // Nothing is redrawn under somebody who reads it.
+      const same = next.querySelector('h1')?.textContent === page.querySelector('h1')?.textContent;
+      if (!told?.look || !same) return show(text);
+      mine.poll = told.poll;
+      due = Date.now() + (told.opens ?? 0);
+      wait.textContent = '';
+    } catch {
+      wait.textContent = lost;
+    }
+    later(slotPause(mine.poll, due - Date.now()));
+  };
+
+  const ask = async (): Promise<void> => {
+    if (!place?.isConnected) return;
     let next = 30_000 * (1 + Math.random() / 5);
     try {
       const answer = await fetch('/api/v1/queue/now', { credentials: 'omit' });
@@ -127,33 +170,23 @@ export function follow(page: Document, turned: () => void): void {
       const now = (await answer.json()) as Now;
       const lane = laneOf(now, mine);
       const computed = position(lane, mine.tag);
-      if (computed === 0 && !mine.dated) {
-        page.title = `● ${turn}`;
-        page.querySelector('h1')!.textContent = turn;
-        place.parentElement!.textContent = lead;
-        wait.textContent = '';
-        speak(`${turn}. ${lead}`, true);
-        turned();
-        return;
-      }
+      if (computed === 0) return call();
       // What is shown never rises.
-      if (computed > 0) {
-        mine.best = Math.min(mine.best ?? computed, computed);
-        page.cookie = `__Host-preau-rang=${mine.tag}.${mine.best}; Path=/; Secure; SameSite=Lax; Max-Age=14400`;
-        place.textContent = String(mine.best);
-        page.title = `${mine.best}${tab}`;
-        const left = lane && !mine.dated ? seconds(lane, mine.best) : 0;
-        if (lane && left > 0) {
-          wait.textContent = range(...bounds(lane, mine.best), mine.words);
-          next = pause(left, lane.look_max_s);
-        }
-        speak(`${placed.replace('{n}', String(mine.best))}. ${wait.textContent}`);
+      mine.best = Math.min(mine.best ?? computed, computed);
+      page.cookie = `__Host-preau-rang=${mine.tag}.${mine.best}; Path=/; Secure; SameSite=Lax; Max-Age=14400`;
+      place.textContent = String(mine.best);
+      page.title = `${mine.best}${tab}`;
+      const left = lane ? seconds(lane, mine.best) : 0;
+      if (lane && left > 0) {
+        wait.textContent = range(...bounds(lane, mine.best), mine.words);
+        next = pause(left, lane.look_max_s);
       }
+      speak(`${placed.replace('{n}', String(mine.best))}. ${wait.textContent}`);
     } catch {
       wait.textContent = lost;
     }
     later(next);
-  }
-  later(mine.poll * (0.9 + Math.random() / 5));
+  };
+  later(mine.look ? slotPause(mine.poll, mine.opens ?? 0) : mine.poll * (0.9 + Math.random() / 5));
   addEventListener('online', () => later(0));
 }

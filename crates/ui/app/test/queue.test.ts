@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { type Lane, type Mine, type Now, ahead, bounds, follow, laneOf, pause, position, range, seconds } from '../src/queue';
+import { type Lane, type Mine, type Now, ahead, bounds, follow, laneOf, pause, position, range, seconds, slotPause } from '../src/queue';
 
 const lane = (change: Partial<Lane> = {}): Lane => ({
   class: 'in-slot', threshold: 1000, rate_per_s: 10, look_max_s: 30, clear_s: 0, after_per_s: 0, waiting: 900, sketch: [[1000, 0], [2000, 500], [4000, 900]], ...change,
@@ -7,7 +7,7 @@ const lane = (change: Partial<Lane> = {}): Lane => ({
 const now = (...lanes: Lane[]): Now => ({ territories: [{ territory_id: 'idf', lanes }] });
 const words = ['Place {n}', '{a}-{b} min', '~{b} min', '< 1 min', '> {a} min', 'À vous', '10 minutes', 'Perdu'];
 const mine = (change: Partial<Mine> = {}): Mine => ({
-  tag: 2000, lane: 'in-slot', zone: 'idf', poll: 5000, best: null, dated: false, words, ...change,
+  tag: 2000, lane: 'in-slot', zone: 'idf', poll: 5000, best: null, opens: null, look: null, words, ...change,
 });
 
 test('people before a tag lie on straight lines between the points', () => {
@@ -79,7 +79,7 @@ test('the shown place falls and never rises, and the turn waits for the person',
   const turned = vi.fn();
   const moved = (threshold: number, before: number) => lane({ threshold, sketch: [[threshold, 0], [2000, before], [4000, before + 400]] });
   serve(now(lane()), now(moved(1800, 101)), now(moved(2000, 0)));
-  follow(document, turned);
+  follow(document, turned, vi.fn());
   const place = (): string => document.querySelector('#place b')?.textContent ?? '';
   await vi.advanceTimersToNextTimerAsync();
   expect([place(), document.title]).toEqual(['400', '400 · File']); // computed 500: worse than what was shown
@@ -97,7 +97,7 @@ test('without a network the place is kept and asked for again', async () => {
   document.body.innerHTML = PAGE(mine());
   document.title = '500 · File';
   serve(null, now(lane({ threshold: 1500, sketch: [[1500, 0], [2000, 251]] })));
-  follow(document, () => undefined);
+  follow(document, vi.fn(), vi.fn());
   await vi.advanceTimersByTimeAsync(6000);
   expect(document.getElementById('wait')?.textContent).toBe('Perdu');
   expect(document.querySelector('#place b')?.textContent).toBe('500');
@@ -109,18 +109,91 @@ test('without a network the place is kept and asked for again', async () => {
 test('a screen reader hears of it at most once a minute', async () => {
   document.body.innerHTML = PAGE(mine());
   serve(now(lane({ rate_per_s: 100 })));
-  follow(document, () => undefined);
+  follow(document, vi.fn(), vi.fn());
   await vi.advanceTimersByTimeAsync(50_000);
   expect(document.getElementById('said')?.textContent).toBe('');
   await vi.advanceTimersByTimeAsync(20_000);
   expect(document.getElementById('said')?.textContent).toMatch(/^Place 500/);
 });
 
-test('a ticket that waits for its slot is not called before the server says so', async () => {
-  document.body.innerHTML = PAGE(mine({ dated: true }));
+const MINUTE = 60_000;
+const slot = (change: Partial<Mine> = {}): Mine => mine({ tag: 0, poll: 20 * MINUTE, opens: 50 * MINUTE, look: '/connexion', ...change });
+const SLOT = (said: Mine, title = 'À 13:00') => `<main><h1>${title}</h1><p id="place">Réservée</p><p id="wait"></p>
+  <p id="said" role="status"></p><form id="go" hidden></form></main><script type="application/json" id="q">${JSON.stringify(said)}</script>`;
+
+/** Answers of the server, the last of them for ever, and when each was asked for. */
+function pages(...answers: (Partial<Response> | string)[]): { at: number[]; asked: unknown[] } {
+  const seen = { at: [] as number[], asked: [] as unknown[] };
+  const start = Date.now();
+  vi.stubGlobal('fetch', (...call: unknown[]) => {
+    seen.at.push(Date.now() - start);
+    seen.asked.push(call);
+    const next = answers.length > 1 ? answers.shift()! : answers[0]!;
+    return Promise.resolve(typeof next === 'string' ? { status: 202, text: () => Promise.resolve(next) } : next);
+  });
+  return seen;
+}
+
+test('a slot is asked for as the server says, and in the half minute after its hour', () => {
+  expect([slotPause(20 * MINUTE, 50 * MINUTE, 0), slotPause(20 * MINUTE, 50 * MINUTE, 1)]).toEqual([18 * MINUTE, 22 * MINUTE]);
+  expect([slotPause(20 * MINUTE, MINUTE, 0), slotPause(20 * MINUTE, MINUTE, 1)]).toEqual([61_000, 90_000]);
+  expect(slotPause(20 * MINUTE, -5 * MINUTE, 0)).toBe(1000);
+});
+
+test('a ticket that waits for its slot asks the server, before the hour and when it comes', async () => {
+  document.body.innerHTML = SLOT(slot());
+  const [turned, show] = [vi.fn(), vi.fn()];
+  const still = (opens: number) => SLOT(slot({ opens: opens * MINUTE }));
+  const seen = pages(still(30), still(8), SLOT(mine()));
+  follow(document, turned, show);
+  const main = document.querySelector('main');
+  await vi.advanceTimersByTimeAsync(51 * MINUTE);
+  expect(seen.asked[0]).toEqual(['/connexion', { redirect: 'manual' }]);
+  expect(seen.at.length).toBe(3);
+  const [first, second, third] = seen.at as [number, number, number];
+  expect(first).toBeGreaterThanOrEqual(18 * MINUTE);
+  expect(first).toBeLessThanOrEqual(22 * MINUTE);
+  expect(third - second).toBeGreaterThanOrEqual(8 * MINUTE + 1000);
+  expect(third - second).toBeLessThanOrEqual(8 * MINUTE + 30_000);
+  expect(show).toHaveBeenCalledExactlyOnceWith(SLOT(mine())); // a place in the line: that page follows itself
+  expect(turned).not.toHaveBeenCalled();
+  expect(document.querySelector('main')).toBe(main);
+});
+
+test('a slot whose holder walks straight in says so and goes nowhere by itself', async () => {
+  for (const answer of [{ status: 200 }, { status: 0, type: 'opaqueredirect' }] as Partial<Response>[]) {
+    document.body.innerHTML = SLOT(slot());
+    const [turned, show] = [vi.fn(), vi.fn()];
+    const seen = pages(answer);
+    follow(document, turned, show);
+    await vi.advanceTimersByTimeAsync(60 * MINUTE);
+    expect(seen.at.length).toBe(1);
+    expect(turned).toHaveBeenCalledOnce();
+    expect(show).not.toHaveBeenCalled();
+    expect([document.title, document.querySelector('h1')?.textContent]).toEqual(['● À vous', 'À vous']);
+    dispatchEvent(new Event('online'));
+    await vi.advanceTimersByTimeAsync(60 * MINUTE);
+    expect(seen.at.length).toBe(1);
+  }
+});
+
+test('a slot that moves is drawn anew, and one that cannot be asked for is kept', async () => {
+  document.body.innerHTML = SLOT(slot());
+  const show = vi.fn();
+  pages({ status: 503 }, SLOT(slot(), 'À 11:00'));
+  follow(document, vi.fn(), show);
+  await vi.advanceTimersByTimeAsync(23 * MINUTE);
+  expect(document.getElementById('wait')?.textContent).toBe('Perdu');
+  await vi.advanceTimersByTimeAsync(23 * MINUTE);
+  expect(show).toHaveBeenCalledOnce();
+});
+
+test('a page that holds what was typed for a slot is left alone', async () => {
+  document.body.innerHTML = SLOT(slot({ look: null }));
+  const seen = pages({ status: 200 });
   const turned = vi.fn();
-  serve(now());
-  follow(document, turned);
-  await vi.advanceTimersByTimeAsync(60_000);
+  follow(document, turned, vi.fn());
+  await vi.advanceTimersByTimeAsync(90 * MINUTE);
+  expect(seen.at.length).toBe(0);
   expect(turned).not.toHaveBeenCalled();
 });

@@ -104,6 +104,19 @@ impl Asks<'_> {
 }
 
 impl Queue<'_> {
+    /// Where the script looks whether a slot has opened; nowhere from a page that would lose what was typed.
+    fn look(&self) -> Option<String> {
+        match self.asks {
+            Asks::NewPassword => None,
+            Asks::Password { .. } => Some(self.here.to_owned()),
+            Asks::Nothing => {
+                let carried = serde_urlencoded::to_string(&self.carried).ok()?;
+                let and = if carried.is_empty() { "" } else { "?" };
+                Some(format!("{}{and}{carried}", self.here))
+            }
+        }
+    }
+
     /// The place that is shown: never worse than what was shown before.
     pub fn shown(&self) -> Option<u64> {
         self.place.map(|place| self.best.map_or(place.position, |best| best.min(place.position)).max(1))
@@ -214,9 +227,11 @@ pub fn queue(site: &Site<'_>, queue: &Queue<'_>) -> Page {
         (Some(_), Some(when)) => fill(w.page_slot_title, &[("when", when)]),
         (Some(_), None) => w.page_queue_title.to_owned(),
     };
-    let tab = match shown {
-        None => format!("● {}", w.page_queue_turn),
-        Some(shown) => format!("{shown} · {}", w.page_queue_tab),
+    let tab = match (shown, &opens) {
+        (None, _) => format!("● {}", w.page_queue_turn),
+        // Before the hour there is no place to count.
+        (Some(_), Some(_)) => title.clone(),
+        (Some(shown), None) => format!("{shown} · {}", w.page_queue_tab),
     };
     let (before, after) = w.page_queue_place.split_once("{n}").unwrap_or((w.page_queue_place, ""));
     let stays = queue.asks == Asks::NewPassword;
@@ -248,7 +263,7 @@ pub fn queue(site: &Site<'_>, queue: &Queue<'_>) -> Page {
         asks: queue.asks,
         profiles: if asks_who { pairs(w.page_queue_profiles) } else { Vec::new() },
         schools: queue.schools.as_deref().filter(|_| said),
-        data: queue.place.map(|place| data(w, place, shown)).unwrap_or_default(),
+        data: queue.place.map(|place| data(site, queue, place, shown)).unwrap_or_default(),
     };
     let page = Page::draw(&drawn);
     match queue.place {
@@ -283,10 +298,13 @@ fn when(w: &Words, now: DateTime<Utc>, at: DateTime<Utc>, zone: Tz) -> String {
 }
 
 /// What the small script needs: its own sentences come along, so that it has none.
-fn data(w: &Words, place: &Place, shown: Option<u64>) -> String {
+fn data(site: &Site<'_>, queue: &Queue<'_>, place: &Place, shown: Option<u64>) -> String {
+    let w = site.lang.words();
+    // By the server's clock: a telephone's may be off by hours.
+    let opens = place.opens_at.map(|at| (at - site.now).num_milliseconds().max(0));
     let said = serde_json::json!({
         "tag": place.tag, "lane": place.class, "zone": place.territory_id, "poll": place.poll_after_ms, "best": shown,
-        "dated": place.opens_at.is_some(),
+        "opens": opens, "look": opens.and_then(|_| queue.look()),
         "words": [
             w.page_queue_place, w.page_queue_range, w.page_queue_about, w.page_queue_soon, w.page_queue_over,
             w.page_queue_turn, w.page_queue_turn_lead, w.page_queue_lost,
@@ -457,7 +475,29 @@ mod tests {
         let place = place("pupil-outside-slot", Some("2026-11-23T12:00:00Z"));
         let at = |zone| queue(&site(Lang::French), &Queue { zone, ..waiting(&place, "/") }).html().to_owned();
         assert!(at(Tz::Europe__Paris).contains("<h1 tabindex=\"-1\">Votre créneau ouvre à 13:00</h1>"));
+        let paris = at(Tz::Europe__Paris);
+        assert!(paris.contains("<title>Votre créneau ouvre à 13:00 · ") && !paris.contains("<b>"));
         assert!(at(Tz::Indian__Reunion).contains("à 16:00"));
+    }
+
+    #[test]
+    fn a_slots_page_tells_its_script_when_and_where_to_look() {
+        let place = place("pupil-outside-slot", Some("2026-11-23T12:00:00Z"));
+        let told = |asks, carried, here| {
+            let page = queue(&site(Lang::French), &Queue { asks, carried, here, ..waiting(&place, "/") });
+            let (_, data) = page.html().split_once("id=\"q\">").unwrap();
+            let (data, _) = data.split_once("</script>").unwrap();
+            let data: serde_json::Value = serde_json::from_str(data).unwrap();
+            assert_eq!(data["opens"], 4 * 3_600_000 + 2 * 60_000, "{data}");
+            data["look"].as_str().map(str::to_owned)
+        };
+        let password = Asks::Password { login: "lina.martin" };
+        assert_eq!(told(password, vec![("vers", "/")], "/connexion").as_deref(), Some("/connexion"));
+        let desk = "/federation/essai/depart";
+        assert_eq!(told(Asks::Nothing, Vec::new(), desk).as_deref(), Some(desk));
+        let carried = vec![("partage", "oui")];
+        assert_eq!(told(Asks::Nothing, carried, desk).unwrap(), format!("{desk}?partage=oui"));
+        assert_eq!(told(Asks::NewPassword, Vec::new(), "/activation"), None);
     }
 
     fn found(lang: Lang, name: usize, how_many: usize) -> Page {

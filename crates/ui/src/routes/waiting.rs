@@ -7,6 +7,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Duration, Utc};
+use preau_admission::ticket::{AHEAD, LIFE};
 use preau_session::cookies;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -29,8 +31,6 @@ const TICKET: &str = "__Host-preau-ticket";
 const RANK: &str = "__Host-preau-rang";
 /// Where one looks for one's school.
 const SCHOOLS: &str = "/connexion/etablissement";
-/// As long as a ticket lives.
-const LIVES_S: u32 = 4 * 3600;
 
 /// What somebody who waits had typed, and where they were going.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -117,9 +117,16 @@ pub(super) async fn wait(
     let kept =
         typed.and_then(|typed| serde_json::to_vec(&Typed { login: login_kept(typed), ..typed.clone() }).ok());
     let kept = kept.map(|kept| format!(".{}", URL_SAFE_NO_PAD.encode(kept))).unwrap_or_default();
-    cookie(response.headers_mut(), TICKET, &format!("{}{kept}", place.ticket), "HttpOnly; ", LIVES_S);
-    cookie(response.headers_mut(), RANK, &format!("{}.{shown}", place.tag), "", LIVES_S);
+    let lives_s = lives_s(place.opens_at, browser.site().now);
+    cookie(response.headers_mut(), TICKET, &format!("{}{kept}", place.ticket), "HttpOnly; ", lives_s);
+    cookie(response.headers_mut(), RANK, &format!("{}.{shown}", place.tag), "", lives_s);
     response
+}
+
+/// As long as a ticket lives, in seconds: that of a slot begins at its hour.
+fn lives_s(opens_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> u32 {
+    let before = opens_at.map_or(Duration::zero(), |at| (at - now).clamp(Duration::zero(), AHEAD));
+    u32::try_from((before + LIFE).num_seconds()).unwrap_or(0)
 }
 
 /// The page of a place for somebody with a code: what was typed comes along.
@@ -409,6 +416,15 @@ mod tests {
         {
             assert!(!desks::is_way(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_ticket_for_an_hour_is_kept_until_four_hours_after_it() {
+        let now: DateTime<Utc> = "2026-11-23T07:00:00Z".parse().unwrap();
+        assert_eq!(lives_s(None, now), 4 * 3600);
+        assert_eq!(lives_s(Some(now + Duration::hours(5)), now), 9 * 3600);
+        assert_eq!(lives_s(Some(now - Duration::hours(1)), now), 4 * 3600);
+        assert_eq!(lives_s(Some(now + Duration::days(400)), now), 15 * 86_400 + 4 * 3600);
     }
 
     #[test]

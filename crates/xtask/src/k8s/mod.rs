@@ -115,11 +115,7 @@ fn facts(place: &Place) -> Result<Facts> {
     let defaults: toml::Table =
         toml::from_str(&std::fs::read_to_string(place.root.join("config/default.toml"))?)?;
     let mut settings = BTreeSet::new();
-    for (section, values) in &defaults {
-        for key in values.as_table().into_iter().flat_map(toml::Table::keys) {
-            settings.insert(format!("PREAU_{}__{}", section.to_uppercase(), key.to_uppercase()));
-        }
-    }
+    name_settings("PREAU_", &defaults, &mut settings);
     let setting = |section: &str, key: &str| {
         let value = defaults.get(section).and_then(|table| table.get(key));
         value.with_context(|| format!("config/default.toml: {section}.{key}"))
@@ -127,6 +123,10 @@ fn facts(place: &Place) -> Result<Facts> {
     let number = |section, key| -> Result<u64> {
         let value = setting(section, key)?.as_integer().and_then(|number| u64::try_from(number).ok());
         value.with_context(|| format!("config/default.toml: {section}.{key} is a number"))
+    };
+    let replica = |key| -> Result<f64> {
+        let value = setting("admission", "replicas")?.get(key).and_then(toml::Value::as_float);
+        value.with_context(|| format!("config/default.toml: admission.replicas.{key} is a number"))
     };
     let port = |key| -> Result<u64> {
         let listen = setting("http", key)?.as_str().and_then(|at| at.rsplit_once(':'));
@@ -147,7 +147,21 @@ fn facts(place: &Place) -> Result<Facts> {
         drain_ms: number("http", "drain_ms")?,
         pool: number("database", "max_connections")?,
         door_pool: number("database", "door_connections")?,
+        replica_threads: replica("threads")?,
+        replica_cores: replica("cores")?,
         version,
         readme: std::fs::read_to_string(place.root.join("deploy/README.md"))?,
     })
+}
+
+/// The variables that set what a table holds, and what a table within it does: `__` goes down.
+fn name_settings(above: &str, table: &toml::Table, names: &mut BTreeSet<String>) {
+    for (key, value) in table {
+        let name = format!("{above}{}", key.to_uppercase());
+        if let toml::Value::Table(below) = value {
+            name_settings(&format!("{name}__"), below, names);
+        } else {
+            names.insert(name);
+        }
+    }
 }

@@ -67,7 +67,7 @@ impl Sim<'_> {
             hash_share: 1.0,
             db_per_s: f64::INFINITY,
             seats_free: f64::INFINITY,
-            departures_per_s: 0.0,
+            seats_over: 0.0,
             direct_per_s: self.direct,
             cap_per_s: None,
             start: 1.0,

@@ -6307,7 +6307,10 @@ export interface components {
         };
         /** @description A place in the line, to come back with. */
         QueuePlace: {
-            /** @description What holds the place: shown again with the sign-in when the turn has come. Good for four hours. */
+            /**
+             * @description What holds the place: shown again with the sign-in when the turn has come. Good for four hours, from `opens_at` on where
+             *     there is one.
+             */
             ticket: string;
             /**
              * Format: int64

@@ -20,7 +20,7 @@ pub(super) struct Rendering {
 
 /// What the product says of itself.
 pub(super) struct Facts {
-    /// Every `PREAU_SECTION__KEY` that `config/default.toml` has.
+    /// Every `PREAU_SECTION__KEY` that `config/default.toml` has, `PREAU_SECTION__PART__KEY` too.
     pub(super) settings: BTreeSet<String>,
     pub(super) http_port: u64,
     pub(super) probe_port: u64,
@@ -28,6 +28,9 @@ pub(super) struct Facts {
     /// Connections of one node, unless it is told otherwise.
     pub(super) pool: u64,
     pub(super) door_pool: u64,
+    /// What a node is taken for when nodes are counted, unless it is told otherwise: hash threads, processors.
+    pub(super) replica_threads: f64,
+    pub(super) replica_cores: f64,
     pub(super) version: String,
     /// deploy/README.md, which has to name the secrets that an installation brings.
     pub(super) readme: String,
@@ -48,6 +51,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("secrets", words::secrets),
     ("disruption", numbers::disruption),
     ("autoscaling", numbers::autoscaling),
+    ("signal", numbers::signal),
     ("services", traffic::services),
     ("network", traffic::network),
     ("spread", pods::spread),

@@ -95,6 +95,33 @@ pub(super) fn autoscaling(it: &Rendering, _: &Facts) -> Vec<String> {
     faults
 }
 
+/// Whoever says how many nodes are wanted takes one that hashes for its hash threads, and one that answers for its processors.
+pub(super) fn signal(it: &Rendering, facts: &Facts) -> Vec<String> {
+    let workloads = it.workloads();
+    let number = |text: &str| text.parse::<f64>().ok();
+    let of = |role| workloads.iter().find(|workload| workload.is(role));
+    let threads =
+        of("hashing").and_then(|hashing| hashing.setting(it, "PREAU_HASHING__THREADS")).and_then(number);
+    // A part of a processor ("100m") is asked where machines are few: it says nothing of a node.
+    let cores =
+        of("api").and_then(Workload::ours).and_then(|ours| number(text(ours, "/resources/requests/cpu")));
+    let mut faults = Vec::new();
+    for workload in
+        workloads.iter().filter(|it| it.ours().is_some_and(|ours| text(ours, "/args/0") == "serve"))
+    {
+        let told = |name, default| workload.setting(it, name).map_or(Some(default), number);
+        let said = told("PREAU_ADMISSION__REPLICAS__THREADS", facts.replica_threads);
+        if said != threads {
+            faults.push(format!("{}: takes a hashing node for {said:?} threads: {threads:?}", workload.name));
+        }
+        let said = told("PREAU_ADMISSION__REPLICAS__CORES", facts.replica_cores);
+        if cores.is_some() && said != cores {
+            faults.push(format!("{}: takes an api node for {said:?} processors: {cores:?}", workload.name));
+        }
+    }
+    faults
+}
+
 /// A Job, once a release, with an end.
 pub(super) fn migration(it: &Rendering, facts: &Facts) -> Vec<String> {
     let jobs: Vec<_> = it

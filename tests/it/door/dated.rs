@@ -1,0 +1,257 @@
+//! Tickets for an hour: drawn when slots bite, worth a place at that hour or at a release before it, once. And places whose
+//! turn has come and whose holder has not.
+
+use std::{collections::HashSet, sync::Arc};
+
+use chrono::{DateTime, Duration, Utc};
+use preau_admission::{
+    Declared, DeviceClaim, Lane, Order, Orders, Profile, Reason,
+    orders::Act,
+    slots::{Days, Plan, Posture, Rule, Scope, Table},
+};
+use preau_overload::{Asks, Door, Place};
+use preau_tests::{Stage, play};
+use uuid::Uuid;
+
+use super::{crowd, door, enter, pupil, school, second, shown, territory, wait};
+
+const SIXTH: &str = "10010012110";
+const FIFTH: &str = "10110001110";
+
+/// The fifth, and guardians, are expected from 13:00 on; the sixth before that.
+fn plan(forced: Option<(Posture, DateTime<Utc>)>) -> Arc<Table> {
+    let rule = |profile, mef: &[&str], from: &str, to: &str| Rule {
+        profiles: vec![profile],
+        mef: mef.iter().map(|&code| code.to_owned()).collect(),
+        primary: None,
+        days: Days::ALL,
+        from: from.parse().unwrap(),
+        to: to.parse().unwrap(),
+    };
+    let plan = Plan {
+        id: Uuid::from_u128(9),
+        version: 1,
+        scope: Scope::Territory(territory()),
+        ceiling: Posture::Hard,
+        forced,
+        from: "2020-01-01".parse().unwrap(),
+        until: None,
+        siblings: false,
+        rules: vec![
+            rule(Profile::Pupil, &["100"], "06:00:00", "13:00:00"),
+            rule(Profile::Pupil, &["101"], "13:00:00", "20:00:00"),
+            rule(Profile::Guardian, &[], "13:00:00", "20:00:00"),
+        ],
+    };
+    Arc::new(Table::new([plan], [], []))
+}
+
+/// Eight in the morning, and one in the afternoon: further apart than a place is kept.
+async fn at_eight(stage: &Stage) -> DateTime<Utc> {
+    let eight: DateTime<Utc> = "2026-11-24T07:00:00Z".parse().unwrap();
+    until(stage, eight);
+    eight + Duration::hours(5)
+}
+
+fn until(stage: &Stage, at: DateTime<Utc>) {
+    stage.advance(at - stage.clock().now());
+}
+
+fn hard(stage: &Stage) -> Arc<Orders> {
+    let now = stage.clock().now();
+    Arc::new(Orders(vec![Order {
+        id: Uuid::from_u128(1),
+        act: Act::Slots { posture: Posture::Hard },
+        territory: None,
+        author: "exploitation".to_owned(),
+        reason: "affluence".to_owned(),
+        made_at: now,
+        until: Some(now + Duration::hours(20)),
+    }]))
+}
+
+/// A pupil on a device that remembers the class.
+fn of(mef: &str, subject: u64) -> Asks {
+    let claim = DeviceClaim {
+        device: [1; 16],
+        profile: Profile::Pupil,
+        territory: territory(),
+        school: Some(school(0)),
+        mef: Some(mef.parse().unwrap()),
+        siblings: Vec::new(),
+        class: None,
+        primary: false,
+        issued: "2026-11-01T00:00:00Z".parse().unwrap(),
+        left: None,
+    };
+    Asks { claim: Some(claim), subject: subject.to_be_bytes(), ..Asks::default() }
+}
+
+/// On the same device, with a ticket.
+fn holding(place: &Place, subject: u64) -> Asks {
+    Asks { ticket: Some(place.ticket.clone()), ..of(FIFTH, subject) }
+}
+
+fn waiting(door: &Door) -> u64 {
+    door.status().territories.iter().flat_map(|it| &it.lanes).map(|lane| lane.waiting).sum()
+}
+
+#[test]
+fn who_draws_for_an_hour_is_let_in_at_it_in_the_order_of_drawing() {
+    play(async |stage| {
+        let hour = at_eight(&stage).await;
+        let (one, two) = (door(&stage, 1.0), door(&stage, 1.0));
+        let both = [&one, &two];
+        for door in both {
+            door.learn_slots(plan(None));
+            door.obey(hard(&stage));
+        }
+        second(&stage, &both).await;
+        let mut dated = Vec::new();
+        for subject in 1..=3 {
+            let place = wait(&one, of(FIFTH, subject)).await;
+            assert_eq!((place.class, place.reason), (Lane::OutOfSlot, Reason::PupilOutsideSlot));
+            assert_eq!((place.opens_at, place.tag), (Some(hour), 0));
+            dated.push(place);
+            stage.advance(Duration::minutes(1));
+            second(&stage, &both).await;
+        }
+        assert_eq!(wait(&one, of(SIXTH, 9)).await.opens_at, None, "whose hour it is waits in the line");
+        second(&stage, &both).await;
+        until(&stage, hour - Duration::minutes(1));
+        second(&stage, &both).await;
+        for (place, subject) in dated.iter().zip(1..) {
+            let again = wait(&two, holding(place, subject)).await;
+            assert_eq!((&again.ticket, again.opens_at), (&place.ticket, Some(hour)));
+            assert!((22_500..=30_000).contains(&again.poll_after_ms), "{again:?}");
+        }
+        assert_eq!(waiting(&one), 0);
+
+        until(&stage, hour + Duration::seconds(10));
+        second(&stage, &both).await;
+        // Whoever's browser wakes first gains nothing, and whoever draws after that comes behind.
+        let mut tags = Vec::new();
+        for (place, subject) in dated.iter().rev().zip([3, 2, 1]) {
+            let exchanged = wait(&two, holding(place, subject)).await;
+            assert_eq!((exchanged.class, exchanged.reason), (Lane::InSlot, Reason::Pupil));
+            assert_eq!(exchanged.opens_at, None);
+            tags.push(exchanged.tag);
+        }
+        assert!(tags.is_sorted_by(|later, earlier| earlier < later), "{tags:?}");
+        let newcomer = wait(&one, of(FIFTH, 4)).await;
+        assert!(tags.iter().all(|tag| *tag < newcomer.tag), "{tags:?} {newcomer:?}");
+        for door in [&one, &two, &one] {
+            door.turn().await;
+        }
+        assert_eq!(waiting(&one), 4, "each is counted once");
+    });
+}
+
+#[test]
+fn a_release_lets_in_at_once_who_had_drawn_for_later() {
+    play(async |stage| {
+        at_eight(&stage).await;
+        let door = door(&stage, 1.0);
+        door.learn_slots(plan(None));
+        door.obey(hard(&stage));
+        second(&stage, &[&door]).await;
+        let first = wait(&door, of(FIFTH, 1)).await;
+        stage.advance(Duration::minutes(10));
+        second(&stage, &[&door]).await;
+        let next = wait(&door, of(FIFTH, 2)).await;
+        assert!(first.opens_at.is_some() && next.opens_at.is_some());
+
+        door.obey(Arc::default());
+        second(&stage, &[&door]).await;
+        let then = wait(&door, holding(&next, 2)).await;
+        let before = wait(&door, holding(&first, 1)).await;
+        assert_eq!((before.class, before.opens_at, then.opens_at), (Lane::InSlot, None, None));
+        assert!(before.tag < then.tag, "in the order of drawing");
+        for _ in 0..3 {
+            second(&stage, &[&door]).await;
+        }
+        assert!(enter(&door, shown(&before)).await.is_some());
+    });
+}
+
+/// Else each look would draw, and count, one person more.
+#[test]
+fn a_plan_forced_while_nobody_comes_gives_one_ticket_and_counts_nobody() {
+    play(async |stage| {
+        let hour = at_eight(&stage).await;
+        let door = door(&stage, 0.0);
+        door.learn_slots(plan(Some((Posture::Hard, hour + Duration::days(1)))));
+        door.turn().await;
+        let guardian = Asks {
+            declared: Some(Declared { profile: Profile::Guardian, school_id: Some(school(0)) }),
+            subject: [7; 8],
+            ..Asks::default()
+        };
+        let pupils = wait(&door, of(FIFTH, 1)).await;
+        let guardians = wait(&door, guardian).await;
+        assert_eq!((guardians.class, guardians.opens_at), (Lane::Guardian, Some(hour)));
+        // A ticket alone says who holds it, for whom no device remembers.
+        for asks in [holding(&pupils, 1), shown(&guardians)] {
+            for _ in 0..20 {
+                let again = wait(&door, asks.clone()).await;
+                assert_eq!((Some(again.ticket), again.opens_at), (asks.ticket.clone(), Some(hour)));
+                second(&stage, &[&door]).await;
+            }
+        }
+        assert_eq!(waiting(&door), 0);
+        assert!(enter(&door, of(SIXTH, 2)).await.is_some(), "whose hour it is walks in");
+
+        // What was forced is lifted: nobody waits, and who had a ticket walks in too.
+        door.learn_slots(plan(None));
+        assert!(enter(&door, holding(&pupils, 1)).await.is_some());
+        assert!(enter(&door, shown(&guardians)).await.is_some());
+    });
+}
+
+#[test]
+fn a_ticket_for_an_hour_gives_its_place_once() {
+    play(async |stage| {
+        let hour = at_eight(&stage).await;
+        let (one, two) = (door(&stage, 1.0), door(&stage, 1.0));
+        let both = [&one, &two];
+        for door in both {
+            door.learn_slots(plan(Some((Posture::Hard, hour + Duration::days(1)))));
+        }
+        second(&stage, &both).await;
+        let dated = wait(&one, of(FIFTH, 1)).await;
+        until(&stage, hour + Duration::seconds(1));
+        second(&stage, &both).await;
+        let exchanged = wait(&one, holding(&dated, 1)).await;
+        let last = crowd(&one, 0, 20).await.pop().expect("a place");
+        assert!(exchanged.tag < last.tag);
+        let mut seen = HashSet::from([exchanged.ticket]);
+        for door in [&one, &two, &one] {
+            let again = wait(door, holding(&dated, 1)).await;
+            assert_eq!((again.class, again.reason), (Lane::InSlot, Reason::OtherDevice));
+            assert!(again.tag >= last.tag, "the tail: {} {}", again.tag, last.tag);
+            assert!(seen.insert(again.ticket));
+        }
+        // Nobody is pushed back by it.
+        let newcomer = wait(&one, pupil(1, 9_000)).await;
+        assert!(newcomer.tag < last.tag, "of a school that is first in its turn");
+    });
+}
+
+#[test]
+fn a_place_is_kept_for_ten_minutes_after_its_turn_has_come() {
+    play(async |stage| {
+        let (one, two) = (door(&stage, 1.0), door(&stage, 1.0));
+        let both = [&one, &two];
+        let place = crowd(&one, 0, 5).await.remove(0);
+        for _ in 0..3 {
+            second(&stage, &both).await;
+        }
+        assert!(enter(&one, shown(&place)).await.is_some(), "the turn has come");
+        stage.advance(Duration::minutes(10));
+        second(&stage, &both).await;
+        for subject in 0..3 {
+            wait(&one, pupil(1, 9_000 + subject)).await;
+        }
+        assert!(enter(&two, shown(&place)).await.is_some());
+    });
+}
