@@ -249,3 +249,12 @@ fn an_unknown_school_is_nobodys_and_counts_as_an_average_one() {
     assert_eq!(roster.step(big, Fifo), crate::tags::step(1000));
     assert_eq!(roster.weight(Uuid::from_u128(10).into()), 1000);
 }
+
+/// A leader of this release is read by nodes of the one before, which know no default for what they look for.
+#[test]
+fn a_node_of_the_release_before_reads_how_many_are_wanted() {
+    let told = serde_json::to_value(crate::scale::Desired::default()).unwrap();
+    for field in ["nodes", "for_hash", "for_requests", "for_seats", "for_calendar"] {
+        assert!(told.get(field).is_some(), "{field}");
+    }
+}

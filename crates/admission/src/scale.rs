@@ -77,6 +77,8 @@ pub struct Desired {
     pub for_requests: f64,
     /// Nodes for seats alone.
     pub for_seats: f64,
+    /// Always nothing: nodes of the release before cannot read what a leader publishes without it.
+    pub for_calendar: u32,
 }
 
 /// How many nodes this load wants, at once. [`Scaler`] adds the patience to shrink.
@@ -88,7 +90,7 @@ pub fn desired(load: &Load, bounds: &Bounds) -> Desired {
     let for_seats = load.seats / bounds.seats_per_node.max(1.0);
     let held = |nodes: f64| bounds.hold(u32::try_from(num::whole(nodes.ceil())).unwrap_or(u32::MAX));
     let (api, hashing) = (held(for_requests.max(for_seats)), held(for_hash));
-    Desired { nodes: api.max(hashing), api, hashing, for_hash, for_requests, for_seats }
+    Desired { nodes: api.max(hashing), api, hashing, for_hash, for_requests, for_seats, for_calendar: 0 }
 }
 
 /// [`desired`] with patience: each number grows at once, and shrinks after 15 minutes at less than half.

@@ -100,7 +100,9 @@ fn comes_in(request: &Request) -> bool {
             request.method() == Method::POST
         }
         "/api/v1/sessions/passkey-challenge" | "/connexion" | "/activation" | "/reinitialisation" => true,
-        path => ["/api/v1/queue/", "/connexion/", "/federation/"].iter().any(|of| path.starts_with(of)),
+        path => ["/api/v1/queue/", "/connexion/", "/federation/", "/reinitialisation/"]
+            .iter()
+            .any(|of| path.starts_with(of)),
     }
 }
 

@@ -147,6 +147,34 @@ fn without_redis_a_place_is_due_on_every_node_at_about_the_same_time() {
     });
 }
 
+/// Else it would go on drawing by itself, and a second outage would begin with a line that knows nobody.
+#[test]
+fn an_outage_in_a_quiet_hour_ends_with_redis() {
+    play(async |stage| {
+        let relay = Relay::before(&stage.stores().redis_address()).await;
+        let url = format!("redis://{}/0", relay.address());
+        let door = door_of(&stage, stage.clock().clone(), &url, 2.0);
+        second(&stage, &[&door]).await;
+        relay.set(Line::Cut);
+        while door.status().shared {
+            second(&stage, &[&door]).await;
+        }
+        relay.set(Line::Up);
+        let begun = Instant::now();
+        while !door.status().shared {
+            assert!(begun.elapsed() < Duration::from_secs(10), "never shared again");
+            door.turn().await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let places = crowd(&door, 0, 20).await;
+        relay.set(Line::Cut);
+        while door.status().shared {
+            second(&stage, &[&door]).await;
+        }
+        assert!(wait(&door, shown(&places[19])).await.position > 1, "the line of before is known");
+    });
+}
+
 async fn door_places(doors: &[&Door], place: &Place) -> Vec<Option<u64>> {
     let mut told = Vec::new();
     for door in doors {

@@ -116,8 +116,8 @@ impl Inner {
         let now = self.clock.now();
         let view = self.view.load();
         let mut alone = self.alone.lock();
-        let alone = alone.get_or_insert_with(Alone::default);
-        let nodes = self.nodes.load(Ordering::Relaxed);
+        let alone = alone.get_or_insert_with(|| Alone::among(self.nodes.load(Ordering::Relaxed)));
+        let nodes = alone.nodes;
         let seen = view.snapshot.lanes.get(&drawing.territory).map(|lanes| lanes.get(drawing.lane));
         let state = alone.lane(drawing.territory, drawing.lane, || match seen {
             Some(snap) if snap.top > 0 => LaneState::restore(snap),

@@ -407,14 +407,6 @@ impl Governor {
             admitted_per_s: sum.admitted_per_s.iter().map(|(_, rate)| rate).sum(),
             nodes: sum.nodes,
         };
-        tracing::info!(
-            what = what.as_str(),
-            from,
-            to,
-            pressure = self.pressure,
-            waiting,
-            "admission changed"
-        );
         self.events.push(Event { at, territory, what, from, to, cause, inputs });
     }
 }

@@ -161,8 +161,9 @@ struct Fresh {
 /// A node by itself. It takes the others to do as it does: what it hashes, lets in and draws stands for them too. So its
 /// thresholds go through a line that it sees a part of at the pace of theirs, and a place is due everywhere at about the same
 /// time.
-#[derive(Default)]
 struct Alone {
+    /// How many they are, this one among them.
+    nodes: u32,
     /// Whether everything that was known when Redis went is here.
     seeded: bool,
     lanes: BTreeMap<TerritoryId, PerLane<Option<LaneState>>>,
@@ -418,6 +419,10 @@ impl Inner {
 }
 
 impl Alone {
+    fn among(nodes: u32) -> Self {
+        Self { nodes, seeded: false, lanes: BTreeMap::new(), finish: HashMap::new(), drawn: BTreeMap::new() }
+    }
+
     fn lane(
         &mut self,
         territory: TerritoryId,

@@ -16,7 +16,7 @@ use preau_kernel::{SchoolId, TerritoryId};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Alone, Buckets, Door, EVENTS, Inner,
+    Alone, Door, EVENTS, Inner,
     beat::{Beat, real},
     governor::{AllLanes, Around, Governor},
     store::by_shard,
@@ -339,7 +339,7 @@ impl Inner {
         let (effective, roster) = (self.effective.load_full(), self.roster.load_full());
         let facts = self.facts.load_full();
         let mut guard = self.alone.lock();
-        let alone = guard.get_or_insert_with(Alone::default);
+        let alone = guard.get_or_insert_with(|| Alone::among(self.nodes.load(Ordering::Relaxed)));
         if !alone.seeded {
             alone.seeded = true;
             for (territory, lanes) in &self.view.load().snapshot.lanes {
@@ -371,35 +371,36 @@ impl Inner {
         self.keep_events(works);
     }
 
-    /// Redis is back: thresholds go as far as the furthest node went, and who drew a place meanwhile is counted.
+    /// Redis is back: thresholds go as far as the furthest node went, and who drew a place meanwhile is counted. From now on
+    /// places are drawn there again.
     async fn rejoin(&self, works: &mut Works) -> Result<(), CacheError> {
-        let mut territories: Vec<TerritoryId> = {
-            let alone = self.alone.lock();
-            let Some(alone) = alone.as_ref() else { return Ok(()) };
-            works.known = alone.known(self.nodes.load(Ordering::Relaxed));
-            alone.lanes.keys().copied().collect()
-        };
+        let Some(mut alone) = self.alone.lock().take() else { return Ok(()) };
+        if works.known.is_empty() {
+            works.known = self.remembered();
+        }
+        // A single draw that failed knows of one lane; what is known of the others stays.
+        for (territory, lanes) in alone.known() {
+            let known = works.known.entry(territory).or_default();
+            for (lane, state) in lanes.iter().filter_map(|(lane, state)| Some((lane, state.clone()?))) {
+                *known.get_mut(lane) = Some(state);
+            }
+        }
         let epoch = self.view.load().snapshot.epoch;
-        while !territories.is_empty() {
-            for territory in territories {
-                let Some((told, drawn)) = self.alone.lock().as_mut().map(|alone| alone.told(territory))
-                else {
-                    return Ok(());
-                };
-                if let Err(error) = self.store.restore((territory, epoch), &told).await {
-                    // What was told is told once; this was not.
-                    if let Some(alone) = self.alone.lock().as_mut() {
-                        alone.draw_again(territory, drawn);
-                    }
-                    return Err(error);
+        let territories: Vec<TerritoryId> = alone.lanes.keys().copied().collect();
+        for territory in territories {
+            if let Err(error) = self.store.restore((territory, epoch), &alone.told(territory)).await {
+                let mut again = self.alone.lock();
+                if let Some(newer) = again.take() {
+                    alone.absorb(newer);
                 }
+                // What was told is no longer here: it is taken from the last snapshot.
+                alone.seeded = false;
+                *again = Some(alone);
+                return Err(error);
             }
-            // Who drew meanwhile: few, for a batch of draws takes longer than this.
-            let mut alone = self.alone.lock();
-            territories = alone.as_ref().map_or_else(Vec::new, |alone| alone.drawn.keys().copied().collect());
-            if territories.is_empty() {
-                *alone = None;
-            }
+            // Told once.
+            alone.lanes.remove(&territory);
+            alone.drawn.remove(&territory);
         }
         tracing::info!("the line is shared again");
         Ok(())
@@ -438,6 +439,16 @@ impl Inner {
 
     fn keep_events(&self, works: &mut Works) {
         let new = works.governor.take_events();
+        for event in &new {
+            tracing::info!(
+                what = event.what.as_str(),
+                from = event.from,
+                to = event.to,
+                pressure = event.inputs.pressure,
+                waiting = event.inputs.waiting,
+                "admission changed"
+            );
+        }
         if !new.is_empty() {
             let mut events = self.events.lock();
             events.extend(new);
@@ -598,9 +609,9 @@ fn restored(lanes: &PerLane<LaneSnap>) -> PerLane<Option<LaneState>> {
 }
 
 impl Alone {
-    /// Those who waited when Redis went and still do: what is left without the places that were drawn here for `nodes`, which
-    /// each node tells of.
-    fn known(&self, nodes: u32) -> AllLanes {
+    /// Those who waited when Redis went and still do: what is left without the places that were drawn here for all nodes, of
+    /// which each tells its own.
+    fn known(&self) -> AllLanes {
         let mut known = self.lanes.clone();
         for (territory, lanes) in &mut known {
             let Some(drawn) = self.drawn.get(territory) else { continue };
@@ -608,7 +619,7 @@ impl Alone {
                 let Some(state) = lanes.get_mut(lane) else { continue };
                 for (bucket, here) in drawn.get(lane) {
                     if let Some(count) = state.buckets.get_mut(bucket) {
-                        *count = count.saturating_sub(here * u64::from(nodes));
+                        *count = count.saturating_sub(here * u64::from(self.nodes));
                     }
                 }
                 state.buckets.retain(|_, count| *count > 0);
@@ -617,27 +628,39 @@ impl Alone {
         known
     }
 
-    /// What Redis is to be told of a territory: thresholds, and places drawn here that still wait. Those are taken out, to be
-    /// told once.
-    fn told(&mut self, territory: TerritoryId) -> (Vec<(Lane, LaneState)>, Buckets) {
-        let drawn = self.drawn.remove(&territory).unwrap_or_default();
+    /// What Redis is to be told of a territory: thresholds, and places drawn here that still wait.
+    fn told(&self, territory: TerritoryId) -> Vec<(Lane, LaneState)> {
+        let drawn = self.drawn.get(&territory);
         let lanes = self.lanes.get(&territory).into_iter().flat_map(PerLane::iter);
         let told = lanes.filter_map(|(lane, state)| {
             let state = state.as_ref()?;
             let first = tags::bucket(state.threshold + 1);
-            let buckets: BTreeMap<u64, u64> =
-                drawn.get(lane).range(first..).map(|(bucket, count)| (*bucket, *count)).collect();
+            let buckets: BTreeMap<u64, u64> = drawn
+                .map(|drawn| {
+                    drawn.get(lane).range(first..).map(|(bucket, count)| (*bucket, *count)).collect()
+                })
+                .unwrap_or_default();
             let issued = buckets.values().sum();
             Some((lane, LaneState { buckets, issued, ..state.clone() }))
         });
-        (told.collect(), drawn)
+        told.collect()
     }
 
-    fn draw_again(&mut self, territory: TerritoryId, drawn: Buckets) {
-        let here = self.drawn.entry(territory).or_default();
-        for (lane, buckets) in drawn.iter() {
-            for (bucket, count) in buckets {
-                *here.get_mut(lane).entry(*bucket).or_default() += count;
+    /// Places drawn while Redis, back for a moment, was being told.
+    fn absorb(&mut self, newer: Self) {
+        for (territory, drawn) in newer.drawn {
+            for (lane, buckets) in drawn.iter() {
+                let top = newer.lanes.get(&territory).and_then(|lanes| lanes.get(lane).as_ref());
+                let top = top.map_or(0, |state| state.top);
+                let state = self.lane(territory, lane, LaneState::default);
+                state.top = state.top.max(top);
+                for (bucket, count) in buckets {
+                    *state.buckets.entry(*bucket).or_default() += count * u64::from(newer.nodes);
+                }
+                let here = self.drawn.entry(territory).or_default().get_mut(lane);
+                for (bucket, count) in buckets {
+                    *here.entry(*bucket).or_default() += count;
+                }
             }
         }
     }
