@@ -157,6 +157,7 @@ fn someone(number: u64, change: impl FnOnce(&mut Coming)) -> Someone {
         way: Way::Password,
         trusted: false,
         typo: false,
+        retypes_s: (2.0, 6.0),
         human: false,
         abandon: None,
         address: "192.0.2.1".to_owned(),

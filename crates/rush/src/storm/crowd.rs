@@ -33,6 +33,8 @@ pub struct Coming {
     pub way: Way,
     pub trusted: bool,
     pub typo: bool,
+    /// How long it takes to type again what was wrong, in seconds.
+    pub retypes_s: (f64, f64),
     /// Presses the button again and again.
     pub human: bool,
     /// Gives up for good after so much waiting.
@@ -150,6 +152,7 @@ fn one(
         },
         trusted: trusted < crowd.trusted.or(segment.trusted).unwrap_or(user.trusted),
         typo: typo < crowd.typos.unwrap_or(user.typos),
+        retypes_s: (2.0, 6.0),
         human: human < crowd.human.unwrap_or(user.human),
         abandon: (gives_up < abandon).then(|| Duration::from_secs_f64(soon + (late - soon) * patience)),
         address: crowd.address.clone().unwrap_or_else(|| {

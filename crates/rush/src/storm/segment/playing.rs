@@ -209,6 +209,8 @@ impl Stage {
             way: if turn >= hashed && role != Some(Role::Teacher) { Way::Desk } else { Way::Password },
             trusted: true,
             typo: slip < self.scenario.user.typos,
+            // At once: who thinks for seconds keeps a core waiting, and what is sought is the most that it does.
+            retypes_s: (0.0, 0.0),
             human: false,
             abandon: None,
             address: "100.64.0.1".to_owned(),

@@ -88,7 +88,8 @@ impl Walk<'_> {
                 202 => self.take_place(&answer)?,
                 401 if typo => {
                     self.life.hashes += 1;
-                    self.pause_between(2.0, 6.0).await?;
+                    let (soon, late) = self.someone.coming.retypes_s;
+                    self.pause_between(soon, late).await?;
                 }
                 429 | 503 => {
                     self.note_refusal(&answer);
