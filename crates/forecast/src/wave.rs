@@ -287,6 +287,10 @@ mod tests {
         }
     }
 
+    fn rendezvous() -> Rush {
+        Rush { class: Class::InSlot, people: RENDEZVOUS, at_s: 32_400.0, sigma_s: 300.0, shape: Shape::Bell }
+    }
+
     /// "With fewer cores and our queue": backlog, longest wait, when it is over.
     #[test]
     fn the_integral_gives_the_backlogs_of_the_capacity_model() {
@@ -296,14 +300,7 @@ mod tests {
             (100.0, 1.0, 3_100_000.0, 13.6, 23.0),
             (200.0, 1.0, 700_000.0, 1.5, 0.0),
         ] {
-            let rush = Rush {
-                class: Class::InSlot,
-                people: RENDEZVOUS,
-                at_s: 32_400.0,
-                sigma_s: 300.0,
-                shape: Shape::Bell,
-            };
-            let (peak, lanes) = wave(&[rush], cores * hashes_per_core(HASH_S, USABLE) / hashed);
+            let (peak, lanes) = wave(&[rendezvous()], cores * hashes_per_core(HASH_S, USABLE) / hashed);
             within(peak, 9_970.0, 0.01);
             let lane = lanes.first().unwrap();
             within(measure(lane.people), RENDEZVOUS, 0.01);
@@ -313,14 +310,7 @@ mod tests {
                 within(measure(lane.empty_after_s) / 60.0, over_min, 0.08);
             }
         }
-        let rush = Rush {
-            class: Class::InSlot,
-            people: RENDEZVOUS,
-            at_s: 32_400.0,
-            sigma_s: 300.0,
-            shape: Shape::Bell,
-        };
-        let (_, lanes) = wave(&[rush], 300.0 * hashes_per_core(HASH_S, USABLE));
+        let (_, lanes) = wave(&[rendezvous()], 300.0 * hashes_per_core(HASH_S, USABLE));
         assert_eq!(lanes.first().unwrap().wait_max_s, 0);
     }
 
