@@ -3,6 +3,7 @@
 //! Deciding costs no I/O: a ticket is opened with keys in memory and compared with thresholds in memory. Only drawing a
 //! place asks Redis, in one batch for all who draw on this node at that moment; without Redis it is drawn here.
 
+mod alone;
 mod ask;
 mod beat;
 mod carry;
@@ -20,7 +21,7 @@ mod store;
 mod view;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering},
@@ -31,10 +32,10 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use preau_admission::{
-    Lane, Level, Mode, Orders, PerLane, Person, Reason, Roster, Snapshot, TicketKeys,
+    Lane, Level, Mode, Orders, Person, Reason, Roster, Snapshot, TicketKeys,
     event::Event,
     facts::Facts,
-    lanes::{Fairness, Finish, LaneState},
+    lanes::Fairness,
     orders::Effective,
     scale::{Bounds, Desired},
     slots::Table,
@@ -46,6 +47,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::{Discipline, HashPool};
+use alone::Alone;
 use beat::Beat;
 use counters::Counters;
 use draw::Pending;
@@ -157,23 +159,6 @@ struct Fresh {
     at: Instant,
     tag: u64,
 }
-
-/// A node by itself. It takes the others to do as it does: what it hashes, lets in and draws stands for them too. So its
-/// thresholds go through a line that it sees a part of at the pace of theirs, and a place is due everywhere at about the same
-/// time.
-struct Alone {
-    /// How many they are, this one among them.
-    nodes: u32,
-    /// Whether everything that was known when Redis went is here.
-    seeded: bool,
-    lanes: BTreeMap<TerritoryId, PerLane<Option<LaneState>>>,
-    finish: HashMap<(TerritoryId, Lane), Finish>,
-    /// Places drawn here meanwhile, by bucket: Redis is told when it is back.
-    drawn: BTreeMap<TerritoryId, Buckets>,
-}
-
-/// Places drawn, by bucket.
-type Buckets = PerLane<BTreeMap<u64, u64>>;
 
 /// What a queue bounded in number holds: a second and a half of one thread.
 const BOUNDED_ITEMS: usize = 64;
@@ -415,21 +400,6 @@ impl Inner {
         } else {
             configured
         }
-    }
-}
-
-impl Alone {
-    fn among(nodes: u32) -> Self {
-        Self { nodes, seeded: false, lanes: BTreeMap::new(), finish: HashMap::new(), drawn: BTreeMap::new() }
-    }
-
-    fn lane(
-        &mut self,
-        territory: TerritoryId,
-        lane: Lane,
-        make: impl FnOnce() -> LaneState,
-    ) -> &mut LaneState {
-        self.lanes.entry(territory).or_default().get_mut(lane).get_or_insert_with(make)
     }
 }
 

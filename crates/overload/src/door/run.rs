@@ -9,7 +9,7 @@ use std::{
 
 use preau_admission::{
     Lane, LaneSnap, Mode, PerLane, Roster, facts::Facts, inlet::InletConfig, lanes::LaneState,
-    orders::Effective, seats::lease, status::Crowd, tags,
+    orders::Effective, seats::lease, status::Crowd,
 };
 use preau_cache::{CacheError, keys};
 use preau_kernel::{SchoolId, TerritoryId};
@@ -606,62 +606,4 @@ fn restored(lanes: &PerLane<LaneSnap>) -> PerLane<Option<LaneState>> {
         let snap = lanes.get(lane);
         (snap.top > 0).then(|| LaneState::restore(snap))
     })
-}
-
-impl Alone {
-    /// Those who waited when Redis went and still do: what is left without the places that were drawn here for all nodes, of
-    /// which each tells its own.
-    fn known(&self) -> AllLanes {
-        let mut known = self.lanes.clone();
-        for (territory, lanes) in &mut known {
-            let Some(drawn) = self.drawn.get(territory) else { continue };
-            for lane in Lane::ALL {
-                let Some(state) = lanes.get_mut(lane) else { continue };
-                for (bucket, here) in drawn.get(lane) {
-                    if let Some(count) = state.buckets.get_mut(bucket) {
-                        *count = count.saturating_sub(here * u64::from(self.nodes));
-                    }
-                }
-                state.buckets.retain(|_, count| *count > 0);
-            }
-        }
-        known
-    }
-
-    /// What Redis is to be told of a territory: thresholds, and places drawn here that still wait.
-    fn told(&self, territory: TerritoryId) -> Vec<(Lane, LaneState)> {
-        let drawn = self.drawn.get(&territory);
-        let lanes = self.lanes.get(&territory).into_iter().flat_map(PerLane::iter);
-        let told = lanes.filter_map(|(lane, state)| {
-            let state = state.as_ref()?;
-            let first = tags::bucket(state.threshold + 1);
-            let buckets: BTreeMap<u64, u64> = drawn
-                .map(|drawn| {
-                    drawn.get(lane).range(first..).map(|(bucket, count)| (*bucket, *count)).collect()
-                })
-                .unwrap_or_default();
-            let issued = buckets.values().sum();
-            Some((lane, LaneState { buckets, issued, ..state.clone() }))
-        });
-        told.collect()
-    }
-
-    /// Places drawn while Redis, back for a moment, was being told.
-    fn absorb(&mut self, newer: Self) {
-        for (territory, drawn) in newer.drawn {
-            for (lane, buckets) in drawn.iter() {
-                let top = newer.lanes.get(&territory).and_then(|lanes| lanes.get(lane).as_ref());
-                let top = top.map_or(0, |state| state.top);
-                let state = self.lane(territory, lane, LaneState::default);
-                state.top = state.top.max(top);
-                for (bucket, count) in buckets {
-                    *state.buckets.entry(*bucket).or_default() += count * u64::from(newer.nodes);
-                }
-                let here = self.drawn.entry(territory).or_default().get_mut(lane);
-                for (bucket, count) in buckets {
-                    *here.entry(*bucket).or_default() += count;
-                }
-            }
-        }
-    }
 }
