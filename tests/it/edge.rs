@@ -22,6 +22,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 const OLD: &str = "/assets/app-OLDOLD01.js";
+/// How long whoever shows a place is told to wait, in seconds.
+const TOLD: &str = "x-told";
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
 /// A file that only the new release has.
@@ -29,7 +31,8 @@ fn new(number: usize) -> String {
     format!("/assets/app-NEWNEW{number:02}.js")
 }
 
-/// What answers like a node's files: those named, and 404 for the rest. Tells what it was asked.
+/// What answers like a node's files: those named, and 404 for the rest; and a sign-in with a 202 that tells the time in
+/// [`TOLD`]. Tells what it was asked.
 struct Files {
     port: u16,
     asked: Arc<Mutex<Vec<String>>>,
@@ -49,6 +52,9 @@ impl Files {
                 headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static(FOREVER));
                 headers.insert(header::VARY, header::HeaderValue::from_static("Accept-Encoding"));
                 *answer.body_mut() = Body::from(path.clone());
+            } else if let Some(told) = request.headers().get(TOLD) {
+                *answer.status_mut() = StatusCode::ACCEPTED;
+                answer.headers_mut().insert(header::RETRY_AFTER, told.clone());
             } else if path != "/readyz" {
                 *answer.status_mut() = StatusCode::NOT_FOUND;
             }
@@ -123,10 +129,28 @@ impl Edge {
         Self { process, port, _folder: folder }
     }
 
-    /// Status, headers and body, over a connection of its own.
     async fn get(&self, path: &str) -> std::io::Result<(u16, String, String)> {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")).await
+    }
+
+    /// Shows a place to the door, which tells to wait for so many seconds.
+    async fn show(&self, ticket: &str, told_s: u32) -> (u16, String) {
+        let body =
+            serde_json::json!({ "login": "alice.martin", "password": "x", "ticket": ticket }).to_string();
+        let length = body.len();
+        let (status, head, _) = self
+            .ask(&format!(
+                "POST /api/v1/sessions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{TOLD}: {told_s}\r\n\
+                 content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+            ))
+            .await
+            .expect("an answer");
+        (status, head)
+    }
+
+    /// Status, headers and body, over a connection of its own.
+    async fn ask(&self, request: &str) -> std::io::Result<(u16, String, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
@@ -189,6 +213,51 @@ fn a_page_of_either_release_finds_its_files() {
             // Nothing but files is asked twice.
             assert_eq!(edge.get("/absent").await.unwrap().0, 404, "{file}");
             assert_eq!(before.times("/absent") + after.times("/absent"), 1, "{file}");
+            stop.cancel();
+        }
+    });
+}
+
+/// Places that their holders show before the time that they were told cost the nodes nothing: the edge sends them to the
+/// snapshot. Each place has its own time; whoever was told a second is never held up.
+#[test]
+fn a_place_shown_too_early_is_answered_by_the_edge() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        for file in ["deploy/haproxy.cfg", "deploy/k8s/base/haproxy.cfg"] {
+            let stop = CancellationToken::new();
+            let nodes = [
+                Files::of(BTreeSet::new(), stop.clone()).await,
+                Files::of(BTreeSet::new(), stop.clone()).await,
+            ];
+            let edge = Edge::start(file, [nodes[0].port, nodes[1].port]);
+            edge.until_it_answers().await;
+            let asked = || nodes.iter().map(|node| node.times("/api/v1/sessions")).sum::<usize>();
+            let ticket = |name: &str| format!("AQIDBA{name:A<116}");
+
+            let (mine, other) = (ticket("mine"), ticket("other"));
+            assert_eq!(edge.show(&mine, 3600).await.0, 202, "{file}");
+            for _ in 0..3 {
+                let (status, head) = edge.show(&mine, 3600).await;
+                assert_eq!(status, 303, "{file}");
+                assert!(head.contains("location: /api/v1/queue/now"), "{file}: {head}");
+            }
+            assert_eq!(asked(), 1, "{file}: the nodes heard of it once");
+            assert_eq!(edge.show(&other, 3600).await.0, 202, "{file}: another place has a time of its own");
+
+            for told_s in [1, 0] {
+                let soon = ticket(&format!("soon{told_s}"));
+                for _ in 0..3 {
+                    assert_eq!(edge.show(&soon, told_s).await.0, 202, "{file}: {told_s} s");
+                }
+            }
+            // Whoever has no place, or none of ours, is the nodes' affair.
+            for none in ["", "short"] {
+                for _ in 0..2 {
+                    assert_eq!(edge.show(none, 3600).await.0, 202, "{file}: {none:?}");
+                }
+            }
+            assert_eq!(asked(), 12, "{file}");
             stop.cancel();
         }
     });

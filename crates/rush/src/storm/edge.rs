@@ -22,6 +22,7 @@ pub(super) fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> Stri
         "global\n  log stdout format raw local0\n  stats socket ipv4@127.0.0.1:{statistics} level user\n  nbthread 1\n\
          \x20 maxconn {connections}\n\
          cache queue\n  total-max-size 4\n  max-object-size 16384\n  max-age 1\n  process-vary on\n\
+         {TOLD}\
          defaults\n  mode http\n  log global\n  timeout http-request 5s\n  timeout http-keep-alive 60s\n  timeout connect 1s\n\
          \x20 timeout queue 20s\n  timeout client 60s\n  timeout server 60s\n  option http-buffer-request\n\
          \x20 http-reuse always\n  retries 2\n  retry-on conn-failure\n  option redispatch\n\
@@ -31,9 +32,10 @@ pub(super) fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> Stri
          \x20 acl snapshot path /api/v1/queue/now\n\
          \x20 http-after-response set-status 503 if {{ status 502 504 }}\n\
          \x20 http-request cache-use queue if snapshot\n  http-response cache-store queue if snapshot_answer\n\
+         {TOO_EARLY}\
          \x20 default_backend nodes\n\
          backend nodes\n  balance leastconn\n  option httpchk\n  http-check send meth GET uri /readyz\n  http-check expect status 200\n\
-         \x20 default-server inter 200ms fastinter 100ms fall 2 rise 1 maxconn 4000\n"
+         \x20 default-server inter 200ms fastinter 100ms fall 2 rise 1 slowstart 30s maxconn 4000\n"
     );
     // A response knows its request's path only by a variable.
     text = text.replace(
@@ -52,6 +54,19 @@ pub(super) fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> Stri
     }
     text
 }
+
+/// Until when those who wait were told to wait.
+const TOLD: &str = "backend told\n  stick-table type string len 18 size 1m expire 60s store gpt0\n";
+/// Whoever shows a place before that is answered from the cache.
+const TOO_EARLY: &str = "  acl signs_in path /api/v1/sessions
+  http-request set-var(txn.now) date() if signs_in
+  http-request set-var(txn.place) req.body,json_query('$.ticket'),bytes(6,18) if signs_in METH_POST
+  acl shows_a_place var(txn.place) -m len 18
+  http-request set-var(txn.left) var(txn.place),table_gpt0(told),sub(txn.now) if shows_a_place
+  http-request return status 303 hdr Location /api/v1/queue/now hdr Cache-Control no-store if { var(txn.left) -m int gt 0 }
+  http-response track-sc0 var(txn.place) table told if shows_a_place { status 202 }
+  http-response sc-set-gpt0(0) res.hdr(Retry-After),add(txn.now),sub(1) if shows_a_place { status 202 }
+";
 
 /// How many connections the proxy may take: each is two open files of it.
 fn connections(limits: &str) -> u64 {

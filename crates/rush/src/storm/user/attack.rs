@@ -105,7 +105,7 @@ impl Walk<'_> {
         let ask = self.knock(false);
         self.life.posts += 1;
         match self.exchange(route::SESSIONS, ask, Some(Duration::from_secs(10))).await {
-            Ok(answer) if matches!(answer.status, 202 | 401 | 429) => {
+            Ok(answer) if matches!(answer.status, 202 | 303 | 401 | 429) => {
                 self.life.hashes += u32::from(answer.status == 401);
                 Ok(())
             }

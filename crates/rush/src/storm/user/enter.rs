@@ -63,7 +63,7 @@ impl Walk<'_> {
         let mut attempt = 0_u32;
         loop {
             self.wait_for_turn().await?;
-            let typo = std::mem::take(&mut self.typo);
+            let typo = self.typo;
             let ask = self.knock(typo);
             if typo {
                 self.life.typo_posts += 1;
@@ -86,7 +86,10 @@ impl Walk<'_> {
                     return Ok(Entered::Bearer(tokens.access));
                 }
                 202 => self.take_place(&answer)?,
+                303 => self.look_as_told().await?,
                 401 if typo => {
+                    // What was typed stays in the field until it is told to be wrong.
+                    self.typo = false;
                     self.life.hashes += 1;
                     let (soon, late) = self.someone.coming.retypes_s;
                     self.pause_between(soon, late).await?;
