@@ -13,7 +13,7 @@ use preau_kernel::Clock;
 use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{Error, queries, rules::wait_after};
+use crate::{Error, mistyped::Mistyped, queries, rules::wait_after};
 
 /// Makes an identifier wait after failures. Cheap to clone.
 #[derive(Clone)]
@@ -24,6 +24,7 @@ pub struct Backoff {
     turns: Arc<Mutex<HashMap<IdentifierHash, Arc<Semaphore>>>>,
     /// Until when an identifier waits, as this node last read it: whoever insists is answered from here.
     waiting: moka::sync::Cache<IdentifierHash, DateTime<Utc>>,
+    mistyped: Arc<Mistyped>,
 }
 
 const WINDOW: Duration = Duration::from_secs(3600);
@@ -58,7 +59,13 @@ impl Backoff {
     /// Counters under a salt derived from the master key.
     pub fn new(db: Db, clock: Clock, salt: [u8; 32]) -> Self {
         let waiting = moka::sync::Cache::builder().max_capacity(WAITING).time_to_live(BELIEVED).build();
-        Self { db, clock, salt: Arc::new(salt), turns: Arc::default(), waiting }
+        let mistyped = Arc::new(Mistyped::new(clock.clone()));
+        Self { db, clock, salt: Arc::new(salt), turns: Arc::default(), waiting, mistyped }
+    }
+
+    /// What was wrong a moment ago. It counts as a failure each time.
+    pub(crate) fn mistyped(&self) -> &Mistyped {
+        &self.mistyped
     }
 
     pub(crate) fn hash(&self, identifier: &str) -> IdentifierHash {

@@ -5,6 +5,7 @@ mod backoff;
 mod code;
 mod doorway;
 pub mod federation;
+mod mistyped;
 mod queries;
 mod queue;
 pub mod routes;

@@ -20,8 +20,8 @@ use crate::{Coming, Error, Identity, routes::device};
 /// A place in the line, to come back with.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct QueuePlace {
-    /// What holds the place: shown again with the sign-in when the turn has come. Good for four hours, from `opens_at` on where
-    /// there is one.
+    /// What holds the place: shown again with the sign-in when the turn has come. Good for four hours: of a slot's, from
+    /// `opens_at` on.
     ticket: String,
     /// People before, and oneself. Within one's school it never gets worse.
     position: u64,
@@ -43,7 +43,7 @@ pub struct QueuePlace {
     tag: u64,
     /// The territory whose lane it is.
     territory_id: TerritoryId,
-    /// When the slot opens, for a place that waits for one.
+    /// When the slot opens that a place waits for, or the class, while it is closed until an hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     opens_at: Option<DateTime<Utc>>,
 }

@@ -11,6 +11,7 @@ use preau_http::{Cursors, ListQuery, Me, Policy, Problem, Reply, Routes, ValidJs
 use preau_kernel::{FamilyId, Page, PersonId, Priority, Role, SchoolId};
 use preau_overload::Departure;
 use preau_session::{Device, Grant, Why, cookies};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 
@@ -47,8 +48,8 @@ struct CreateSession {
     #[schema(max_length = 80)]
     login: Option<String>,
     /// Password.
-    #[schema(max_length = 128)]
-    password: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 128)]
+    password: Option<SecretString>,
     /// As `second-factor-required` or `POST /api/v1/sessions/passkey-challenge` gave it.
     #[schema(max_length = 8192)]
     challenge: Option<String>,
@@ -104,6 +105,7 @@ struct SessionMembership {
     responses(
         (status = CREATED, body = SessionCreated),
         (status = ACCEPTED, description = "Not yet: a place. Come back with `ticket` when `GET /api/v1/queue/now` says so. Shown again too early, or when no hash could be made after all, the same place comes back", body = QueuePlace),
+        (status = SEE_OTHER, description = "`ticket` was shown before the time that its 202 told in `Retry-After`: the edge answers for the nodes with the way to `GET /api/v1/queue/now`. The place is kept"),
         (status = UNAUTHORIZED, description = "`bad-credentials`; `second-factor-required` with `challenge`, `kinds` and, for passkeys, `passkey_options`; `bad-second-factor`; `challenge-ended`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
         (status = FORBIDDEN, description = "`account-blocked`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
         (status = CONFLICT, description = "`choose-person`: an e-mail address and a password that fit several `people`, each with `login`, `first_name` and `last_name`. Come again with the login of one", body = preau_http::ProblemBody, content_type = "application/problem+json"),
@@ -144,8 +146,8 @@ struct CreateActivation {
     #[schema(max_length = 64)]
     code: String,
     /// The password of one's own.
-    #[schema(max_length = 128)]
-    password: String,
+    #[schema(value_type = String, max_length = 128)]
+    password: SecretString,
     /// Must be true.
     accept_terms: bool,
     /// The version of the terms that was shown.
@@ -342,10 +344,10 @@ async fn delete_session(
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdatePassword {
-    #[schema(max_length = 128)]
-    present_password: String,
-    #[schema(max_length = 128)]
-    new_password: String,
+    #[schema(value_type = String, max_length = 128)]
+    present_password: SecretString,
+    #[schema(value_type = String, max_length = 128)]
+    new_password: SecretString,
 }
 
 /// Change my password. Every other device is signed out.
@@ -360,7 +362,8 @@ async fn update_password(
     Me(me): Me,
     ValidJson(body): ValidJson<UpdatePassword>,
 ) -> Result<StatusCode, Problem> {
-    identity.change_password(&me, &body.present_password, &body.new_password).await?;
+    let (present, new) = (body.present_password.expose_secret(), body.new_password.expose_secret());
+    identity.change_password(&me, present, new).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

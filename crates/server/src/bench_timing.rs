@@ -63,7 +63,7 @@ impl Door {
             Self::Password => {
                 let with = SignIn {
                     login: name.to_owned(),
-                    password: secret,
+                    password: secret.into(),
                     device: Device::default(),
                     coming: Coming::default(),
                 };
@@ -73,7 +73,7 @@ impl Door {
                 let with = Activation {
                     login: name.to_owned(),
                     code: "00000-00000-000".to_owned(),
-                    password: secret,
+                    password: secret.into(),
                     terms_version: String::new(),
                     device: Device::default(),
                     coming: Coming::default(),

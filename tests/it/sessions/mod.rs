@@ -5,6 +5,7 @@ mod activation;
 mod cookies;
 mod forged;
 mod guessing;
+mod mistyped;
 mod redis;
 mod refreshing;
 mod signing_in;

@@ -2,6 +2,7 @@
 
 use preau_kernel::{PersonId, Principal};
 use preau_session::{Device, Grant, Profile, load_profile};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{Asked, Duty, Given, ProofKind, SecondFactor, Use, queries};
 use crate::{Error, Identity, SignedIn};
@@ -21,7 +22,7 @@ pub struct ProofAsked {
 #[derive(Clone, Debug)]
 pub enum Proof {
     /// The password, by somebody who has no second factor.
-    Password(String),
+    Password(SecretString),
     /// A second factor, for the challenge given.
     SecondFactor {
         /// The challenge, as it came.
@@ -107,7 +108,7 @@ impl Identity {
                     return Err(Error::SecondFactorRequired(Box::new(asked)));
                 }
                 self.must_not_need_one(&profile).await?;
-                self.check_present(person, password).await?;
+                self.check_present(person, password.expose_secret()).await?;
                 self.0.db.as_person(person).await?
             }
             Proof::SecondFactor { challenge, answer } => {

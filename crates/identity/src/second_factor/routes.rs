@@ -11,6 +11,7 @@ use preau_http::{
 };
 use preau_kernel::{PROOF_LASTS, Page, PersonId, Role, SchoolId};
 use preau_session::cookies;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa_axum::routes;
@@ -121,8 +122,8 @@ async fn create_proof_challenge(
 #[serde(deny_unknown_fields)]
 struct CreateProof {
     /// By somebody who has no second factor.
-    #[schema(max_length = 128)]
-    password: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 128)]
+    password: Option<SecretString>,
     /// With a second factor: as it came.
     #[schema(max_length = 8192)]
     challenge: Option<String>,
@@ -254,8 +255,8 @@ async fn get_second_factors(
 #[serde(deny_unknown_fields)]
 struct BeginEnrolment {
     /// The password, before a first factor.
-    #[schema(max_length = 128)]
-    password: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 128)]
+    password: Option<SecretString>,
 }
 
 /// What sets an authenticator application up. It is shown once.
@@ -286,7 +287,7 @@ async fn create_totp_enrolment(
     Me(me): Me,
     ValidJson(body): ValidJson<BeginEnrolment>,
 ) -> Result<(StatusCode, Reply<TotpEnrolmentBegun>), Problem> {
-    let begun = identity.begin_totp(&me, body.password.as_deref()).await?;
+    let begun = identity.begin_totp(&me, body.password.as_ref().map(ExposeSecret::expose_secret)).await?;
     let body = TotpEnrolmentBegun {
         enrolment: begun.enrolment,
         secret: begun.secret,
@@ -376,7 +377,7 @@ async fn create_passkey_enrolment(
     Me(me): Me,
     ValidJson(body): ValidJson<BeginEnrolment>,
 ) -> Result<(StatusCode, Reply<PasskeyEnrolmentBegun>), Problem> {
-    let begun = identity.begin_passkey(&me, body.password.as_deref()).await?;
+    let begun = identity.begin_passkey(&me, body.password.as_ref().map(ExposeSecret::expose_secret)).await?;
     let body = PasskeyEnrolmentBegun { enrolment: begun.enrolment, passkey_options: begun.options };
     Ok((StatusCode::CREATED, Reply(body)))
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use preau_db::DbError;
 use preau_kernel::PersonId;
 use preau_session::Device;
+use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::{Identity, check_password};
@@ -20,7 +21,7 @@ pub struct Activation {
     /// The code on paper, as typed.
     pub code: String,
     /// The password of one's own.
-    pub password: String,
+    pub password: SecretString,
     /// The version of the terms that was shown and accepted.
     pub terms_version: String,
     /// The device.
@@ -88,11 +89,12 @@ impl Identity {
         if with.terms_version != terms {
             return Err(Error::TermsNotAccepted);
         }
-        check_password(&with.password, &known.profile, &[name, &known.first_name, &known.last_name])?;
+        let password = with.password.expose_secret();
+        check_password(password, &known.profile, &[name, &known.first_name, &known.last_name])?;
         let who = (known.person, &known.profile);
         let turn = entry.insert(self.0.doorway.ask_for(&with.coming, &with.device, identifier, who).await?);
         self.0.doorway.redeem(&turn.pass, &with.device, known.person, &known.profile).await?;
-        let phc = self.0.hashes.hash(turn.pass.turn(), &with.password).await?;
+        let phc = self.0.hashes.hash(turn.pass.turn(), password).await?;
 
         let now = self.0.clock.now();
         known.profile.active = true;

@@ -1,11 +1,14 @@
 //! Passwords of those who are in: changed, shown again, and what a new one must be.
 
 use preau_kernel::{PersonId, Principal, Role, RoleSet};
+use preau_overload::{HashRefused, Turn};
 use preau_session::{Profile, Why, load_profile};
 
 use super::Identity;
 use crate::{
-    Error, queries,
+    Error,
+    backoff::IdentifierHash,
+    queries,
     rules::{least_length, password},
     second_factor::{self, Happened},
 };
@@ -39,6 +42,27 @@ impl Identity {
         self.check_secret(person, &secrets, present, &profile).await
     }
 
+    /// Whether the secret opens the stored hash. A mistake that was hashed here a moment ago is not hashed again.
+    pub(super) async fn verify(
+        &self,
+        turn: impl Into<Turn>,
+        identifier: &IdentifierHash,
+        secret: &str,
+        stored: Option<&str>,
+    ) -> Result<bool, HashRefused> {
+        let mistyped = self.0.backoff.mistyped();
+        let mark = mistyped.mark(identifier, stored, secret);
+        if mark.is_some_and(|mark| mistyped.knows(&mark)) {
+            metrics::counter!("preau_hash_spared_total").increment(1);
+            return Ok(false);
+        }
+        let right = self.0.hashes.verify(turn, secret, stored).await?;
+        if let Some(mark) = mark.filter(|_| !right) {
+            mistyped.remember(mark);
+        }
+        Ok(right)
+    }
+
     async fn secrets_of(&self, person: PersonId) -> Result<(queries::Secrets, Profile), Error> {
         let mut tx = self.0.db.as_person(person).await?;
         let secrets = queries::secrets(&mut tx).await?.ok_or(Error::NotFound)?;
@@ -58,10 +82,10 @@ impl Identity {
         let _turn = self.0.backoff.turn(&identifier).await?;
         self.0.backoff.begin(&identifier).await?;
         let stored = secrets.password.as_deref();
-        let verified = self.0.hashes.verify(self.0.doorway.lane(profile), present, stored).await;
+        let verified = self.verify(self.0.doorway.lane(profile), &identifier, present, stored).await;
         let right = self.or_take_back(&identifier, verified).await?;
         if !right {
-            let former = self.check_former(person, secrets, present, profile).await;
+            let former = self.check_former((person, &identifier), secrets, present, profile).await;
             if !self.or_take_back(&identifier, former).await? {
                 return Err(Error::BadCredentials);
             }
@@ -73,7 +97,7 @@ impl Identity {
     /// Whether it is the password of a record that was merged into this person, by which the old name still comes in.
     async fn check_former(
         &self,
-        person: PersonId,
+        (person, identifier): (PersonId, &[u8; 32]),
         secrets: &queries::Secrets,
         present: &str,
         profile: &Profile,
@@ -94,7 +118,7 @@ impl Identity {
             let old = queries::secrets(&mut tx).await?.and_then(|old| old.password);
             tx.commit().await?;
             if let Some(old) = old
-                && self.0.hashes.verify(self.0.doorway.lane(profile), present, Some(&old)).await?
+                && self.verify(self.0.doorway.lane(profile), identifier, present, Some(&old)).await?
             {
                 return Ok(true);
             }

@@ -1,4 +1,5 @@
-//! Argon2id on dedicated threads, each with an arena that is touched once, behind a queue that knows whose turn it is.
+//! Argon2id on dedicated threads, each with an arena that is touched once and wiped when it rests, behind a queue that knows
+//! whose turn it is.
 
 mod argon;
 mod queue;
@@ -9,16 +10,17 @@ use std::{
 };
 
 use argon2::Params;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use preau_admission::Lane;
 use preau_kernel::TerritoryId;
+use secrecy::zeroize::Zeroizing;
 use tokio::sync::oneshot;
 
 pub use argon::argon2_limits;
 pub use queue::Discipline;
 
 use crate::Departure;
-use argon::{arena, encode, matches};
+use argon::{Arena, encode, matches};
 use queue::{Picked, Queue, Rules, wait_behind};
 
 /// Bounds of the pool.
@@ -141,7 +143,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 const CALIBRATION: usize = 10;
 
 struct Job {
-    password: Vec<u8>,
+    password: Zeroizing<Vec<u8>>,
     work: Work,
     answer: oneshot::Sender<Outcome>,
 }
@@ -164,8 +166,9 @@ impl HashPool {
     /// # Errors
     /// When a thread cannot be started, or the parameters are refused by Argon2.
     pub fn start(config: HashPoolConfig) -> std::io::Result<Self> {
-        let decoy = encode(&config.params, b"preau: nobody here", &[0x5a; 16], &mut arena(&config.params))
-            .ok_or_else(|| std::io::Error::other("argon2 refuses its parameters"))?;
+        let decoy =
+            encode(&config.params, b"preau: nobody here", &[0x5a; 16], &mut Arena::new(&config.params))
+                .ok_or_else(|| std::io::Error::other("argon2 refuses its parameters"))?;
         let rules = Rules {
             discipline: config.discipline,
             threads: config.threads.max(1),
@@ -282,7 +285,7 @@ impl HashPool {
                 return Err(HashRefused::Closed);
             }
             let (answer, outcome) = oneshot::channel();
-            let job = Job { password: password.as_bytes().to_vec(), work, answer };
+            let job = Job { password: Zeroizing::new(password.as_bytes().to_vec()), work, answer };
             let pace = (state.running, state.service_s);
             let line = (turn.lane, turn.territory, turn.departure);
             if let Err(wait) = state.queue.push(job, line, Instant::now(), pace) {
@@ -298,9 +301,9 @@ impl HashPool {
 }
 
 fn work(shared: &Shared) {
-    let mut arena = arena(&shared.config.params);
+    let mut arena = Arena::new(&shared.config.params);
     let mut dropped = Vec::new();
-    while let Some(waiting) = next(shared, &mut dropped) {
+    while let Some(waiting) = next(shared, &mut arena, &mut dropped) {
         let started = Instant::now();
         let job = &waiting.item;
         let outcome = match &job.work {
@@ -336,14 +339,16 @@ fn work(shared: &Shared) {
         // A receiver that is gone meanwhile is no fault of ours.
         drop(waiting.item.answer.send(outcome));
     }
+    arena.wipe();
 }
 
-/// The next job for a thread, which sleeps until there is one; none when the pool has closed.
-fn next(shared: &Shared, dropped: &mut Vec<Job>) -> Option<queue::Waiting<Job>> {
+/// The next job for a thread, which sleeps until there is one and has wiped its arena by then; none when the pool has closed.
+fn next(shared: &Shared, arena: &mut Arena, dropped: &mut Vec<Job>) -> Option<queue::Waiting<Job>> {
     let mut state = shared.state.lock();
     loop {
+        let now = Instant::now();
         let service_s = state.service_s;
-        let picked = state.queue.pick(Instant::now(), service_s, dropped);
+        let picked = state.queue.pick(now, service_s, dropped);
         if !dropped.is_empty() {
             metrics::counter!("preau_hash_dropped_total")
                 .increment(u64::try_from(dropped.len()).unwrap_or(0));
@@ -356,8 +361,14 @@ fn next(shared: &Shared, dropped: &mut Vec<Job>) -> Option<queue::Waiting<Job>> 
                 state.running += 1;
                 return Some(waiting);
             }
+            _ if arena.wipe_at().is_some_and(|at| at <= now) => {
+                MutexGuard::unlocked(&mut state, || arena.wipe());
+            }
             _ if state.closed => return None,
-            Picked::Nothing => shared.wake.wait(&mut state),
+            Picked::Nothing => match arena.wipe_at() {
+                Some(at) => drop(shared.wake.wait_until(&mut state, at)),
+                None => shared.wake.wait(&mut state),
+            },
             Picked::Later(until) => drop(shared.wake.wait_until(&mut state, until)),
         }
     }
@@ -391,6 +402,32 @@ mod tests {
         let hostile = "$argon2id$v=19$m=4194304,t=3,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         assert_eq!(pool.verify(Lane::InSlot, "x", Some(hostile)).await, Err(HashRefused::Unacceptable));
         assert_eq!(pool.verify(Lane::InSlot, "x", Some("not a hash")).await, Err(HashRefused::Unacceptable));
+    }
+
+    #[test]
+    fn a_thread_that_has_nothing_to_do_wipes_its_arena() {
+        let params = Params::new(64, 1, 1, Some(32)).unwrap();
+        let rules = Rules { discipline: Discipline::Lanes, threads: 1, max_wait: Duration::from_millis(500) };
+        let state = State {
+            queue: Queue::new(rules),
+            running: 0,
+            service_s: 0.02,
+            done: 0,
+            waits: [0.0; WAITS],
+            closed: true,
+        };
+        let config = HashPoolConfig {
+            threads: 1,
+            max_wait: Duration::from_millis(500),
+            params,
+            discipline: Discipline::Lanes,
+        };
+        let shared = Shared { state: Mutex::new(state), wake: Condvar::new(), config, decoy: String::new() };
+        let mut arena = Arena::new(&shared.config.params);
+        encode(&shared.config.params, b"un secret", &[7; 16], &mut arena).unwrap();
+        arena.age();
+        assert!(next(&shared, &mut arena, &mut Vec::new()).is_none());
+        assert_eq!(arena.wipe_at(), None);
     }
 
     #[tokio::test]

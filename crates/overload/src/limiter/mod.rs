@@ -280,10 +280,10 @@ impl State {
             self.window_at = now;
             let mut window = std::mem::take(&mut self.window);
             if !self.gradient.step(&mut window) {
-                // Too few to tell: they count with the next ones.
+                // Too few to tell: they count with the next ones, and so does the room that they used.
                 self.window = window;
             }
-            self.window.peak = self.in_flight;
+            self.window.peak = self.window.peak.max(self.in_flight);
         }
         self.call();
     }
@@ -432,6 +432,61 @@ mod tests {
         drop(held);
         assert_eq!(limiter.load().0, 0);
         assert!(limiter.hold(whose(Rank::Third)).await.is_ok());
+    }
+
+    /// A window in which `at_once` were in flight, and `samples` answers took four milliseconds each.
+    fn window(limiter: &Limiter, at: &mut Instant, (at_once, samples): (usize, usize)) {
+        for _ in 0..samples {
+            limiter.note(Duration::from_millis(4));
+        }
+        let mut state = limiter.0.state.lock();
+        for _ in 0..at_once {
+            state.enter(whose(Rank::First));
+        }
+        for _ in 1..at_once {
+            state.leave(whose(Rank::First), *at);
+        }
+        *at += WINDOW;
+        state.leave(whose(Rank::First), *at);
+    }
+
+    /// A limit that losses have brought down to ten or so, and the end of its last window.
+    fn cut_down() -> (Limiter, Instant) {
+        let limiter = Limiter::new(4, 100, Duration::ZERO);
+        let mut at = Instant::now();
+        window(&limiter, &mut at, (8, 30));
+        while limiter.load().1 > 10 {
+            limiter.lost();
+            window(&limiter, &mut at, (8, 30));
+        }
+        (limiter, at)
+    }
+
+    #[test]
+    fn a_limit_that_nobody_reaches_does_not_grow_however_quick_the_answers() {
+        let (limiter, mut at) = cut_down();
+        let limit = limiter.load().1;
+        for _ in 0..1_000 {
+            window(&limiter, &mut at, (limit / 2, 30));
+        }
+        assert_eq!(limiter.load().1, limit);
+        for _ in 0..40 {
+            let reached = limiter.load().1;
+            window(&limiter, &mut at, (reached, 30));
+        }
+        assert!(limiter.load().1 > limit * 2, "it grows for those who reach it");
+    }
+
+    #[test]
+    fn room_that_was_used_in_a_window_too_short_to_tell_was_used() {
+        let (limiter, mut at) = cut_down();
+        let limit = limiter.load().1;
+        for _ in 0..40 {
+            let reached = limiter.load().1;
+            window(&limiter, &mut at, (reached, 10));
+            window(&limiter, &mut at, (1, 10));
+        }
+        assert!(limiter.load().1 > limit * 2, "{} after {limit}", limiter.load().1);
     }
 
     /// Of a school and a territory, so that every count there is takes part.

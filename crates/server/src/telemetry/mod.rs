@@ -54,6 +54,7 @@ fn begin_at_zero() {
         "preau_federation_departures_total",
         "preau_federation_unmatched_total",
         "preau_hash_dropped_total",
+        "preau_hash_spared_total",
         "preau_admission_no_show_total",
     ] {
         metrics::counter!(name).increment(0);

@@ -9,6 +9,7 @@ use axum::{
 use preau_http::{Policy, Problem, Reply, Routes, ValidJson};
 use preau_kernel::Priority;
 use preau_overload::Departure;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::routes;
 
@@ -93,8 +94,8 @@ struct CompleteReset {
     #[serde(default)]
     #[schema(max_length = 64)]
     code: Option<String>,
-    #[schema(max_length = 128)]
-    password: String,
+    #[schema(value_type = String, max_length = 128)]
+    password: SecretString,
     /// The ticket of an earlier 202, now that its turn has come.
     #[serde(default)]
     #[schema(max_length = 128)]
@@ -124,7 +125,8 @@ async fn complete_password_reset(
         _ => return Err(Error::BadReset.into()),
     };
     let coming = coming(body.ticket, None, departure);
-    match accounts.reset_password(proof, &body.password, &coming, &device(&headers, false)).await {
+    let password = body.password.expose_secret();
+    match accounts.reset_password(proof, password, &coming, &device(&headers, false)).await {
         Err(Error::Door(crate::Error::Wait(place))) => Ok(accepted(*place)),
         done => done.map(|()| StatusCode::NO_CONTENT.into_response()).map_err(Problem::from),
     }

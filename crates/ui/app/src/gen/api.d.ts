@@ -6308,8 +6308,8 @@ export interface components {
         /** @description A place in the line, to come back with. */
         QueuePlace: {
             /**
-             * @description What holds the place: shown again with the sign-in when the turn has come. Good for four hours, from `opens_at` on where
-             *     there is one.
+             * @description What holds the place: shown again with the sign-in when the turn has come. Good for four hours: of a slot's, from
+             *     `opens_at` on.
              */
             ticket: string;
             /**
@@ -6350,7 +6350,7 @@ export interface components {
             territory_id: components["schemas"]["TerritoryId"];
             /**
              * Format: date-time
-             * @description When the slot opens, for a place that waits for one.
+             * @description When the slot opens that a place waits for, or the class, while it is closed until an hour.
              */
             opens_at?: string | null;
         };
@@ -7508,6 +7508,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["QueuePlace"];
                 };
+            };
+            /** @description `ticket` was shown before the time that its 202 told in `Retry-After`: the edge answers for the nodes with the way to `GET /api/v1/queue/now`. The place is kept */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request cannot be understood */
             400: {
