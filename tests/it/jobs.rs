@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use chrono::Duration;
-use preau_jobs::{Handler, JobError, NewJob, enqueue, handler, run_one};
+use preau_jobs::{Handler, JobError, NewJob, enqueue, handler, one_round, run_one};
 use preau_kernel::JobId;
 use preau_tests::{Client, Node, Stage, Territory, play};
 use serde_json::{Value, json};
@@ -79,6 +79,27 @@ fn a_job_is_done_once_and_tells_what_came_of_it() {
         assert_eq!(page["items"][0]["id"], json!(second));
         let next = format!("{list}&cursor={}", page["next_cursor"].as_str().unwrap());
         assert_eq!(desk.admin.get(&next).await.expect(200).json()["items"][0]["id"], json!(first));
+    });
+}
+
+#[test]
+fn no_job_begins_before_the_migrations_that_its_worker_needs_are_applied() {
+    play(async |stage| {
+        let desk = Desk::new(&stage).await;
+        let job = desk.ask(&stage).await;
+        let app = &desk.node.app;
+        let registry = [("count", counting())];
+        let round =
+            async || one_round(&app.db, &app.clock, &app.tasks, &registry, &app.brownout, &app.stop).await;
+        stage
+            .sql("UPDATE _sqlx_migrations SET success = false WHERE version = (SELECT max(version) FROM _sqlx_migrations)")
+            .await;
+        assert!(!round().await.unwrap());
+        let waiting = desk.job(job).await;
+        assert_eq!((&waiting["state"], &waiting["started_at"]), (&json!("queued"), &Value::Null));
+        stage.sql("UPDATE _sqlx_migrations SET success = true").await;
+        assert!(round().await.unwrap());
+        assert_eq!(desk.job(job).await["report"], json!({ "counted": 3, "attempt": 1 }));
     });
 }
 

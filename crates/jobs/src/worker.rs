@@ -4,7 +4,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use preau_admission::{Level, Rung};
-use preau_db::{Db, DbError};
+use preau_db::{Db, DbError, missing_migration};
 use preau_http::Brownout;
 use preau_kernel::{Clock, JobId, PersonId, TerritoryId};
 use serde_json::Value;
@@ -91,8 +91,9 @@ const IDLE: Duration = Duration::from_secs(1);
 /// After a failure to reach the database.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Does jobs of the kinds in `registry`, one at a time, until `shutdown`; begins none while [`BACKGROUND`] holds. A process may run several. Handlers and beats run
-/// on `tasks`, so that shutdown waits for what they commit.
+/// Does jobs of the kinds in `registry`, one at a time, until `shutdown`; begins none while the schema or [`BACKGROUND`] bids it
+/// wait ([`one_round`]). A process may run several. Handlers and beats run on `tasks`, so that shutdown waits for what they
+/// commit.
 pub async fn run_worker(
     db: Db,
     clock: Clock,
@@ -117,7 +118,8 @@ pub async fn run_worker(
     }
 }
 
-/// At most one job of each territory, in turn; none while [`BACKGROUND`] holds. Tells whether there was any.
+/// At most one job of each territory, in turn; none while [`BACKGROUND`] holds, or while a migration is missing that this
+/// program needs. Tells whether there was any.
 ///
 /// # Errors
 /// Any [`DbError`] of claiming or ending one.
@@ -130,7 +132,7 @@ pub async fn one_round(
     shutdown: &CancellationToken,
 ) -> Result<bool, DbError> {
     let mut any = false;
-    if brownout.holds(&BACKGROUND) {
+    if brownout.holds(&BACKGROUND) || missing_migration(db).await?.is_some() {
         return Ok(any);
     }
     for territory in db.territories().await? {
