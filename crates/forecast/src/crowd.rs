@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::{
     measure,
-    wave::{Class, Entered, Lane, Rush, Shape, cores_without_wait, entered_by, hashes_per_core, wave},
+    wave::{Class, Door, Lane, Rush, Shape, cores_without_wait, hashes_per_core, wave},
     whole,
 };
 
@@ -80,6 +80,13 @@ pub struct Costs {
     pub usable: f64,
     /// Share of sign-ins that need a hash; the others come by a desk or a refresh.
     pub hashed_share: f64,
+    /// CPU seconds that drawing a place takes from the cores that hash, for each who comes while others wait; 0 where other
+    /// nodes draw them.
+    #[serde(default)]
+    pub arrival_s: f64,
+    /// CPU seconds that a second of somebody's waiting takes from them: places that are shown too early; 0 as above.
+    #[serde(default)]
+    pub waiting_s: f64,
     /// CPU seconds of a request.
     pub request_s: f64,
     /// Requests a second of somebody who is in.
@@ -232,17 +239,18 @@ const NINE_S: f64 = 9.0 * 3600.0;
 /// What to expect of the day.
 pub fn forecast(plan: &Plan, costs: &Costs, effect: &Effect) -> Forecast {
     let crowd = Crowd::of(plan, costs, effect);
-    let (peak, _) = wave(&crowd.rushes, f64::INFINITY);
+    let (peak, _) = wave(&crowd.rushes, &Door::strict(f64::MAX));
     // The wider the closure, the more of the figure is a guess.
     let guessed = effect.spread.powf(crowd.closed_accounts / crowd.accounts.max(1.0));
     let cores = cores_without_wait(peak, costs.hashed_share, costs.hash_s, costs.usable);
     let given = plan.hashing_cores.unwrap_or(cores);
-    let inlet = inlet(given, costs);
-    let (_, lanes) = wave(&crowd.rushes, inlet);
+    let door = costs.door(given);
+    let (_, lanes) = wave(&crowd.rushes, &door);
     // Those who are in at the height: arrivals, as fast as they are let in, times the length of a visit.
-    let seats = peak.min(inlet) * costs.session_s * crowd.session_times;
+    let seats = peak.min(door.per_s) * costs.session_s * crowd.session_times;
     let requests = seats * costs.requests_per_seat;
-    let queries = requests * (1.0 - costs.cached_share) * costs.queries_per_request + 2.0 * peak.min(inlet);
+    let queries =
+        requests * (1.0 - costs.cached_share) * costs.queries_per_request + 2.0 * peak.min(door.per_s);
     Forecast {
         accounts: whole(crowd.accounts),
         closed_accounts: whole(crowd.closed_accounts),
@@ -265,20 +273,16 @@ pub fn forecast(plan: &Plan, costs: &Costs, effect: &Effect) -> Forecast {
     }
 }
 
-/// Sign-ins a second that so many cores let in.
-fn inlet(cores: f64, costs: &Costs) -> f64 {
-    cores * hashes_per_core(costs.hash_s, costs.usable) / costs.hashed_share
-}
-
-/// Who has come in so many seconds after nine, of the day that [`forecast`] tells with `cores` that hash.
-pub(crate) fn entered_after(
-    plan: &Plan,
-    costs: &Costs,
-    effect: &Effect,
-    cores: f64,
-    seconds: f64,
-) -> Vec<Entered> {
-    entered_by(&Crowd::of(plan, costs, effect).rushes, inlet(cores, costs), NINE_S + seconds)
+impl Costs {
+    /// What so many cores that hash let in.
+    pub fn door(&self, cores: f64) -> Door {
+        let per_core = hashes_per_core(self.hash_s, self.usable) / self.hashed_share;
+        Door {
+            arrival: self.arrival_s * per_core,
+            waiting: self.waiting_s * per_core,
+            ..Door::with_floors(cores * per_core)
+        }
+    }
 }
 
 /// As a multiple. Of nobody, nobody is as many.

@@ -12,7 +12,7 @@ pub use calendar::{Calendar, Dated, Holidays, Window};
 pub use crowd::{Band, Costs, Effect, Forecast, Needs, Observed, Part, Plan, Slot, Week, forecast};
 pub use routes::{ForecastState, routes};
 pub use wave::{
-    Class, Entered, Lane, Rush, Shape, cores_without_wait, entered_by, hashes_per_core, peak_of, wave,
+    Class, Door, Entered, Lane, Rush, Shape, cores_without_wait, entered_by, hashes_per_core, peak_of, wave,
 };
 
 /// The nearest whole number, at least 0; what is no number is 0.

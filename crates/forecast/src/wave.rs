@@ -1,8 +1,10 @@
 //! Arrivals, a capacity, and what people wait: the closed forms, and their integral in steps of a second.
 //!
 //! A rush is a normal distribution around its hour: `λ_peak = N / (σ √2π)`. Sign-ins that must hash are let in at
-//! `µ = cores · ρ / S`, all of them at `µ / h`. Lanes are served in strict order; within one, first come first served.
+//! `µ = cores · ρ / S`, all of them at `µ / h`, less what those who wait cost the same cores. Each lane has its floor, and what
+//! is left goes in strict order; within a lane, first come first served.
 
+use preau_admission::{PerLane, inlet::InletConfig};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -21,6 +23,54 @@ pub enum Class {
     OutOfSlot,
     /// Guardians.
     Guardian,
+}
+
+impl Class {
+    /// The lane of that name at the door.
+    fn at_the_door(self) -> preau_admission::Lane {
+        match self {
+            Self::Lesson => preau_admission::Lane::Lesson,
+            Self::InSlot => preau_admission::Lane::InSlot,
+            Self::OutOfSlot => preau_admission::Lane::OutOfSlot,
+            Self::Guardian => preau_admission::Lane::Guardian,
+        }
+    }
+}
+
+/// Who is let in, and how fast.
+#[derive(Clone, Copy, Debug)]
+pub struct Door {
+    /// People a second, while nobody waits.
+    pub per_s: f64,
+    /// People who are not let in for each who comes while others wait: a place is drawn on the cores that hash.
+    pub arrival: f64,
+    /// People a second who are not let in for each who waits: places shown too early are answered there too.
+    pub waiting: f64,
+    /// What each lane has of the room before the lanes are served in order, in percent.
+    pub floors: PerLane<f64>,
+}
+
+impl Door {
+    /// With the inlet's floors; whoever waits costs it nothing.
+    pub fn with_floors(per_s: f64) -> Self {
+        Self { floors: PerLane(InletConfig::default().floors), ..Self::strict(per_s) }
+    }
+
+    /// One lane after the other.
+    pub fn strict(per_s: f64) -> Self {
+        Self { per_s, arrival: 0.0, waiting: 0.0, floors: PerLane::default() }
+    }
+
+    /// How many are let in during a second in which so many come while so many wait.
+    fn room(&self, coming: f64, waiting: f64) -> f64 {
+        let drawing = if waiting > NOBODY { coming } else { 0.0 };
+        (self.per_s - self.arrival * drawing - self.waiting * waiting).max(0.0)
+    }
+
+    /// The part of it that a lane has before all others, 0 to 1.
+    fn floor(&self, class: Class) -> f64 {
+        self.floors.get(class.at_the_door()) / 100.0
+    }
 }
 
 /// How people are spread around their hour.
@@ -133,9 +183,9 @@ struct Line {
 /// Below it nobody waits: arithmetic leaves crumbs.
 const NOBODY: f64 = 0.5;
 
-/// Lets `rushes` in at `capacity` a second, and says what each lane waits. The height of the arrivals comes beside it.
-pub fn wave(rushes: &[Rush], capacity: f64) -> (f64, Vec<Lane>) {
-    let (peak, peak_at, lines) = lines(rushes, capacity, f64::INFINITY);
+/// Lets `rushes` in by `door`, and says what each lane waits. The height of the arrivals comes beside it.
+pub fn wave(rushes: &[Rush], door: &Door) -> (f64, Vec<Lane>) {
+    let (peak, peak_at, lines) = lines(rushes, door, f64::INFINITY);
     let came = lines.iter().filter(|(_, line)| line.here >= NOBODY);
     (peak, came.map(|(class, line)| lane(*class, line, peak_at)).collect())
 }
@@ -152,33 +202,16 @@ pub struct Entered {
 }
 
 /// The same [`wave`], broken off at a second of the day: what somebody sees who stops looking then.
-pub fn entered_by(rushes: &[Rush], capacity: f64, until_s: f64) -> Vec<Entered> {
-    let (_, _, lines) = lines(rushes, capacity, until_s);
+pub fn entered_by(rushes: &[Rush], door: &Door, until_s: f64) -> Vec<Entered> {
+    let (_, _, lines) = lines(rushes, door, until_s);
     lines
         .into_iter()
-        .map(|(class, line)| {
-            let (mut waits, mut before) = (Vec::new(), 0.0);
-            for (second, arrived, at) in line.seconds() {
-                if let Some(at) = at {
-                    waits.push((at.saturating_sub(second), arrived - before));
-                }
-                before = arrived;
-            }
-            waits.sort_unstable_by_key(|(wait, _)| *wait);
-            let half = waits.iter().map(|(_, people)| people).sum::<f64>() / 2.0;
-            let mut sum = 0.0;
-            let median = waits.iter().find(|(_, people)| {
-                sum += people;
-                sum >= half
-            });
-            let median = median.map_or(0, |(wait, _)| u64::try_from(*wait).unwrap_or(u64::MAX));
-            Entered { class, people: line.gone, median_s: measure(median) }
-        })
+        .map(|(class, line)| Entered { class, people: line.gone, median_s: line.median_s() })
         .collect()
 }
 
 /// Height of the arrivals, its second, and each lane's progress until nobody waits or until `until_s`.
-fn lines(rushes: &[Rush], capacity: f64, until_s: f64) -> (f64, f64, Vec<(Class, Line)>) {
+fn lines(rushes: &[Rush], door: &Door, until_s: f64) -> (f64, f64, Vec<(Class, Line)>) {
     const CLASSES: [Class; 4] = [Class::Lesson, Class::InSlot, Class::OutOfSlot, Class::Guardian];
     let reach = |rush: &Rush| rush.shape.reach() * rush.sigma_s;
     let begin = rushes.iter().map(|rush| rush.at_s - reach(rush)).fold(f64::INFINITY, f64::min).floor();
@@ -189,8 +222,8 @@ fn lines(rushes: &[Rush], capacity: f64, until_s: f64) -> (f64, f64, Vec<(Class,
     let last = (begin + 86_400.0).min(until_s);
     let mut second = begin;
     while second < last {
+        let waiting: f64 = lines.iter().map(|(_, line)| line.waiting).sum();
         let mut rate = 0.0;
-        let mut room = capacity;
         for (class, line) in &mut lines {
             let coming: f64 = rushes
                 .iter()
@@ -199,16 +232,16 @@ fn lines(rushes: &[Rush], capacity: f64, until_s: f64) -> (f64, f64, Vec<(Class,
                 .sum();
             rate += coming;
             line.here += coming;
-            let entering = (line.waiting + coming).min(room);
-            room -= entering;
-            line.waiting += coming - entering;
-            line.gone += entering;
-            line.waiting_max = line.waiting_max.max(line.waiting);
-            if line.waiting > NOBODY {
-                line.last_waited = second;
-            }
-            line.arrived.push(line.here);
-            line.served.push(line.gone);
+            line.waiting += coming;
+        }
+        let room = door.room(rate, waiting);
+        let mut left = room;
+        for (class, line) in &mut lines {
+            left -= line.enter(left.min(room * door.floor(*class)));
+        }
+        for (_, line) in &mut lines {
+            left -= line.enter(left);
+            line.note(second);
         }
         if rate > peak {
             (peak, peak_at) = (rate, second);
@@ -222,6 +255,47 @@ fn lines(rushes: &[Rush], capacity: f64, until_s: f64) -> (f64, f64, Vec<(Class,
 }
 
 impl Line {
+    /// Lets in as many as there is room for, and says how many.
+    fn enter(&mut self, room: f64) -> f64 {
+        let entering = self.waiting.min(room);
+        self.waiting -= entering;
+        self.gone += entering;
+        entering
+    }
+
+    /// The second is over.
+    fn note(&mut self, second: f64) {
+        self.waiting_max = self.waiting_max.max(self.waiting);
+        if self.waiting > NOBODY {
+            self.last_waited = second;
+        }
+        self.arrived.push(self.here);
+        self.served.push(self.gone);
+    }
+
+    /// What half of those who are in waited at most, in seconds.
+    fn median_s(&self) -> f64 {
+        let (mut waits, mut before) = (Vec::new(), 0.0);
+        let mut came = self.arrived.iter().enumerate().peekable();
+        for (at, gone) in self.served.iter().enumerate() {
+            // Those of one second may come in over many.
+            while before < *gone {
+                while came.next_if(|(_, arrived)| **arrived <= before).is_some() {}
+                let Some((second, arrived)) = came.peek() else { break };
+                let until = gone.min(**arrived);
+                waits.push((at.saturating_sub(*second), until - before));
+                before = until;
+            }
+        }
+        waits.sort_unstable_by_key(|(wait, _)| *wait);
+        let mut left = self.gone / 2.0;
+        let median = waits.iter().find(|(_, people)| {
+            left -= people;
+            left <= 0.0
+        });
+        median.map_or(0.0, |(wait, _)| measure(u64::try_from(*wait).unwrap_or(u64::MAX)))
+    }
+
     /// For each second: how many had come, and the second in which the last of them is in, if it was seen.
     fn seconds(&self) -> impl Iterator<Item = (usize, f64, Option<usize>)> {
         let mut served = self.served.iter().enumerate().peekable();
@@ -300,7 +374,8 @@ mod tests {
             (100.0, 1.0, 3_100_000.0, 13.6, 23.0),
             (200.0, 1.0, 700_000.0, 1.5, 0.0),
         ] {
-            let (peak, lanes) = wave(&[rendezvous()], cores * hashes_per_core(HASH_S, USABLE) / hashed);
+            let (peak, lanes) =
+                wave(&[rendezvous()], &Door::strict(cores * hashes_per_core(HASH_S, USABLE) / hashed));
             within(peak, 9_970.0, 0.01);
             let lane = lanes.first().unwrap();
             within(measure(lane.people), RENDEZVOUS, 0.01);
@@ -310,7 +385,7 @@ mod tests {
                 within(measure(lane.empty_after_s) / 60.0, over_min, 0.08);
             }
         }
-        let (_, lanes) = wave(&[rendezvous()], 300.0 * hashes_per_core(HASH_S, USABLE));
+        let (_, lanes) = wave(&[rendezvous()], &Door::strict(300.0 * hashes_per_core(HASH_S, USABLE)));
         assert_eq!(lanes.first().unwrap().wait_max_s, 0);
     }
 
@@ -318,19 +393,61 @@ mod tests {
     /// whoever comes at `t` waits two thirds of `t`.
     #[test]
     fn of_an_even_crowd_that_is_broken_off_the_room_is_shared_lane_by_lane() {
-        let sigma_s = 60.0 / 12.0_f64.sqrt();
-        let rush = |class, people| Rush { class, people, at_s: 30.0, sigma_s, shape: Shape::Even };
-        let crowd = [rush(Class::Lesson, 600.0), rush(Class::InSlot, 3_000.0), rush(Class::Guardian, 600.0)];
-        let told = entered_by(&crowd, 40.0, 60.0);
+        let crowd =
+            a_minute_of(&[(Class::Lesson, 600.0), (Class::InSlot, 3_000.0), (Class::Guardian, 600.0)]);
+        let told = entered_by(&crowd, &Door::strict(40.0), 60.0);
         let of = |class| *told.iter().find(|lane| lane.class == class).unwrap();
         within(of(Class::Lesson).people, 600.0, 0.001);
         assert!(of(Class::Lesson).median_s < 0.5);
         within(of(Class::InSlot).people, 1_800.0, 0.001);
         within(of(Class::InSlot).median_s, 12.0, 0.09);
         assert!(of(Class::Guardian).people < 0.5, "{told:?}");
-        let (peak, lanes) = wave(&crowd, 40.0);
+        let (peak, lanes) = wave(&crowd, &Door::strict(40.0));
         within(peak, 70.0, 0.001);
         assert_eq!(lanes.iter().map(|lane| lane.people).sum::<u64>(), 4_200);
+    }
+
+    /// A floor of 2 %: of the forty a second, 0.8, all minute long; the ten a second of the first second are in when twelve and a
+    /// half have passed, and whoever is let in at `t` came at `0.08 t`.
+    #[test]
+    fn who_comes_last_has_a_floor_and_who_comes_first_does_not_feel_it() {
+        let crowd =
+            a_minute_of(&[(Class::Lesson, 600.0), (Class::InSlot, 3_000.0), (Class::Guardian, 600.0)]);
+        let told = entered_by(&crowd, &Door::with_floors(40.0), 60.0);
+        let of = |class| *told.iter().find(|lane| lane.class == class).unwrap();
+        within(of(Class::Lesson).people, 600.0, 0.001);
+        assert!(of(Class::Lesson).median_s < 0.5);
+        within(of(Class::Guardian).people, 48.0, 0.001);
+        within(of(Class::Guardian).median_s, 0.92 * 30.0, 0.03);
+        within(of(Class::InSlot).people, 1_752.0, 0.001);
+        // What nobody of a lane wants is for the others.
+        let alone = entered_by(&a_minute_of(&[(Class::InSlot, 3_000.0)]), &Door::with_floors(40.0), 60.0);
+        within(alone.iter().map(|lane| lane.people).sum(), 2_400.0, 0.001);
+    }
+
+    /// Seventy come a second and each takes a tenth of a person's room; each who waits takes a thousandth.
+    #[test]
+    fn who_waits_costs_the_cores_that_let_in() {
+        let crowd = a_minute_of(&[(Class::InSlot, 4_200.0)]);
+        let in_a_minute =
+            |door: Door| -> f64 { entered_by(&crowd, &door, 60.0).iter().map(|lane| lane.people).sum() };
+        let drawn = Door { arrival: 0.1, ..Door::strict(40.0) };
+        // The first second finds nobody who waits.
+        within(in_a_minute(drawn), 40.0 + 59.0 * 33.0, 0.001);
+        let pressed = Door { waiting: 0.001, ..Door::strict(40.0) };
+        // The queue `w` grows by `70 - (40 - w / 1000)` a second: 30,000 · (e^0.06 - 1) after a minute.
+        within(in_a_minute(pressed), 4_200.0 - 30_000.0 * 0.06_f64.exp_m1(), 0.002);
+        let starved = Door { arrival: 1.0, ..Door::strict(40.0) };
+        within(in_a_minute(starved), 40.0, 0.001);
+        // Without a crowd, a crowd costs nothing.
+        let quiet = a_minute_of(&[(Class::InSlot, 1_200.0)]);
+        within(entered_by(&quiet, &starved, 60.0).iter().map(|lane| lane.people).sum(), 1_200.0, 0.001);
+    }
+
+    fn a_minute_of(lanes: &[(Class, f64)]) -> Vec<Rush> {
+        let sigma_s = 60.0 / 12.0_f64.sqrt();
+        let rush = |(class, people)| Rush { class, people, at_s: 30.0, sigma_s, shape: Shape::Even };
+        lanes.iter().copied().map(rush).collect()
     }
 
     #[test]
@@ -358,7 +475,7 @@ mod tests {
                 shape: Shape::Bell,
             },
         ];
-        let (_, lanes) = wave(&crowd, 40.0);
+        let (_, lanes) = wave(&crowd, &Door::with_floors(40.0));
         let [teachers, pupils, guardians] = lanes.as_slice() else { panic!("{lanes:?}") };
         assert_eq!(teachers.wait_max_s, 0);
         assert!(pupils.wait_max_s > 600 && guardians.wait_max_s > pupils.wait_max_s, "{lanes:?}");

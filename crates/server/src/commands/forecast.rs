@@ -183,6 +183,15 @@ fn judge(storm: &Storm, costs: &Costs) -> anyhow::Result<()> {
     for (segment, why) in &found.left_out {
         say(&format!("{segment}: left out: {why}"));
     }
+    for (segment, told_by) in &found.told_by {
+        let Costs { hash_s, arrival_s, waiting_s, .. } = told_by;
+        say(&format!(
+            "{segment}: told by {:.1} ms a hash, {:.0} µs of a crowd's arrival and {:.2} µs of a second's waiting",
+            hash_s * 1e3,
+            arrival_s * 1e6,
+            waiting_s * 1e6
+        ));
+    }
     say(&format!("{:<46} {:>10} {:>10} {:>6}", storm.scenario, "predicted", "measured", "ratio"));
     for it in &found.figures {
         say(&format!(
