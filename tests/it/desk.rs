@@ -16,12 +16,12 @@ use preau_admission::{
 };
 use preau_desk::{OrderAct, SlotMode, Wish};
 use preau_kernel::{Scope, TerritoryId};
-use preau_tests::{Answer, Client, Node, Persona, Program, Stage, Territory, play};
+use preau_tests::{Answer, Client, Node, PASSWORD, Persona, Program, Stage, Territory, play};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-use crate::queue::{crowd, pass, slow};
+use crate::queue::{crowd, pass, place, slow, ticket, with};
 
 /// An order of a territory, written down.
 pub(crate) fn an_order(territory: Uuid, id: Uuid, mark: &str) -> String {
@@ -241,6 +241,94 @@ fn of_contradictory_orders_one_counts_on_every_node_and_all_are_shown() {
         assert_eq!(effective.posture(here.id).map(|(posture, _)| posture.as_str()), Some("soft"));
         a.app.desk.end_by_operator(of_all.id).await.unwrap();
         assert!(a.app.desk.end_by_operator(of_all.id).await.is_err());
+    });
+}
+
+#[test]
+fn operators_who_contradict_one_another_cost_nobody_the_place() {
+    play(async |stage| {
+        let here = stage.territory("ici").await;
+        let class = here.school("Collège Rosa-Parks").await.class("6e B").await;
+        let (lina, admin) = (class.pupil("Lina Martin").await, here.admin().await);
+        let (a, b) = (slow(&stage).await, slow(&stage).await);
+        let both = [&a, &b];
+        crowd(&a, 30).await;
+        b.app.door.turn().await;
+        let sessions = "/api/v1/sessions";
+        let body = json!({
+            "login": lina.login, "password": PASSWORD, "tokens": true, "declared": { "profile": "pupil" },
+        });
+        let at = place(a.stranger().post(sessions, &body).await);
+        let held = with(body, "ticket", ticket(&at));
+        let waits = async || {
+            for node in both {
+                let again = place(node.stranger().post(sessions, &held).await);
+                assert_eq!(ticket(&again), ticket(&at), "the same place");
+            }
+        };
+        let desks = [a.proven(&admin).await, b.proven(&admin).await];
+        let give = async |at: usize, act: Value, minutes: i64| {
+            let until = stage.clock().now() + Duration::minutes(minutes);
+            let wish = json!({ "act": act, "reason": "Vague de neuf heures", "until": until });
+            post(&desks[at % 2], &orders_url(here.id), &wish).await.expect(201);
+        };
+        let re_read = async || {
+            for node in both {
+                node.app.door.obey(node.app.desk.re_read().await.unwrap());
+            }
+        };
+        let close = json!({ "kind": "close", "class": "in-slot" });
+        let floor = |class: &str, percent: u8| json!({ "kind": "floor", "class": class, "percent": percent });
+        let mut acts = vec![
+            json!({ "kind": "level", "level": 4 }),
+            floor("in-slot", 20),
+            json!({ "kind": "slots", "mode": "hard" }),
+            close.clone(),
+            json!({ "kind": "level", "level": 0 }),
+            json!({ "kind": "slots", "mode": "open" }),
+            json!({ "kind": "rung", "code": "exports", "on": true }),
+            json!({ "kind": "rung", "code": "exports", "on": false }),
+        ];
+        let every = ["safety", "lesson", "in-slot", "out-of-slot", "guardian", "suspect"];
+        acts.extend(every.map(|class| floor(class, 20)));
+        acts.push(json!({ "kind": "level", "level": 3 }));
+        for (at, act) in acts.into_iter().enumerate() {
+            give(at, act, 3).await;
+            // At the same instant, on the other node, the contrary.
+            give(at + 1, close.clone(), 20).await;
+            re_read().await;
+            pass(&stage, &both, 1).await;
+            waits().await;
+            let made = both.map(|node| {
+                let status = node.app.door.status();
+                let here = status.territories.into_iter().find(|of| of.territory_id == here.id).unwrap();
+                let lanes = here.lanes.iter().map(|lane| (lane.closed, lane.floor)).collect::<Vec<_>>();
+                (status.level, here.posture, lanes)
+            });
+            assert_eq!(made[0], made[1]);
+        }
+        // What opened the line for a moment, in the middle of it all, ends before what closed it, and nobody reads that anew.
+        give(0, floor("in-slot", 5), 2).await;
+        re_read().await;
+        stage.advance(Duration::minutes(2));
+        pass(&stage, &both, 1).await;
+        for node in both {
+            let status = node.app.door.status();
+            let here = status.territories.iter().find(|of| of.territory_id == here.id).unwrap();
+            assert!(here.lanes[2].closed, "the order that lasts longer counts again: {here:?}");
+        }
+        pass(&stage, &both, 40).await;
+        waits().await;
+        stage.advance(Duration::minutes(20));
+        let mut turn = None;
+        for _ in 0..60 {
+            pass(&stage, &both, 1).await;
+            turn = Some(b.stranger().post(sessions, &held).await).filter(|answer| answer.status != 202);
+            if turn.is_some() {
+                break;
+            }
+        }
+        turn.expect("a turn").expect(201);
     });
 }
 

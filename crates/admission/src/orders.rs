@@ -201,10 +201,32 @@ impl Effective {
             _ => None,
         });
         found.map_or(LaneOrder::default(), |(forced, order)| LaneOrder {
-            opens_at: order.until.filter(|_| forced.closed),
+            opens_at: if forced.closed { self.opening(territory, lane) } else { None },
             by: Some(order.id),
             ..forced
         })
+    }
+
+    /// When a closed lane opens: not with the end of the order that closes it, where an older one that closes it too lasts
+    /// longer. Else places would be drawn by lot for an opening that does not come, before those drawn since.
+    fn opening(&self, territory: TerritoryId, of: Lane) -> Option<DateTime<Utc>> {
+        let mut closed_until = DateTime::<Utc>::MIN_UTC;
+        for order in &self.orders {
+            let concerns = order.territory.is_none_or(|it| it == territory);
+            match order.act {
+                Act::Close { lane } if lane == of && concerns => {
+                    closed_until = closed_until.max(order.until?);
+                }
+                // Once those before it have ended, it opens the lane, whatever is ordered further down.
+                Act::Floor { lane, .. }
+                    if lane == of && concerns && order.until.is_none_or(|until| until > closed_until) =>
+                {
+                    break;
+                }
+                _ => {}
+            }
+        }
+        (closed_until > DateTime::<Utc>::MIN_UTC).then_some(closed_until)
     }
 
     /// The forced state of every lane of a territory.
@@ -327,6 +349,36 @@ mod tests {
         let lots: Vec<f64> = (0..1000).filter_map(|subject| lot(subject, 5)).collect();
         let mean = lots.iter().sum::<f64>() / 1000.0;
         assert!(lots.iter().all(|lot| (0.0..1.0).contains(lot)) && (0.45..0.55).contains(&mean), "{mean}");
+    }
+
+    #[test]
+    fn a_lane_that_several_orders_close_opens_when_none_of_them_does() {
+        let opens = |orders: &[(Act, Option<i64>)]| {
+            // The later in the list was given later.
+            let orders = orders.iter().zip(1..).map(|((act, minutes), at)| Order {
+                until: minutes.map(|minutes| now() + Duration::minutes(minutes)),
+                ..order(u128::try_from(at).unwrap(), act.clone(), None, at)
+            });
+            let orders = Orders(orders.collect());
+            let told = orders.effective(now()).lane(Uuid::from_u128(7).into(), Lane::InSlot);
+            assert!(told.closed);
+            let opening = told.opens_at.map(|at| (at - now()).num_minutes());
+            if let Some(minutes) = opening {
+                let at = |minutes| orders.effective(now() + Duration::minutes(minutes));
+                let closed = |minutes| at(minutes).lane(Uuid::from_u128(7).into(), Lane::InSlot).closed;
+                assert!(!closed(minutes) && (0..minutes).all(closed), "{minutes}");
+            }
+            opening
+        };
+        let close = || Act::Close { lane: Lane::InSlot };
+        let floor = || Act::Floor { lane: Lane::InSlot, percent: 5 };
+        let other = || Act::Close { lane: Lane::Guardian };
+        assert_eq!(opens(&[(close(), Some(60)), (close(), Some(30))]), Some(60));
+        assert_eq!(opens(&[(close(), Some(30)), (close(), Some(60))]), Some(60));
+        assert_eq!(opens(&[(close(), Some(60)), (floor(), Some(40)), (close(), Some(30))]), Some(30));
+        assert_eq!(opens(&[(close(), Some(60)), (floor(), Some(20)), (close(), Some(30))]), Some(60));
+        assert_eq!(opens(&[(close(), None), (close(), Some(30))]), None);
+        assert_eq!(opens(&[(other(), Some(60)), (close(), Some(30))]), Some(30));
     }
 
     #[test]

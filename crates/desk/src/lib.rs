@@ -272,16 +272,22 @@ impl Known {
         self.orders.iter().filter(ours).cloned().collect()
     }
 
+    /// Those of one's own scope that count in the place of an order.
+    fn above<'a>(&'a self, order: &'a Kept) -> impl Iterator<Item = &'a Kept> {
+        let scope = |of: &Kept| if self.alone { None } else { of.territory };
+        self.orders
+            .iter()
+            .filter(move |other| scope(other) == scope(order) && orders::replaces(other, order, self.alone))
+    }
+
     /// The orders that no other of their own scope replaces.
-    fn standing(&self) -> Vec<&Kept> {
-        let scopes = |order: &Kept| if self.alone { None } else { order.territory };
-        let loses = |order: &Kept| {
-            let peers: Vec<Kept> =
-                self.orders.iter().filter(|other| scopes(other) == scopes(order)).cloned().collect();
-            let over = orders::overridden(&peers, self.alone);
-            peers.iter().zip(over).any(|(peer, over)| peer.id == order.id && over.is_some())
-        };
-        self.orders.iter().filter(|order| !loses(order)).collect()
+    fn standing(&self) -> impl Iterator<Item = &Kept> {
+        self.orders.iter().filter(|order| self.above(order).next().is_none())
+    }
+
+    /// The same, and those that will once the others have ended: what obeys must know them by then, be the database away.
+    fn lasting(&self) -> impl Iterator<Item = &Kept> {
+        self.orders.iter().filter(|order| self.above(order).all(|other| other.until < order.until))
     }
 
     /// What the ladder obeys besides the installation's level, which reaches it through the door.
@@ -302,8 +308,7 @@ impl Known {
 
     /// What the door obeys.
     fn told(&self, epoch: Option<DateTime<Utc>>) -> Orders {
-        let standing = self.standing();
-        let mut orders: Vec<Order> = standing.iter().filter_map(|order| self.translated(order)).collect();
+        let mut orders: Vec<Order> = self.lasting().filter_map(|order| self.translated(order)).collect();
         // Once drawn anew, for ever: were the order's end to bring the old tickets back, they would meet the new ones.
         if let Some(at) = epoch {
             orders.push(Order {
@@ -405,6 +410,33 @@ mod tests {
         let alone = known(vec![level], true);
         assert!(alone.forced().levels.is_empty());
         assert_eq!(alone.told(None).effective(now).level(None).map(|(level, _)| level), Some(Level::L3));
+    }
+
+    #[test]
+    fn an_order_that_outlasts_a_later_one_counts_again_without_the_database() {
+        let close = OrderAct::Close { class: preau_admission::Lane::Guardian };
+        let open = OrderAct::Floor { class: preau_admission::Lane::Guardian, percent: 5 };
+        let ends =
+            |order: Kept, minute| Kept { until: DateTime::UNIX_EPOCH + TimeDelta::minutes(minute), ..order };
+        let orders = vec![
+            ends(order(1, Some(7), close.clone(), 0), 60),
+            ends(order(2, Some(7), open, 1), 30),
+            ends(order(3, Some(7), close, 2), 10),
+            ends(order(4, Some(7), OrderAct::Level { level: 1 }, 0), 20),
+            ends(order(5, Some(7), OrderAct::Level { level: 3 }, 1), 20),
+        ];
+        for alone in [false, true] {
+            let told = known(orders.clone(), alone).told(None);
+            assert!(
+                told.0.iter().all(|order| order.id != Uuid::from_u128(4)),
+                "it will never count: {told:?}"
+            );
+            let closed = |minute| {
+                let effective = told.effective(DateTime::UNIX_EPOCH + TimeDelta::minutes(minute));
+                effective.lane(Uuid::from_u128(7).into(), preau_admission::Lane::Guardian).closed
+            };
+            assert_eq!([5, 10, 29, 30, 59, 60].map(closed), [true, false, false, true, true, false]);
+        }
     }
 
     #[test]

@@ -192,13 +192,21 @@ pub struct Kept {
 /// A territory's goes before the installation's, then the later before the earlier. In an installation of one territory
 /// (`alone`), its administrators are its operators, and the later word counts whoever says it.
 pub fn overridden(orders: &[Kept], alone: bool) -> Vec<Option<Uuid>> {
-    // Ids tell apart what one instant made.
-    let rank = |order: &Kept| (order.territory.is_some() && !alone, order.made_at, order.id);
     let stronger = |one: &Kept| {
-        let over = orders.iter().filter(|other| contradicts(one, other, alone) && rank(other) > rank(one));
-        over.max_by_key(|other| rank(other)).map(|other| other.id)
+        let over = orders.iter().filter(|other| replaces(other, one, alone));
+        over.max_by_key(|other| rank(other, alone)).map(|other| other.id)
     };
     orders.iter().map(stronger).collect()
+}
+
+/// Whether `one` counts in the place of `other` while both are in force.
+pub(crate) fn replaces(one: &Kept, other: &Kept, alone: bool) -> bool {
+    contradicts(one, other, alone) && rank(one, alone) > rank(other, alone)
+}
+
+/// Ids tell apart what one instant made.
+fn rank(order: &Kept, alone: bool) -> (bool, DateTime<Utc>, Uuid) {
+    (order.territory.is_some() && !alone, order.made_at, order.id)
 }
 
 /// Whether they are about the same thing, for the same people.

@@ -35,7 +35,7 @@ pub(crate) fn start(app: &App) {
     let stop = app.stop.clone();
     let (a, b) = (app.clone(), app.clone());
     app.tasks.spawn(stop.clone().run_until_cancelled_owned(async move { obey(&a).await }));
-    app.tasks.spawn(stop.run_until_cancelled_owned(async move { write_down(&b).await }));
+    app.tasks.spawn(async move { write_down(&b).await });
 }
 
 async fn obey(app: &App) {
@@ -56,21 +56,27 @@ async fn obey(app: &App) {
     }
 }
 
+/// Until the node stops, and once more then: who led until now has something to tell.
 async fn write_down(app: &App) {
     let mut waiting: VecDeque<Event> = VecDeque::new();
     loop {
+        let stopped = app.stop.run_until_cancelled(tokio::time::sleep(RE_READ_EVERY)).await.is_none();
         waiting.extend(app.door.take_events());
         while waiting.len() > MOST_WAITING {
             waiting.pop_front();
         }
         let batch: Vec<Event> = waiting.iter().take(500).cloned().collect();
-        match app.desk.store(&batch).await {
-            Ok(()) => drop(waiting.drain(..batch.len())),
-            Err(error) => {
+        // An answer that was lost is taken for none: a change told twice is better than one that nobody is told of.
+        match tokio::time::timeout(READING, app.desk.store(&batch)).await {
+            Ok(Ok(())) => drop(waiting.drain(..batch.len())),
+            Ok(Err(error)) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(error, waiting = waiting.len(), "changes could not be written down");
             }
+            Err(_) => tracing::warn!(waiting = waiting.len(), "changes were not written down in time"),
         }
-        tokio::time::sleep(RE_READ_EVERY).await;
+        if stopped {
+            return;
+        }
     }
 }

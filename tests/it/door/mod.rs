@@ -1,9 +1,13 @@
 //! Several doors around one Redis: a place is worth the same everywhere, whoever leads, whatever Redis forgets, and
 //! reloading neither gains nor loses one.
 
+mod attack;
 mod dated;
+mod events;
 mod governing;
+mod keys;
 mod nodes;
+mod orders;
 mod passes;
 mod redis;
 

@@ -17,6 +17,8 @@ pub(crate) struct Beat {
     pub(crate) threads: u32,
     /// Hashes it can do, a second.
     pub(crate) hash_per_s: f64,
+    /// How much of its share a balancer gives it: see [`warmth`]. A node of the release before says nothing: it has been there.
+    pub(crate) warmth: Option<f64>,
     /// Hashes that wait or run, those on their way to the queue included.
     pub(crate) backlog: f64,
     pub(crate) queued: u64,
@@ -56,9 +58,13 @@ pub(crate) struct Beat {
 pub(crate) struct Sum {
     pub(crate) nodes: u32,
     pub(crate) threads: u32,
+    /// What nodes that have just started can do counts as far as they are given work.
     pub(crate) hash_per_s: f64,
+    /// Seconds of a thread that a hash takes.
+    pub(crate) hash_s: f64,
     pub(crate) backlog: f64,
     pub(crate) hash_wait_s: f64,
+    /// As hashes.
     pub(crate) db_per_s: f64,
     pub(crate) db_in_flight: u64,
     pub(crate) db_limit: u64,
@@ -91,6 +97,14 @@ pub(crate) struct Fresh {
 }
 
 const SMOOTH_S: f64 = 3.0;
+/// In so many seconds a balancer gives a node that has just become ready its whole share, and a tenth at first
+/// (`slowstart` of `deploy/k8s/base/haproxy.cfg`, `reference/overload.md` §B.12).
+const WARM_S: f64 = 30.0;
+
+/// How much of its share a balancer gives a node that has said that it lives since `since`: from 0.1 to 1.
+pub(crate) fn warmth(since: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
+    (0.1 + 0.9 * seconds(since, now) / WARM_S).min(1.0)
+}
 
 impl Hearing {
     pub(crate) fn sum(&self) -> &Sum {
@@ -114,6 +128,13 @@ impl Hearing {
         let alive: Vec<&Beat> = beats.iter().filter(|beat| !beat.draining).collect();
         let away = beats.iter().filter(|beat| beat.db_away).count();
         let total = |of: fn(&Beat) -> f64| alive.iter().map(|beat| of(beat)).sum::<f64>();
+        // Shares are of one another: a node by itself is given everything, and of nodes that start together each its part.
+        let warmest = alive.iter().filter_map(|beat| beat.warmth).fold(0.0, f64::max);
+        let warmest = if alive.iter().any(|beat| beat.warmth.is_none()) { 1.0 } else { warmest.max(0.1) };
+        let warm = |of: fn(&Beat) -> f64| {
+            alive.iter().map(|beat| of(beat) * beat.warmth.unwrap_or(1.0) / warmest).sum::<f64>()
+        };
+        let threads: u32 = alive.iter().map(|beat| beat.threads).sum();
         let smooth = |mean: f64, value: f64| {
             if dt <= 0.0 { mean } else { mean + (value - mean) * (1.0 - (-dt / SMOOTH_S).exp()) }
         };
@@ -125,11 +146,12 @@ impl Hearing {
         let people_per_s: f64 = admitted_per_s.iter().map(|(_, rate)| rate).sum();
         self.sum = Sum {
             nodes: u32::try_from(alive.len()).unwrap_or(u32::MAX),
-            threads: alive.iter().map(|beat| beat.threads).sum(),
-            hash_per_s: total(|beat| beat.hash_per_s),
+            threads,
+            hash_per_s: warm(|beat| beat.hash_per_s),
+            hash_s: f64::from(threads.max(1)) / total(|beat| beat.hash_per_s).max(0.1),
             backlog: total(|beat| beat.backlog),
             hash_wait_s: alive.iter().map(|beat| beat.hash_wait_s).fold(0.0, f64::max),
-            db_per_s: total(|beat| beat.db_per_s),
+            db_per_s: warm(|beat| beat.db_per_s),
             db_in_flight: alive.iter().map(|beat| beat.db_in_flight).sum(),
             db_limit: alive.iter().map(|beat| beat.db_limit).sum(),
             db_away: away * 2 > beats.len(),
@@ -220,6 +242,37 @@ mod tests {
         assert!((*hearing.sum().admitted_per_s.get(Lane::InSlot) - 20.0).abs() < 0.5);
         assert_eq!(hearing.sum().nodes, 2);
         assert!((hearing.sum().hash_share - 1.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn a_balancer_gives_a_node_its_whole_share_half_a_minute_after_its_start() {
+        let start: DateTime<Utc> = "2026-11-23T08:00:00Z".parse().unwrap();
+        let after = |s: i64| warmth(start, start + chrono::Duration::seconds(s));
+        assert!((after(0) - 0.1).abs() < 1e-9 && (after(10) - 0.4).abs() < 1e-9);
+        assert!((after(30) - 1.0).abs() < 1e-9 && (after(3600) - 1.0).abs() < 1e-9);
+        assert!((after(-30) - 0.1).abs() < 1e-9, "a clock that was set back");
+    }
+
+    #[test]
+    fn what_a_node_can_do_counts_as_far_as_the_others_leave_it_work() {
+        let now: DateTime<Utc> = "2026-11-23T08:00:00Z".parse().unwrap();
+        let warm = |node: &str, warmth| Beat { warmth, threads: 2, db_per_s: 200.0, ..beat(node, 0) };
+        let hears = |beats: &[Beat]| {
+            let mut hearing = Hearing::default();
+            hearing.hear(now, beats);
+            hearing.sum().clone()
+        };
+        let close = |one: f64, other: f64| (one - other).abs() < 1e-9;
+        let joined = hears(&[warm("a", Some(1.0)), warm("b", Some(1.0)), warm("c", Some(0.1))]);
+        assert!(close(joined.hash_per_s, 105.0) && close(joined.db_per_s, 420.0), "{joined:?}");
+        assert!(close(joined.hash_s, 6.0 / 150.0), "a hash takes as long as ever: {joined:?}");
+        assert_eq!((joined.nodes, joined.threads), (3, 6));
+        assert!(close(hears(&[warm("a", Some(0.1))]).hash_per_s, 50.0), "by itself");
+        assert!(close(hears(&[warm("a", Some(0.1)), warm("b", Some(0.1))]).hash_per_s, 100.0), "together");
+        let older = hears(&[warm("a", None), warm("b", Some(0.1))]);
+        assert!(close(older.hash_per_s, 55.0), "beside a node of the release before: {older:?}");
+        let drained = Beat { draining: true, ..warm("a", Some(1.0)) };
+        assert!(close(hears(&[drained, warm("b", Some(0.4))]).hash_per_s, 50.0), "beside one that leaves");
     }
 
     #[test]

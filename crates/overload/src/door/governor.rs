@@ -164,7 +164,8 @@ impl Governor {
         for (territory, of) in lanes {
             for (lane, state) in of.iter().filter_map(|(lane, state)| Some((lane, state.as_ref()?))) {
                 // Nobody is counted any more and yet places are out (counts may be lost with Redis): they come in.
-                if state.buckets.is_empty() && state.threshold < state.top && !self.frozen {
+                let held = self.frozen || around.effective.lane(*territory, lane).closed;
+                if state.buckets.is_empty() && state.threshold < state.top && !held {
                     let to = Advance { threshold: state.top, passed: 0, in_last: 0 };
                     moves.entry(*territory).or_default().push((lane, to));
                 }
@@ -300,7 +301,7 @@ impl Governor {
             hash_arrivals_per_s: arrivals * sum.hash_share,
             waiting: real(waiting),
             hash_share: sum.hash_share,
-            hash_cpu_s: f64::from(sum.threads.max(1)) / hashes,
+            hash_cpu_s: sum.hash_s,
             requests_per_s: sum.requests_per_s,
             request_cpu_s: 0.0004,
             seats: real(around.seats),

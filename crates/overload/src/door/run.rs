@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use preau_admission::{
     Lane, LaneSnap, Mode, PerLane, Roster, facts::Facts, inlet::InletConfig, lanes::LaneState,
     orders::Effective, seats::lease, status::Crowd,
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Alone, Door, EVENTS, Inner,
-    beat::{Beat, real},
+    beat::{Beat, real, warmth},
     governor::{AllLanes, Around, Governor},
     store::by_shard,
     view::{Board, Published, View},
@@ -54,6 +55,8 @@ pub(super) struct Works {
     epoch: u32,
     failures: u32,
     beat_at: Option<Instant>,
+    /// Since when it takes work.
+    since: Option<DateTime<Utc>>,
     lead_at: Option<Instant>,
     seats_at: Option<Instant>,
     seats: [u64; 16],
@@ -74,6 +77,7 @@ impl Works {
             epoch: 0,
             failures: 0,
             beat_at: None,
+            since: None,
             lead_at: None,
             seats_at: None,
             seats: [0; 16],
@@ -472,16 +476,21 @@ impl Inner {
         let elapsed = now.saturating_duration_since(hashed_at).as_secs_f64();
         let rate = if elapsed > 0.0 { real(load.done.saturating_sub(hashed_before)) / elapsed } else { rate };
         works.hashed = Some((now, load.done, rate));
+        let (at, draining) = (self.clock.now(), self.is_draining());
+        // A balancer that has looked away begins anew.
+        let since = *works.since.get_or_insert(at);
+        works.since = works.since.filter(|_| !draining);
         let counters = &self.counters;
         let marks = |of: &HashMap<(TerritoryId, Lane), u64>| {
             of.iter().map(|((territory, lane), people)| (*territory, *lane, *people)).collect()
         };
         Beat {
             node: self.node.clone(),
-            at: self.clock.now(),
+            at,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             threads: u32::try_from(load.threads).unwrap_or(u32::MAX),
             hash_per_s: load.per_second(),
+            warmth: Some(warmth(since, at)),
             backlog: real(count(
                 entering.max(load.queued() + load.running).saturating_sub(load.running) + returned,
             )),
@@ -508,7 +517,7 @@ impl Inner {
             bytes_out: counters.bytes_out.load(Ordering::Relaxed),
             crowd: self.crowd(works),
             seats_here: count(self.seats.here()),
-            draining: self.is_draining(),
+            draining,
         }
     }
 
