@@ -87,6 +87,39 @@ fn the_way_in_the_day_and_the_way_out() {
 }
 
 #[test]
+fn the_sign_in_page_names_the_hours_of_today_and_who_goes_first() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let territory = stage.territory("test").await;
+        let school = territory.school("Collège").await;
+        let (first, hours) = ("href=\"/qui-passe-en-premier\"", "href=\"/plages-horaires\">Plages horaires");
+        let door = async || text(&node.stranger().get("/connexion").await.expect(200));
+        let page = door().await;
+        assert!(page.contains(first) && page.contains(&format!("{hours}</a>")), "{page}");
+
+        let plan = async |starts_on: &str, name: &str| {
+            let mut plan = crate::plans::plan();
+            (plan["starts_on"], plan["name"]) = (starts_on.into(), name.into());
+            let plan = serde_json::from_value(plan).expect("a plan");
+            node.app.plans.import(territory.id, &plan).await.expect("made");
+        };
+        plan("2026-12-01", "Décembre").await;
+        assert!(door().await.contains(&format!("{hours}</a>")), "it is still to come");
+        plan("2026-11-16", "Novembre").await;
+        assert!(
+            door().await.contains(&format!("{hours} en vigueur\u{a0}: Novembre</a>")),
+            "{}",
+            door().await
+        );
+        // Whose school has told itself is led to its hours, which a plan of its own may have replaced.
+        let of_school = node.stranger().get(&format!("/connexion?ecole={}", school.id)).await.expect(200);
+        let link = format!("href=\"/plages-horaires?ecole={}\">Plages horaires</a>", school.id);
+        assert!(text(&of_school).contains(&link), "{}", text(&of_school));
+        node.stranger().get(&format!("/plages-horaires?ecole={}", school.id)).await.expect(200);
+    });
+}
+
+#[test]
 fn nobody_is_sent_to_another_site() {
     play(async |stage| {
         let node = stage.node().await;

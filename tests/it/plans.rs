@@ -1,13 +1,18 @@
 //! Plans of hours and suspensions: who is told what, and what stays open whatever is decided.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use preau_admission::facts::{Facts, Nearness};
+use preau_admission::facts::{Declares, DueFact, Fact, Facts, Nearness};
 use preau_kernel::Role;
-use preau_tests::{Class, Client, Persona, Stage, play};
+use preau_tests::{Class, Client, PASSWORD, Persona, Stage, play};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::world::{Target, World};
+use crate::{
+    queue::{cookie, place},
+    world::{Target, World},
+};
 
 /// A plan as administrators send it.
 pub(crate) fn plan() -> Value {
@@ -87,6 +92,7 @@ async fn standing(client: &Client) -> Value {
     all["items"][0].clone()
 }
 
+const SESSIONS: &str = "/api/v1/sessions";
 const SIXTH: &str = "10010012110";
 const THIRD: &str = "10310019110";
 
@@ -536,6 +542,78 @@ fn lessons_around_now_are_told_to_the_door() {
         assert!(node.app.bells.take_changed().is_some() && node.app.bells.take_changed().is_none());
         stage.set("2026-11-23T20:00:00Z");
         assert_eq!(facts().await.counts().0, 0, "the day is over");
+    });
+}
+
+/// A feature that work is handed in by.
+struct Homework(DueFact);
+
+impl Declares for Homework {
+    fn facts(&self) -> Vec<Fact> {
+        vec![Fact::Due(self.0)]
+    }
+
+    fn take_changed(&self) -> Option<Vec<Fact>> {
+        Some(self.facts())
+    }
+}
+
+#[test]
+fn whoever_hands_in_work_due_today_is_kept_out_by_no_slot_and_no_suspension() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let school = stage.territory("test").await.school("Collège").await;
+        let (with_work, without) = (school.class("3e A").await, school.class("3e B").await);
+        let devices = async |class: &Class, name: &str| {
+            let pupil = class.pupil(name).await;
+            studies(&stage, &pupil, THIRD).await;
+            let body = json!({ "login": pupil.login, "password": PASSWORD, "trusted_device": true });
+            let inside = node.stranger().post(SESSIONS, &body).await.expect(201);
+            let claim = cookie(&inside, "__Host-preau-place").expect("the device remembers the class");
+            (node.stranger().with("cookie", &format!("__Host-preau-place={claim}")), body)
+        };
+        let (max, by_max) = devices(&with_work, "Max Trois").await;
+        let (zoe, by_zoe) = devices(&without, "Zoé Trois").await;
+
+        let admin = node.proven(&school.admin().await).await;
+        let made = post(&admin, &school.url("plans"), &plan()).await.expect(201).json();
+        let mode = school.url(&format!("plans/{}/mode", made["id"].as_str().unwrap()));
+        let hard = json!({ "mode": "hard", "until": "2026-11-25T08:00:00Z", "reason": "Saturation" });
+        admin.put(&mode, &hard).await.expect(200);
+        let held = async |client: &Client, body: &Value| {
+            place(client.post(SESSIONS, body).await)["opens_at"].as_str().map(str::to_owned)
+        };
+        let noon = Some("2026-11-23T11:00:00Z".to_owned());
+        assert_eq!(held(&max, &by_max).await, noon, "nothing was declared yet");
+
+        // The list of the product, and one feature more, as it will be added there.
+        let due = DueFact {
+            class: with_work.id,
+            from: "2026-11-22T23:00:00Z".parse().unwrap(),
+            until: "2026-11-23T23:00:00Z".parse().unwrap(),
+        };
+        let mut sources = preau_server::fact_sources(&node.app).with(Homework(due));
+        let mut declare = || {
+            let facts = sources.take_changed(stage.clock().now()).expect("news");
+            node.app.door.learn_facts(Arc::new(facts));
+        };
+        declare();
+        max.post(SESSIONS, &by_max).await.expect(201);
+        assert_eq!(held(&zoe, &by_zoe).await, noon, "another class hands nothing in");
+
+        let reason = "Priorité aux lycées";
+        let asked = json!({ "profile": "pupil", "ends_at": "2026-11-25T08:00:00Z", "reason": reason });
+        post(&admin, &school.url("suspensions"), &asked).await.expect(201);
+        max.post(SESSIONS, &by_max).await.expect(201);
+
+        stage.set("2026-11-24T08:05:00Z");
+        let admin = node.proven(&school.admin().await).await;
+        let suspensions = admin.get(&school.url("suspensions")).await.expect(200).json();
+        let one = suspensions["items"][0]["id"].as_str().unwrap();
+        admin.delete(&school.url(&format!("suspensions/{one}"))).await.expect(204);
+        declare();
+        let noon = Some("2026-11-24T11:00:00Z".to_owned());
+        assert_eq!(held(&max, &by_max).await, noon, "it was due yesterday");
     });
 }
 

@@ -25,6 +25,77 @@ pub struct LessonFact {
     pub until: DateTime<Utc>,
 }
 
+/// Work of a class that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueFact {
+    /// The class that hands it in.
+    pub class: ClassId,
+    /// The beginning of the day on which it is due, in the school's zone.
+    pub from: DateTime<Utc>,
+    /// Its end: work that is late may be handed in all day.
+    pub until: DateTime<Utc>,
+}
+
+/// What a feature declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A lesson of the hours around now.
+    Lesson(LessonFact),
+    /// Work due today, or tomorrow.
+    Due(DueFact),
+}
+
+/// A feature that declares facts. Neither costs any I/O: it reads what it declares in a loop of its own.
+pub trait Declares: Send {
+    /// What it knows.
+    fn facts(&self) -> Vec<Fact>;
+
+    /// The same, if it has changed since it was last taken.
+    fn take_changed(&self) -> Option<Vec<Fact>>;
+}
+
+/// Every feature that declares facts, and what they come to together.
+#[derive(Default)]
+pub struct Sources {
+    features: Vec<Box<dyn Declares>>,
+    /// When work begins or ceases to be due next: no feature says so.
+    turns_at: Option<DateTime<Utc>>,
+}
+
+impl std::fmt::Debug for Sources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sources").field("features", &self.features.len()).finish_non_exhaustive()
+    }
+}
+
+impl Sources {
+    /// One feature more.
+    #[must_use]
+    pub fn with(mut self, feature: impl Declares + 'static) -> Self {
+        self.features.push(Box::new(feature));
+        self
+    }
+
+    /// What holds at `now`, if that is not what was taken last.
+    pub fn take_changed(&mut self, now: DateTime<Utc>) -> Option<Facts> {
+        let told: Vec<_> = self.features.iter().map(|feature| feature.take_changed()).collect();
+        if told.iter().all(Option::is_none) && self.turns_at.is_none_or(|at| now < at) {
+            return None;
+        }
+        let (mut lessons, mut due) = (Vec::new(), Vec::new());
+        let features = self.features.iter().zip(told);
+        for fact in features.flat_map(|(feature, told)| told.unwrap_or_else(|| feature.facts())) {
+            match fact {
+                Fact::Lesson(lesson) => lessons.push(lesson),
+                Fact::Due(work) => due.push(work),
+            }
+        }
+        self.turns_at = due.iter().flat_map(|work| [work.from, work.until]).filter(|at| *at > now).min();
+        let today = due.iter().filter(|work| work.from <= now && now < work.until);
+        Some(Facts::new(lessons, today.map(|work| work.class)))
+    }
+}
+
 /// How near a lesson is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nearness {
@@ -132,6 +203,11 @@ impl Came {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
     use uuid::Uuid;
 
     use super::*;
@@ -147,6 +223,51 @@ mod tests {
     fn lesson(of: u128, class: u128, people: u32, begins: i64) -> LessonFact {
         let class = Uuid::from_u128(class).into();
         LessonFact { class, territory: territory(of), people, from: at(begins), until: at(begins + 55) }
+    }
+
+    /// A feature that says the same whenever it is told to.
+    #[derive(Clone)]
+    struct Says(Vec<Fact>, Arc<AtomicBool>);
+
+    impl Declares for Says {
+        fn facts(&self) -> Vec<Fact> {
+            self.0.clone()
+        }
+
+        fn take_changed(&self) -> Option<Vec<Fact>> {
+            self.1.swap(false, Ordering::Relaxed).then(|| self.facts())
+        }
+    }
+
+    fn says(fact: Fact) -> Says {
+        Says(vec![fact], Arc::new(AtomicBool::new(true)))
+    }
+
+    #[test]
+    fn what_one_feature_declares_outlives_the_news_of_another() {
+        let class = |number: u128| ClassId::from(Uuid::from_u128(number));
+        let timetable = says(Fact::Lesson(lesson(1, 1, 30, 0)));
+        let homework = says(Fact::Due(DueFact { class: class(2), from: at(-480), until: at(960) }));
+        let mut sources = Sources::default().with(timetable.clone()).with(homework.clone());
+        for news in [None, Some(&timetable), Some(&homework)] {
+            if let Some(feature) = news {
+                feature.1.store(true, Ordering::Relaxed);
+            }
+            let facts = sources.take_changed(at(0)).unwrap();
+            assert_eq!(facts.counts(), (1, 1));
+            assert!(facts.near(class(1), at(0)).is_some() && facts.due_today(class(2)));
+            assert!(sources.take_changed(at(1)).is_none(), "nothing is built anew for nothing");
+        }
+    }
+
+    #[test]
+    fn work_is_due_from_midnight_to_midnight_though_no_feature_says_anything() {
+        let class = ClassId::from(Uuid::from_u128(2));
+        let homework = says(Fact::Due(DueFact { class, from: at(60), until: at(60 + 1440) }));
+        let mut sources = Sources::default().with(homework);
+        let mut due = |minute| sources.take_changed(at(minute)).map(|facts| facts.due_today(class));
+        assert_eq!([0, 59, 60, 61].map(&mut due), [Some(false), None, Some(true), None]);
+        assert_eq!([1499, 1500, 1501].map(due), [None, Some(false), None]);
     }
 
     #[test]

@@ -3,16 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
-use preau_admission::facts::Facts;
+use preau_admission::facts::Sources;
 use preau_cache::keys;
 use preau_kernel::SchoolId;
 
-use crate::{App, desk, door};
+use crate::{App, desk, door, lessons};
 
 const REVOCATIONS_EVERY: Duration = Duration::from_secs(1);
 const READING: Duration = Duration::from_secs(5);
 /// A minute is far to a lesson, and an import changes many schools at once.
-const RING_EVERY: Duration = Duration::from_secs(2);
+const TELL_EVERY: Duration = Duration::from_secs(2);
 const KEYS_EVERY: Duration = Duration::from_secs(60);
 /// While something cannot be read, or a subscription is lost.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ pub(crate) fn start_behind(app: &App) {
     let e = app.clone();
     app.tasks.spawn(stop.clone().run_until_cancelled_owned(async move { hear_bells(&e).await }));
     let f = app.clone();
-    app.tasks.spawn(stop.run_until_cancelled_owned(async move { ring_bells(&f).await }));
+    app.tasks.spawn(stop.run_until_cancelled_owned(async move { tell_facts(&f).await }));
 }
 
 /// Each second, and at once when another node says that it has committed one.
@@ -121,13 +121,20 @@ async fn hear_bells(app: &App) {
     }
 }
 
-/// Tells the door what features have declared: lessons. Work due today joins them with homework.
-async fn ring_bells(app: &App) {
+/// Every feature that declares facts to the door, one a line: a lesson live or soon, work due today. Homework has its line
+/// here when it is built.
+pub fn fact_sources(app: &App) -> Sources {
+    Sources::default().with(lessons::Rung(app.bells.clone()))
+}
+
+/// Tells the door what features have declared.
+async fn tell_facts(app: &App) {
+    let mut sources = fact_sources(app);
     loop {
-        if let Some(lessons) = app.bells.take_changed() {
-            app.door.learn_facts(Arc::new(Facts::new(lessons, [])));
+        if let Some(facts) = sources.take_changed(app.clock.now()) {
+            app.door.learn_facts(Arc::new(facts));
         }
-        tokio::time::sleep(RING_EVERY).await;
+        tokio::time::sleep(TELL_EVERY).await;
     }
 }
 

@@ -1,11 +1,13 @@
-//! Feeds read timetables, the timetable owns its rows, and features do not import one another: here they meet.
+//! Feeds read timetables, the timetable owns its rows, the door asks which lessons are near, and features do not import one
+//! another: here they meet.
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
+use preau_admission::facts::{Declares, Fact, LessonFact};
 use preau_db::{DbError, TerritoryTx};
 use preau_feeds::import::{Changes, Lesson, Source};
 use preau_kernel::SchoolId;
-use preau_timetable::NewLesson;
+use preau_timetable::{Bells, NewLesson};
 
 /// The timetable's writer, as feeds are given it.
 ///
@@ -44,4 +46,21 @@ fn lesson(lesson: Lesson) -> NewLesson {
         groups: lesson.groups,
         teachers: lesson.teachers,
     }
+}
+
+/// The timetable's lessons, as they are declared to the door.
+pub(crate) struct Rung(pub(crate) Bells);
+
+impl Declares for Rung {
+    fn facts(&self) -> Vec<Fact> {
+        declared(self.0.facts())
+    }
+
+    fn take_changed(&self) -> Option<Vec<Fact>> {
+        self.0.take_changed().map(declared)
+    }
+}
+
+fn declared(lessons: Vec<LessonFact>) -> Vec<Fact> {
+    lessons.into_iter().map(Fact::Lesson).collect()
 }

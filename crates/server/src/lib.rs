@@ -25,7 +25,7 @@ pub mod telemetry;
 mod worker;
 
 pub use app::App;
-pub use background::start as start_background;
+pub use background::{fact_sources, start as start_background};
 pub use config::{Config, ConfigError};
 pub use lessons::write as write_lessons;
 pub(crate) use protect::protect;

@@ -16,10 +16,10 @@ use uuid::Uuid;
 use super::{crowd, door, enter, pupil, school, second, shown, territory, wait};
 
 const SIXTH: &str = "10010012110";
-const FIFTH: &str = "10110001110";
+pub(super) const FIFTH: &str = "10110001110";
 
 /// The fifth, and guardians, are expected from 13:00 on; the sixth before that.
-fn plan(forced: Option<(Posture, DateTime<Utc>)>) -> Arc<Table> {
+pub(super) fn plan(forced: Option<(Posture, DateTime<Utc>)>) -> Arc<Table> {
     let rule = |profile, mef: &[&str], from: &str, to: &str| Rule {
         profiles: vec![profile],
         mef: mef.iter().map(|&code| code.to_owned()).collect(),
@@ -47,7 +47,7 @@ fn plan(forced: Option<(Posture, DateTime<Utc>)>) -> Arc<Table> {
 }
 
 /// Eight in the morning, and one in the afternoon: further apart than a place is kept.
-async fn at_eight(stage: &Stage) -> DateTime<Utc> {
+pub(super) async fn at_eight(stage: &Stage) -> DateTime<Utc> {
     let eight: DateTime<Utc> = "2026-11-24T07:00:00Z".parse().unwrap();
     until(stage, eight);
     eight + Duration::hours(5)
@@ -71,7 +71,7 @@ fn hard(stage: &Stage) -> Arc<Orders> {
 }
 
 /// A pupil on a device that remembers the class.
-fn of(mef: &str, subject: u64) -> Asks {
+pub(super) fn of(mef: &str, subject: u64) -> Asks {
     let claim = DeviceClaim {
         device: [1; 16],
         profile: Profile::Pupil,
@@ -88,11 +88,11 @@ fn of(mef: &str, subject: u64) -> Asks {
 }
 
 /// On the same device, with a ticket.
-fn holding(place: &Place, subject: u64) -> Asks {
+pub(super) fn holding(place: &Place, subject: u64) -> Asks {
     Asks { ticket: Some(place.ticket.clone()), ..of(FIFTH, subject) }
 }
 
-fn waiting(door: &Door) -> u64 {
+pub(super) fn waiting(door: &Door) -> u64 {
     door.status().territories.iter().flat_map(|it| &it.lanes).map(|lane| lane.waiting).sum()
 }
 

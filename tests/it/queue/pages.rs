@@ -1,8 +1,29 @@
 //! The same line by the pages, and before a desk.
 
-use preau_tests::{PASSWORD, desk, play};
+use std::sync::Arc;
 
-use super::{ORIGIN, class, cookie, crowd, holding, sessions, slow, submit, text, until_no_place};
+use preau_admission::{Lane, Order, Orders, orders::Act, slots::Posture};
+use preau_tests::{PASSWORD, Stage, desk, play};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    ORIGIN, SESSIONS, TICKETS, class, cookie, crowd, holding, pass, place, sessions, slow, submit, text,
+    until_no_place,
+};
+
+/// An order of the operators, given now.
+fn ordered(stage: &Stage, act: Act, until: &str) -> Order {
+    Order {
+        id: Uuid::from_u128(8),
+        act,
+        territory: None,
+        author: "exploitation".to_owned(),
+        reason: "affluence".to_owned(),
+        made_at: stage.clock().now(),
+        until: Some(until.parse().expect("an instant")),
+    }
+}
 
 #[test]
 fn a_browser_without_a_program_waits_enters_and_comes_back() {
@@ -45,6 +66,80 @@ fn a_browser_without_a_program_waits_enters_and_comes_back() {
         assert_eq!(inside.header("location"), Some("/appareils"));
         assert!(cookie(&inside, "__Host-preau-ticket").is_some_and(|value| value.is_empty()));
         holding(&node, &[&inside]).get("/appareils").await.expect(200);
+    });
+}
+
+#[test]
+fn whoever_waits_in_a_closed_class_is_told_the_hour_at_which_it_opens() {
+    play(async |stage| {
+        let territory = stage.territory("test").await;
+        territory.school("Collège Rosa-Parks").await;
+        let there = territory.school_in("Collège Leconte-de-Lisle", "Indian/Reunion").await;
+        let node = slow(&stage).await;
+        let close = ordered(&stage, Act::Close { lane: Lane::InSlot }, "2026-11-23T12:00:00Z");
+        let obey = || node.app.door.obey(Arc::new(Orders(vec![close.clone()])));
+        obey();
+        node.app.door.turn().await;
+        let told = place(node.stranger().post(TICKETS, &json!({ "declared": { "profile": "pupil" } })).await);
+        assert_eq!(told["opens_at"], "2026-11-23T12:00:00Z");
+        assert!(told["poll_after_ms"].as_u64().unwrap() <= 240_000, "it may open before: {told}");
+        let guardian = json!({ "declared": { "profile": "guardian" } });
+        assert_eq!(place(node.stranger().post(TICKETS, &guardian).await).get("opens_at"), None);
+
+        let here = node.stranger().with("origin", ORIGIN);
+        let waits = submit(&here, "/connexion/file", "profil=pupil").await.expect(202);
+        let page = text(&waits);
+        assert!(page.len() <= 4096, "{}", page.len());
+        assert!(page.contains("Votre accès ouvre à 13:00 (heure de Paris)"), "{page}");
+        assert!(page.contains("Votre place") && page.contains("Reste ouvert"), "{page}");
+        assert!(!page.contains("Votre créneau"), "{page}");
+        // Whose link has said the school is told the hour of its own clock.
+        let form = format!("profil=pupil&ecole={}", there.id);
+        let far = text(&submit(&here, "/connexion/file", &form).await.expect(202));
+        assert!(far.contains("Votre accès ouvre à 16:00</h1>"), "{far}");
+
+        // Reloaded, the place is the same; and it is a place like any other once the hour has come.
+        let back = holding(&node, &[&waits]);
+        pass(&stage, &[&node], 5).await;
+        let again = back.get("/connexion").await.expect(202);
+        let ticket = "__Host-preau-ticket";
+        assert_eq!(cookie(&again, ticket), cookie(&waits, ticket));
+        stage.set("2026-11-23T12:00:00Z");
+        obey();
+        let open = text(&back.get("/connexion").await.expect(202));
+        assert!(open.contains("Votre place") && !open.contains("Votre accès"), "{open}");
+        until_no_place(&stage, &node, async || back.get("/connexion").await).await.expect(200);
+    });
+}
+
+#[test]
+fn whoever_is_out_of_a_soft_slot_is_told_whose_hours_it_is_and_when_theirs_are() {
+    play(async |stage| {
+        let day = stage.node().await;
+        let territory = stage.territory("test").await;
+        let school = territory.school("Collège Rosa-Parks").await;
+        let max = school.class("3e A").await.pupil("Max Trois").await;
+        stage.sql(&format!("UPDATE pupil SET mef_code = '10310019110' WHERE person_id = '{}'", max.id)).await;
+        let own = json!({ "login": max.login, "password": PASSWORD, "trusted_device": true });
+        let inside = day.stranger().post(SESSIONS, &own).await.expect(201);
+        let claim = cookie(&inside, "__Host-preau-place").expect("a trusted device");
+
+        let node = slow(&stage).await;
+        let plan = serde_json::from_value(crate::plans::plan()).expect("a plan");
+        node.app.plans.import(territory.id, &plan).await.expect("made");
+        node.app.door.obey(Arc::new(Orders(vec![ordered(
+            &stage,
+            Act::Slots { posture: Posture::Soft },
+            "2026-11-23T18:00:00Z",
+        )])));
+        node.app.door.turn().await;
+        let here = node.stranger().with("origin", ORIGIN);
+        let device = here.with("cookie", &format!("__Host-preau-place={claim}"));
+        let form = format!("login={}&password={}", max.login, PASSWORD.replace(' ', "+"));
+        let page = text(&submit(&device, "/connexion", &form).await.expect(202));
+        assert!(page.len() <= 4096 && page.contains("pas le créneau de votre classe"), "{page}");
+        assert!(page.contains("Priorité jusqu’à 12:00\u{a0}: 6e, 5e."), "{page}");
+        assert!(page.contains("Puis de 13:00 à 17:00\u{a0}: 4e, 3e."), "{page}");
     });
 }
 

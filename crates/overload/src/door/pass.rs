@@ -129,7 +129,7 @@ pub struct Place {
     pub tag: u64,
     /// Whose lanes.
     pub territory_id: TerritoryId,
-    /// When one's hour begins, for a dated ticket.
+    /// When one's hour begins, for a dated ticket; when the lane opens, while an order with an end closes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens_at: Option<DateTime<Utc>>,
 }

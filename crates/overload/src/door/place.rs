@@ -25,6 +25,9 @@ use super::{
 /// When to show a ticket again whose turn has come while hashing has no room.
 const AGAIN_MS: u64 = 1_000;
 
+/// The longest between two looks at a lane that an order has closed: it may be taken back early, and a turn waits ten minutes.
+const CLOSED_LOOK_MS: u64 = 240_000;
+
 /// A place to be drawn, and what its ticket will say.
 pub(super) struct Wanted {
     pub(super) territory: TerritoryId,
@@ -112,7 +115,7 @@ impl Inner {
     }
 
     /// What a dated ticket is told before its hour: when that is. Nobody is before its holder, and the slots may be released
-    /// at any moment.
+    /// at any moment, as a lane may be that an order has closed.
     pub(super) fn dated_place(&self, ticket: &Ticket, text: String, opens_at: DateTime<Utc>) -> Place {
         let now = self.clock.now();
         let away = u64::try_from((opens_at - now).num_seconds()).unwrap_or(0);
@@ -147,7 +150,7 @@ impl Inner {
             // Soon: by then something is measured.
             place.poll_after_ms = eta::poll_after_ms(place.eta, 1, ticket.id, at_ms);
         }
-        Place {
+        let told = Place {
             ticket: text,
             position: place.position,
             eta_s: place.eta.s,
@@ -159,6 +162,17 @@ impl Inner {
             tag: ticket.tag,
             territory_id: ticket.territory,
             opens_at: None,
+        };
+        let passed = snap.is_some_and(|snap| ticket.tag <= snap.threshold);
+        let forced = self.effective.load().lane(ticket.territory, ticket.lane);
+        match forced.opens_at.filter(|opens_at| now < *opens_at && !passed) {
+            // What was measured before it closed says nothing of how fast it will go.
+            Some(opens_at) => Place {
+                position: told.position,
+                poll_after_ms: dated_poll_after_ms(ticket.id, opens_at, now).min(CLOSED_LOOK_MS),
+                ..self.dated_place(ticket, told.ticket, opens_at)
+            },
+            None => told,
         }
     }
 }

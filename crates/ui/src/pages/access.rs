@@ -85,6 +85,7 @@ struct SignInPage<'a> {
     summary: Option<FormError>,
     notice: Option<&'a str>,
     form: SignInForm<'a>,
+    hours: String,
 }
 
 impl SignInPage<'_> {
@@ -93,11 +94,12 @@ impl SignInPage<'_> {
     }
 }
 
-/// The sign-in form, empty or back with what was wrong.
+/// The sign-in form, empty or back with what was wrong. `plan` names the plan of hours that holds today.
 pub fn sign_in(
     site: &Site<'_>,
     form: SignInForm<'_>,
     desks: &[Desk],
+    plan: Option<&str>,
     notice: Option<&str>,
     error: Option<FormError>,
 ) -> Page {
@@ -108,8 +110,10 @@ pub fn sign_in(
         true => String::new(),
         false => fill(w.page_desk_down, &[("desk", &down.join(", "))]),
     };
+    let hours =
+        plan.map_or_else(|| w.page_slots.to_owned(), |plan| fill(w.page_sign_in_hours, &[("plan", plan)]));
     let frame = Frame::gate(site, title);
-    Page::draw(&SignInPage { frame, desks, down, wide: false, summary: error, notice, form })
+    Page::draw(&SignInPage { frame, desks, down, wide: false, summary: error, notice, form, hours })
 }
 
 #[derive(Template)]

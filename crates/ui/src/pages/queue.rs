@@ -35,7 +35,7 @@ pub struct Place {
     /// The territory whose lane it is.
     #[serde(default)]
     pub territory_id: Option<String>,
-    /// When the slot opens, for a ticket that waits for one.
+    /// When the slot opens, for a ticket that waits for one; when the lane does, for a place in one that an order has closed.
     #[serde(default)]
     pub opens_at: Option<DateTime<Utc>>,
 }
@@ -87,10 +87,24 @@ pub struct Queue<'a> {
     pub asks: Asks<'a>,
     /// What the forms carry on.
     pub carried: Vec<(&'static str, &'a str)>,
-    /// The zone of the hours.
-    pub zone: Tz,
+    /// The zone of the hours; Paris, and it is said, where nothing tells in which school somebody is.
+    pub zone: Option<Tz>,
     /// Where one looks for one's school, for whoever no device has told.
     pub schools: Option<String>,
+    /// Whose hours it is, for whoever is outside theirs.
+    pub turns: Option<String>,
+}
+
+impl Place {
+    /// When the lane opens that an order has closed. Before a slot there is no place to keep, and the tag is 0.
+    fn closed_until(&self) -> Option<DateTime<Utc>> {
+        self.opens_at.filter(|_| self.tag > 0)
+    }
+
+    /// What stays open while the lane is closed: a class that has a lesson has a lane of its own.
+    fn lessons_pass(&self) -> bool {
+        !["safety", "lesson"].contains(&self.class.as_str())
+    }
 }
 
 impl Asks<'_> {
@@ -138,7 +152,9 @@ struct QueuePage<'a> {
     place: (&'static str, String, &'static str),
     wait: String,
     slot: String,
+    closed: Option<String>,
     why: &'static str,
+    turns: Option<&'a str>,
     method: &'static str,
     action: &'a str,
     carried: &'a [(&'static str, &'a str)],
@@ -219,11 +235,18 @@ const LONGEST_MIN: u64 = 30;
 pub fn queue(site: &Site<'_>, queue: &Queue<'_>) -> Page {
     let (lang, w) = (site.lang, site.lang.words());
     let shown = queue.shown();
-    let opens = queue.place.and_then(|place| place.opens_at).map(|at| when(w, site.now, at, queue.zone));
-    let slot = opens.as_deref().map(|when| fill(w.page_slot_lead, &[("when", when)])).unwrap_or_default();
+    let closed = queue.place.filter(|place| place.closed_until().is_some());
+    let opens = queue.place.and_then(|place| place.opens_at).map(|at| {
+        let when = when(w, site.now, at, queue.zone.unwrap_or(Tz::Europe__Paris));
+        let of_paris = queue.zone.is_none() && closed.is_some();
+        if of_paris { fill(w.page_open_paris, &[("when", &when)]) } else { when }
+    });
+    let slot = opens.as_deref().filter(|_| closed.is_none());
+    let slot = slot.map(|when| fill(w.page_slot_lead, &[("when", when)])).unwrap_or_default();
     let reason = queue.place.map_or("", |place| place.reason.as_str());
     let title = match (&queue.place, &opens) {
         (None, _) => w.page_queue_turn.to_owned(),
+        (Some(_), Some(when)) if closed.is_some() => fill(w.page_open_title, &[("when", when)]),
         (Some(_), Some(when)) => fill(w.page_slot_title, &[("when", when)]),
         (Some(_), None) => w.page_queue_title.to_owned(),
     };
@@ -239,7 +262,7 @@ pub fn queue(site: &Site<'_>, queue: &Queue<'_>) -> Page {
     let asks_who = reason == "unknown" && !stays;
     // A slot is somebody's whose school is known.
     let said =
-        ["unknown", "pupil", "guardian", "teacher", "staff"].contains(&reason) && !stays && opens.is_none();
+        ["unknown", "pupil", "guardian", "teacher", "staff"].contains(&reason) && !stays && slot.is_empty();
     let drawn = QueuePage {
         lang,
         w,
@@ -256,7 +279,12 @@ pub fn queue(site: &Site<'_>, queue: &Queue<'_>) -> Page {
         place: (before, shown.unwrap_or_default().to_string(), after),
         wait: queue.place.map(|place| range(w, place.eta_low_s, place.eta_high_s)).unwrap_or_default(),
         slot,
+        closed: closed.map(|place| {
+            let lessons = if place.lessons_pass() { w.page_open_lesson } else { "" };
+            [w.page_open_lead, w.page_open_kept, lessons].join(" ")
+        }),
         why: word_of(w.page_queue_reasons, reason),
+        turns: queue.turns.as_deref(),
         method: if queue.asks == Asks::Nothing { "get" } else { "post" },
         action: queue.here,
         carried: &queue.carried,
@@ -350,10 +378,16 @@ mod tests {
             poll_after_ms: 29_417,
             class: "out-of-slot".to_owned(),
             reason: reason.to_owned(),
-            tag: 3_600_000_000_000_000,
+            // Nothing is drawn before a slot's hour.
+            tag: if opens_at.is_some() { 0 } else { 3_600_000_000_000_000 },
             territory_id: Some("0193a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b".to_owned()),
             opens_at: opens_at.map(|at| at.parse().unwrap()),
         }
+    }
+
+    /// In a lane that an order has closed until an hour.
+    fn closed(reason: &str, opens_at: &str) -> Place {
+        Place { opens_at: Some(opens_at.parse().unwrap()), ..place(reason, None) }
     }
 
     fn waiting<'a>(place: &'a Place, to: &'a str) -> Queue<'a> {
@@ -364,8 +398,9 @@ mod tests {
             here: "/connexion",
             asks: Asks::Password { login: "jean-baptiste.de-la-fontaine12" },
             carried: vec![("vers", to), ("shared_device", "yes")],
-            zone: Tz::Europe__Paris,
+            zone: Some(Tz::Europe__Paris),
             schools: Some("/connexion/etablissement".to_owned()),
+            turns: None,
         }
     }
 
@@ -376,12 +411,26 @@ mod tests {
         for lang in [Lang::French, Lang::English] {
             let w = lang.words();
             for (reason, _) in pairs(w.page_queue_reasons) {
-                for opens in [None, Some("2026-11-23T12:00:00Z"), Some("2026-11-24T07:00:00Z")] {
-                    let place = place(reason, opens);
-                    for notice in [None, Some(w.page_queue_again), Some(w.page_queue_liar)] {
-                        let page = queue(&site(lang), &Queue { notice, ..waiting(&place, to) });
+                for place in [
+                    place(reason, None),
+                    place(reason, Some("2026-11-23T12:00:00Z")),
+                    place(reason, Some("2026-11-24T07:00:00Z")),
+                    closed(reason, "2026-11-24T07:00:00Z"),
+                ] {
+                    let told = reason == "pupil-outside-slot" && place.opens_at.is_none();
+                    let turns = told.then(|| "é".repeat(240));
+                    // Whose school is known, and who is told hours, is not asked for it.
+                    let schools = (!told).then(|| "/connexion/etablissement".to_owned());
+                    for (notice, zone) in [
+                        (None, None),
+                        (Some(w.page_queue_again), Some(Tz::Indian__Reunion)),
+                        (Some(w.page_queue_liar), None),
+                    ] {
+                        let (turns, schools) = (turns.clone(), schools.clone());
+                        let queued = Queue { notice, zone, turns, schools, ..waiting(&place, to) };
+                        let page = queue(&site(lang), &queued);
                         heaviest = heaviest.max(page.html().len());
-                        assert!(page.html().len() <= BUDGET, "{reason} {opens:?}: {}", page.html().len());
+                        assert!(page.html().len() <= BUDGET, "{reason} {place:?}: {}", page.html().len());
                     }
                 }
             }
@@ -473,11 +522,36 @@ mod tests {
     #[test]
     fn a_slot_says_when_it_opens_in_the_schools_own_hours() {
         let place = place("pupil-outside-slot", Some("2026-11-23T12:00:00Z"));
-        let at = |zone| queue(&site(Lang::French), &Queue { zone, ..waiting(&place, "/") }).html().to_owned();
+        let at = |zone| {
+            let zone = Some(zone);
+            queue(&site(Lang::French), &Queue { zone, ..waiting(&place, "/") }).html().to_owned()
+        };
         assert!(at(Tz::Europe__Paris).contains("<h1 tabindex=\"-1\">Votre créneau ouvre à 13:00</h1>"));
         let paris = at(Tz::Europe__Paris);
         assert!(paris.contains("<title>Votre créneau ouvre à 13:00 · ") && !paris.contains("<b>"));
         assert!(at(Tz::Indian__Reunion).contains("à 16:00"));
+    }
+
+    #[test]
+    fn a_closed_lane_says_when_it_opens_beside_the_place_and_what_stays_open() {
+        let at = |place: &Place, zone| {
+            queue(&site(Lang::French), &Queue { zone, ..waiting(place, "/") }).html().to_owned()
+        };
+        let pupil = closed("pupil", "2026-11-23T12:00:00Z");
+        let page = at(&pupil, Some(Tz::Europe__Paris));
+        assert!(page.contains("<h1 tabindex=\"-1\">Votre accès ouvre à 13:00</h1>"), "{page}");
+        assert!(page.contains("<b>1234567</b>") && page.contains("lire la journée enregistrée"), "{page}");
+        assert!(page.contains("Une classe qui a cours passe toujours"), "{page}");
+        assert!(page.contains("<p id=\"wait\"></p>"), "nobody knows how fast it will go then: {page}");
+        assert!(!page.contains("créneau"), "no slot is meant: {page}");
+        assert!(at(&pupil, Some(Tz::Indian__Reunion)).contains("à 16:00</h1>"));
+        assert!(at(&pupil, None).contains("à 13:00 (heure de Paris)</h1>"), "whose school is not known");
+        let teacher = Place { class: "lesson".to_owned(), ..closed("teacher", "2026-11-23T12:00:00Z") };
+        assert!(!at(&teacher, None).contains("Une classe qui a cours"), "it is that lane which is closed");
+        let unknown = at(&closed("unknown", "2026-11-23T12:00:00Z"), None);
+        assert!(unknown.contains("<select") && unknown.contains("etablissement"), "another lane may be open");
+        // The script comes to look: only the server knows whether the order still holds.
+        assert!(page.contains("\"look\":\"/connexion\"") && page.contains("\"opens\":14520000"), "{page}");
     }
 
     #[test]

@@ -24,7 +24,10 @@ use super::{
     words::{Mended, mend, required},
 };
 use crate::{
-    pages::{self, ActivationForm, Desk, Field, FormPage, Kind, QueuePlace, SignInForm as Shown, Terms},
+    pages::{
+        self, ActivationForm, Desk, Field, FormPage, Kind, QueuePlace, SignInForm as Shown, SlotsPlan, Terms,
+    },
+    time::day_of,
     words::Words,
 };
 
@@ -101,13 +104,25 @@ pub(super) async fn show_sign_in(browser: Browser) -> Response {
     };
     let form =
         Shown { to: onward(query.vers.as_deref()), school: query.ecole.as_deref(), ..Shown::default() };
-    pages::sign_in(&site, form, &desks(&browser).await, notice, None).into_response()
+    let plan = plan_in_force(&browser, form.school).await;
+    pages::sign_in(&site, form, &desks(&browser).await, plan.as_deref(), notice, None).into_response()
 }
 
 /// The desks by which people may come in. The form must come up even when they cannot be read.
 async fn desks(browser: &Browser) -> Vec<Desk> {
     let asked = browser.ask(Call::get("/api/v1/federation")).await;
     asked.and_then(|said| said.read::<Listed<Desk>>()).map(|listed| listed.items).unwrap_or_default()
+}
+
+/// The plan of hours that holds today. A node knows territories' plans by heart; those of one school would be read, and the
+/// form's link leads to them.
+async fn plan_in_force(browser: &Browser, school: Option<&str>) -> Option<String> {
+    if school.is_some() {
+        return None;
+    }
+    let listed: Listed<SlotsPlan> = browser.ask(Call::get("/api/v1/slots")).await.ok()?.read().ok()?;
+    let today = day_of(browser.site().now, chrono_tz::Tz::Europe__Paris);
+    pages::plan_in_force(&listed.items, today).map(|plan| plan.name().to_owned())
 }
 
 /// Why one is at the door (`sortie`: signed out; `fin`: the session ended; `nouveau`: the password is new; `autre`: not by
@@ -151,7 +166,9 @@ async fn sign_in(browser: &Browser, form: SignInForm) -> Response {
     let to = onward(form.vers.as_deref());
     let again = async |status, error, wait| {
         let shown = Shown { login: &form.login, shared, to, school: form.ecole.as_deref() };
-        Mended::answer(status, wait, pages::sign_in(&site, shown, &desks(browser).await, None, Some(error)))
+        let (desks, plan) = (desks(browser).await, plan_in_force(browser, shown.school).await);
+        let page = pages::sign_in(&site, shown, &desks, plan.as_deref(), None, Some(error));
+        Mended::answer(status, wait, page)
     };
     let missing = required(
         site.lang,

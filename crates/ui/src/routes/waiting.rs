@@ -8,7 +8,10 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, Utc};
-use preau_admission::ticket::{AHEAD, LIFE};
+use preau_admission::{
+    Reason,
+    ticket::{AHEAD, LIFE},
+};
 use preau_session::cookies;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -16,12 +19,13 @@ use serde_json::json;
 use super::{
     Sent,
     access::{incomplete, notice_of},
+    account::Listed,
     api::{Call, Refused, Said},
     browser::Browser,
-    desks, onward, see_other,
+    desks, onward, see_other, segment,
 };
 use crate::{
-    pages::{self, Asks, FoundSchools, Queue, QueuePlace, SchoolChoice},
+    pages::{self, Asks, FoundSchools, Queue, QueuePlace, SchoolChoice, SlotsPlan},
     words::fill,
 };
 
@@ -103,8 +107,8 @@ pub(super) async fn wait(
 ) -> Response {
     let best = best(browser.headers(), place.tag);
     let zone = match place.opens_at {
-        Some(_) => browser.app.identity.doorway().zone(browser.headers()).await,
-        None => chrono_tz::Tz::Europe__Paris,
+        Some(_) => zone(browser, &at).await,
+        None => None,
     };
     let typed = match &at {
         At::Password(typed) => Some(typed),
@@ -112,6 +116,7 @@ pub(super) async fn wait(
     };
     let mut queue = queue_at(&at, Some(place), best, notice, zone);
     queue.schools = schools_from(browser.headers(), &at);
+    queue.turns = turns(browser, place, &at).await;
     let shown = queue.shown().unwrap_or(place.position);
     let mut response = pages::queue(&browser.site(), &queue).into_response();
     let kept =
@@ -121,6 +126,32 @@ pub(super) async fn wait(
     cookie(response.headers_mut(), TICKET, &format!("{}{kept}", place.ticket), "HttpOnly; ", lives_s);
     cookie(response.headers_mut(), RANK, &format!("{}.{shown}", place.tag), "", lives_s);
     response
+}
+
+/// Whose hours it is, for a pupil who waits because they are others'. A node knows plans by heart.
+async fn turns(browser: &Browser, place: &QueuePlace, at: &At<'_>) -> Option<String> {
+    if place.reason != Reason::PupilOutsideSlot.as_str() || place.opens_at.is_some() {
+        return None;
+    }
+    let (of, id) = match at {
+        At::Password(typed) if !typed.school.is_empty() => ("school_id", typed.school.as_str()),
+        _ => ("territory_id", place.territory_id.as_deref()?),
+    };
+    let asked = format!("/api/v1/slots?{of}={}", segment(id).ok()?);
+    let listed: Listed<SlotsPlan> = browser.ask(Call::get(asked)).await.ok()?.read().ok()?;
+    let zone = zone(browser, at).await.unwrap_or(chrono_tz::Tz::Europe__Paris);
+    let (site, now) = (browser.site(), browser.site().now.with_timezone(&zone));
+    pages::plan_in_force(&listed.items, now.date_naive())?.turns(site.lang, now.naive_local())
+}
+
+/// The zone in which hours are told: of the school that the device remembers, or that the link said which led here.
+async fn zone(browser: &Browser, at: &At<'_>) -> Option<chrono_tz::Tz> {
+    if cookies::read(browser.headers(), cookies::PLACE).is_some() {
+        return Some(browser.app.identity.doorway().zone(browser.headers()).await);
+    }
+    let At::Password(typed) = at else { return None };
+    let school = typed.school.parse().ok()?;
+    browser.app.db.school_facts(school).await.ok().flatten()?.tz.parse().ok()
 }
 
 /// As long as a ticket lives, in seconds: that of a slot begins at its hour.
@@ -147,7 +178,7 @@ pub(super) async fn with_code(
 
 /// The page of one's turn.
 fn turn(browser: &Browser, at: &At<'_>) -> Response {
-    let queue = queue_at(at, None, None, None, chrono_tz::Tz::Europe__Paris);
+    let queue = queue_at(at, None, None, None, None);
     pages::queue(&browser.site(), &queue).into_response()
 }
 
@@ -156,7 +187,7 @@ fn queue_at<'a>(
     place: Option<&'a QueuePlace>,
     best: Option<u64>,
     notice: Option<&'a str>,
-    zone: chrono_tz::Tz,
+    zone: Option<chrono_tz::Tz>,
 ) -> Queue<'a> {
     match at {
         At::Password(typed) => {
@@ -171,15 +202,15 @@ fn queue_at<'a>(
                 carried.push(("ecole", typed.school.as_str()));
             }
             let asks = Asks::Password { login: &typed.login };
-            Queue { place, best, notice, here: "/connexion", asks, carried, zone, schools: None }
+            Queue { place, best, notice, here: "/connexion", asks, carried, zone, schools: None, turns: None }
         }
         At::Desk { here, carried } => {
             let (asks, carried) = (Asks::Nothing, carried.clone());
-            Queue { place, best, notice, here, asks, carried, zone, schools: None }
+            Queue { place, best, notice, here, asks, carried, zone, schools: None, turns: None }
         }
         At::Code { here, carried } => {
             let (asks, carried) = (Asks::NewPassword, carried.clone());
-            Queue { place, best, notice, here, asks, carried, zone, schools: None }
+            Queue { place, best, notice, here, asks, carried, zone, schools: None, turns: None }
         }
     }
 }
@@ -193,7 +224,7 @@ pub(super) fn again(browser: &Browser, here: &str, refused: &Refused) -> Respons
         if refused.status == StatusCode::SERVICE_UNAVAILABLE { w.page_unavailable } else { w.page_busy };
     let notice = fill(text, &[("wait", &site.lang.wait(seconds))]);
     let at = At::Desk { here, carried: Vec::new() };
-    let queue = queue_at(&at, None, None, Some(&notice), chrono_tz::Tz::Europe__Paris);
+    let queue = queue_at(&at, None, None, Some(&notice), None);
     pages::queue(&site, &queue).status(refused.status).retry_after(seconds).into_response()
 }
 
