@@ -241,6 +241,7 @@ fn a_place_shown_too_early_is_answered_by_the_edge() {
                 let (status, head) = edge.show(&mine, 3600).await;
                 assert_eq!(status, 303, "{file}");
                 assert!(head.contains("location: /api/v1/queue/now"), "{file}: {head}");
+                assert!(head.contains("retry-after: 3"), "{file}: {head}");
             }
             assert_eq!(asked(), 1, "{file}: the nodes heard of it once");
             assert_eq!(edge.show(&other, 3600).await.0, 202, "{file}: another place has a time of its own");

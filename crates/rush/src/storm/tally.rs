@@ -246,14 +246,17 @@ pub fn jain(values: &[f64]) -> Option<f64> {
     (squares > 0.0).then(|| sum * sum / (float(count(values.len())) * squares))
 }
 
-/// Within a class of a school: how far somebody's rank of coming in is from that of arriving, as a share of the group.
+/// Within a lane of a school: how far somebody's rank of coming in is from that of arriving, as a share of the group. Whoever
+/// walked in is of the lane that they are worth; who comes from a device that nobody knows may wait in another than the rest of
+/// their class, and is compared with those beside whom they wait.
 fn displacement(people: &[&Life]) -> Option<f64> {
     type Group<'a> = (&'a str, Option<usize>);
     let mut groups: BTreeMap<Group<'_>, Vec<(u64, u64)>> = BTreeMap::new();
     // Whoever mistyped, or pressed at whim, is late by their own doing.
     for life in people.iter().filter(|life| life.typo_posts == 0 && !life.human) {
         if let Some(inside) = life.inside_us {
-            groups.entry((life.class, life.school)).or_default().push((life.arrived_us, inside));
+            let lane = life.lane.as_deref().unwrap_or(life.class);
+            groups.entry((lane, life.school)).or_default().push((life.arrived_us, inside));
         }
     }
     let mut all = Vec::new();

@@ -224,7 +224,9 @@ fn answers(segments: &[Segment<'_>]) -> Vec<Line> {
             })
             .filter_map(|(_, times)| times.as_f64())
             .sum();
-        wrong += broken + number("/bare_refusals");
+        // An attacker's socket that is cut is nobody's loss.
+        let cut = if segment.undisturbed() { number("/unanswered") } else { 0.0 };
+        wrong += broken + cut + number("/bare_refusals");
         responses += number("/responses");
     }
     let found = if responses > 0.0 {
@@ -234,7 +236,7 @@ fn answers(segments: &[Segment<'_>]) -> Vec<Line> {
         Vec::new()
     };
     vec![
-        line("G4", "5xx and bare refusals in a million answers", Bound::AtMost(0.0), Unit::Count, found)
+        line("G4", "5xx, cut connections and bare refusals in a million answers", Bound::AtMost(0.0), Unit::Count, found)
             .unless(responses >= MILLION, "not a million"),
         elsewhere("G5", "CPU of a waiting check; bytes a waiter", "make bench"),
     ]

@@ -19,6 +19,7 @@ const LEASE_S: f64 = 1_800.0;
 
 pub(super) fn lines(segments: &[Segment<'_>]) -> Vec<Line> {
     [
+        given_up(segments),
         slots(segments),
         insisting(segments),
         opening(segments),
@@ -30,6 +31,35 @@ pub(super) fn lines(segments: &[Segment<'_>]) -> Vec<Line> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// S1.
+fn given_up(segments: &[Segment<'_>]) -> Vec<Line> {
+    let day = |segment: &Segment<'_>| {
+        segment.is("ticket") && segment.undisturbed() && segment.scenario().starts_with("s01")
+    };
+    let levels = |segment: &Segment<'_>| {
+        let changes = segment.list("events").iter();
+        let to = changes.filter(|event| event.get("what").is_some_and(|it| it == "level"));
+        to.filter_map(|event| event.get("to")?.as_str()?.strip_prefix('L')?.parse::<f64>().ok())
+            .collect::<Vec<f64>>()
+    };
+    vec![
+        line(
+            "S1",
+            "highest level of what is given up during the day",
+            Bound::AtLeast(2.0),
+            Unit::Count,
+            of(segments, day, |it| Some(levels(it).into_iter().fold(0.0, f64::max))),
+        ),
+        line(
+            "S1",
+            "level at its end",
+            Bound::AtMost(0.0),
+            Unit::Count,
+            of(segments, day, |it| Some(levels(it).last().copied().unwrap_or(0.0))),
+        ),
+    ]
 }
 
 /// S3.
@@ -135,10 +165,14 @@ fn opening(segments: &[Segment<'_>]) -> Vec<Line> {
     let declared = |segment: &Segment<'_>| segment.faults().any(|(_, act, ..)| act == "close_lanes");
     vec![line(
         "S5",
-        "rank correlation of coming early and coming in, before a declared opening",
+        "rank correlation of coming early and coming in, before a declared opening, of either sign",
         Bound::AtMost(0.1),
         Unit::Times,
-        of(segments, |it| it.is("ticket") && declared(it), |it| it.number("/order_correlation")),
+        of(
+            segments,
+            |it| it.is("ticket") && declared(it),
+            |it| Some(it.number("/order_correlation")?.abs()),
+        ),
     )]
 }
 
