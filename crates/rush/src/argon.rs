@@ -36,16 +36,31 @@ impl Hashed {
     }
 }
 
+/// The memory of a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arena {
+    /// One for all, as the product's threads have it.
+    Kept,
+    /// A new one each time, as the algorithm's crate has it by itself: what keeping one saves (overload.md §E, ablations).
+    Fresh,
+}
+
 /// Hashes for `window` on this thread.
 ///
 /// # Errors
 /// The parameters are refused, or this process's CPU time cannot be read.
-pub fn hash_for(window: Duration) -> anyhow::Result<Hashed> {
+pub fn hash_for(window: Duration, kind: Arena) -> anyhow::Result<Hashed> {
     let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|e| anyhow!("argon2: {e}"))?;
-    let mut arena = vec![Block::default(); params.block_count()];
+    let blocks = params.block_count();
+    let mut arena = vec![Block::default(); blocks];
     let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let mut out = [0_u8; 32];
     let mut hash = |salt: u64| {
+        if kind == Arena::Fresh {
+            // Given back first, or there would be two.
+            drop(std::mem::take(&mut arena));
+            arena = vec![Block::default(); blocks];
+        }
         argon
             .hash_password_into_with_memory(b"un mot de passe", &salt.to_be_bytes(), &mut out, &mut arena)
             .map_err(|e| anyhow!("argon2: {e}"))?;
@@ -94,9 +109,11 @@ mod tests {
 
     #[test]
     fn a_hash_costs_cpu_time() {
-        let found = hash_for(Duration::from_millis(200)).unwrap();
-        assert!(found.hashes >= 1);
-        assert!(found.each_s() > 0.001, "{found:?}");
+        for kind in [Arena::Kept, Arena::Fresh] {
+            let found = hash_for(Duration::from_millis(200), kind).unwrap();
+            assert!(found.hashes >= 1);
+            assert!(found.each_s() > 0.001, "{kind:?}: {found:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,8 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use preau_rush::{
-    accounts, argon,
+    accounts,
+    argon::{self, Arena},
     bench::{self, Group},
     capacity::{self, Costs, Question},
     cpu::Watch,
@@ -55,6 +56,9 @@ enum Act {
     Argon {
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
+        /// In new memory each time, which the product does not
+        #[arg(long)]
+        fresh: bool,
     },
 }
 
@@ -220,11 +224,12 @@ fn act(cli: Cli) -> anyhow::Result<bool> {
             std::fs::write(&out, picture).with_context(|| format!("cannot write {}", out.display()))?;
             Ok(true)
         }
-        Act::Argon { seconds } => {
+        Act::Argon { seconds, fresh } => {
             if !(0.1..=600.0).contains(&seconds) {
                 bail!("hash for between 0.1 and 600 seconds, not {seconds}");
             }
-            let found = argon::hash_for(Duration::from_secs_f64(seconds))?;
+            let arena = if fresh { Arena::Fresh } else { Arena::Kept };
+            let found = argon::hash_for(Duration::from_secs_f64(seconds), arena)?;
             writeln!(std::io::stdout(), "{}", serde_json::to_string(&found)?)?;
             Ok(true)
         }

@@ -236,8 +236,14 @@ fn answers(segments: &[Segment<'_>]) -> Vec<Line> {
         Vec::new()
     };
     vec![
-        line("G4", "5xx, cut connections and bare refusals in a million answers", Bound::AtMost(0.0), Unit::Count, found)
-            .unless(responses >= MILLION, "not a million"),
+        line(
+            "G4",
+            "5xx, cut connections and bare refusals in a million answers",
+            Bound::AtMost(0.0),
+            Unit::Count,
+            found,
+        )
+        .unless(responses >= MILLION, "not a million"),
         elsewhere("G5", "CPU of a waiting check; bytes a waiter", "make bench"),
     ]
 }
@@ -519,7 +525,11 @@ fn neighbours(segments: &[Segment<'_>]) -> Vec<Line> {
                 beside_quiet,
             ),
         ),
-        elsewhere("G16", "statements that draw a day", "make bench"),
+        elsewhere(
+            "G16",
+            "statements that draw a day",
+            "cargo nextest run -p preau-tests -E 'test(/^home::a_cold_day/)'",
+        ),
         elsewhere("G17", "the limiter beside the knee", "cargo nextest run -p preau-overload"),
         line(
             "–",

@@ -168,11 +168,7 @@ fn opening(segments: &[Segment<'_>]) -> Vec<Line> {
         "rank correlation of coming early and coming in, before a declared opening, of either sign",
         Bound::AtMost(0.1),
         Unit::Times,
-        of(
-            segments,
-            |it| it.is("ticket") && declared(it),
-            |it| Some(it.number("/order_correlation")?.abs()),
-        ),
+        of(segments, |it| it.is("ticket") && declared(it), |it| Some(it.number("/order_correlation")?.abs())),
     )]
 }
 
