@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use chrono::Duration;
-use preau_jobs::{Handler, JobError, NewJob, enqueue, handler, one_round, run_one};
+use preau_jobs::{Handler, JobError, NewJob, enqueue, handler, one_round, run_one, run_worker};
 use preau_kernel::JobId;
 use preau_tests::{Client, Node, Stage, Territory, play};
 use serde_json::{Value, json};
@@ -100,6 +100,34 @@ fn no_job_begins_before_the_migrations_that_its_worker_needs_are_applied() {
         stage.sql("UPDATE _sqlx_migrations SET success = true").await;
         assert!(round().await.unwrap());
         assert_eq!(desk.job(job).await["report"], json!({ "counted": 3, "attempt": 1 }));
+    });
+}
+
+#[test]
+fn a_worker_that_has_found_its_migrations_applied_does_not_ask_again() {
+    play(async |stage| {
+        let desk = Desk::new(&stage).await;
+        let app = &desk.node.app;
+        let stop = tokio_util::sync::CancellationToken::new();
+        let worker = app.tasks.spawn(run_worker(
+            app.db.clone(),
+            app.clock.clone(),
+            app.tasks.clone(),
+            vec![("count", counting())],
+            app.brownout.clone(),
+            stop.clone(),
+        ));
+        let done = async |job: JobId| {
+            while desk.job(job).await["state"] != "succeeded" {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        let patience = std::time::Duration::from_secs(20);
+        tokio::time::timeout(patience, done(desk.ask(&stage).await)).await.expect("the first is done");
+        stage.sql("ALTER TABLE _sqlx_migrations RENAME TO away").await;
+        tokio::time::timeout(patience, done(desk.ask(&stage).await)).await.expect("so is the second");
+        stop.cancel();
+        tokio::time::timeout(patience, worker).await.expect("it stops").unwrap();
     });
 }
 

@@ -3,14 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use preau_admission::facts::{Declares, DueFact, Fact, Facts, Nearness};
+use preau_admission::{
+    Order, Orders,
+    facts::{Declares, DueFact, Fact, Facts, Nearness},
+    orders::Act,
+    slots::Posture,
+};
 use preau_kernel::Role;
-use preau_tests::{Class, Client, PASSWORD, Persona, Stage, play};
+use preau_tests::{Class, Client, Line, PASSWORD, Persona, Relay, Stage, play};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    queue::{cookie, place},
+    queue::{cookie, place, submit, text},
     world::{Target, World},
 };
 
@@ -614,6 +620,105 @@ fn whoever_hands_in_work_due_today_is_kept_out_by_no_slot_and_no_suspension() {
         declare();
         let noon = Some("2026-11-24T11:00:00Z".to_owned());
         assert_eq!(held(&max, &by_max).await, noon, "it was due yesterday");
+    });
+}
+
+#[test]
+fn whose_hours_it_is_is_told_without_postgresql_and_whatever_another_school_has_of_its_own() {
+    play(async |stage| {
+        let day = stage.node().await;
+        let territory = stage.territory("test").await;
+        let (school, other) = (territory.school("Collège").await, territory.school("Lycée").await);
+        let (third, there) = (school.class("3e A").await, other.class("3e B").await);
+        let mut devices = Vec::new();
+        for (class, name, link, end) in [
+            (&third, "Max Trois", String::new(), "12:00"),
+            (&third, "Zoé Trois", school.id.to_string(), "12:00"),
+            (&third, "Ali Trois", Uuid::from_u128(7).to_string(), "12:00"),
+            (&there, "Léo Trois", other.id.to_string(), "10:30"),
+        ] {
+            let pupil = class.pupil(name).await;
+            studies(&stage, &pupil, THIRD).await;
+            let own = json!({ "login": pupil.login, "password": PASSWORD, "trusted_device": true });
+            let inside = day.stranger().post(SESSIONS, &own).await.expect(201);
+            let claim = cookie(&inside, "__Host-preau-place").expect("a trusted device");
+            devices.push((pupil, claim, link, end));
+        }
+        let named = |name: &str, until: &str| {
+            let mut plan = plan();
+            (plan["name"], plan["windows"][0]["to"]) = (name.into(), until.into());
+            plan
+        };
+        let of_territory = serde_json::from_value(named("Territoire", "12:00")).expect("a plan");
+        day.app.plans.import(territory.id, &of_territory).await.expect("made");
+        let admin = day.proven(&other.admin().await).await;
+        post(&admin, &other.url("plans"), &named("Lycée", "10:30")).await.expect(201);
+
+        let postgres = Relay::before(&stage.stores().postgres_address()).await;
+        let url = format!("postgres://preau_app@{}/{}", postgres.address(), stage.database().name());
+        let node = stage
+            .node_with(|config| {
+                config.admission.inlet_per_s = 1.0;
+                config.database.url = SecretString::from(url);
+            })
+            .await;
+        node.app.door.obey(Arc::new(Orders(vec![Order {
+            id: Uuid::from_u128(8),
+            act: Act::Slots { posture: Posture::Soft },
+            territory: None,
+            author: "exploitation".to_owned(),
+            reason: "affluence".to_owned(),
+            made_at: stage.clock().now(),
+            until: Some("2026-11-23T18:00:00Z".parse().expect("an instant")),
+        }])));
+        node.app.door.turn().await;
+        postgres.set(Line::Cut);
+
+        let here = node.stranger().with("origin", "http://localhost:8080");
+        let door = text(&here.get("/connexion").await.expect(200));
+        assert!(door.contains("Plages horaires en vigueur\u{a0}: Territoire</a>"), "{door}");
+        for (pupil, claim, link, end) in devices {
+            let device = here.clone().with("cookie", &format!("__Host-preau-place={claim}"));
+            let form = format!("login={}&password={}&ecole={link}", pupil.login, PASSWORD.replace(' ', "+"));
+            let page = text(&submit(&device, "/connexion", &form).await.expect(202));
+            let turns = format!("Priorité jusqu’à {end}\u{a0}: 6e, 5e. Puis de 13:00 à 17:00\u{a0}: 4e, 3e.");
+            assert!(page.contains(&turns), "{link}: {page}");
+        }
+    });
+}
+
+#[test]
+fn of_several_plans_of_one_day_the_pages_name_the_one_that_the_door_goes_by() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let territory = stage.territory("test").await;
+        let admin = node.proven(&territory.admin().await).await;
+        let plans = format!("/api/v1/territories/{}/plans", territory.id);
+        let made = async |name: &str, starts_on: &str| {
+            let mut plan = plan();
+            (plan["name"], plan["starts_on"]) = (name.into(), starts_on.into());
+            (post(&admin, &plans, &plan).await.expect(201).json(), plan)
+        };
+        let (first, mut changed) = made("Changé", "2026-11-16").await;
+        made("Second", "2026-11-16").await;
+        made("Ancien", "2026-11-02").await;
+        made("À venir", "2026-11-24").await;
+        let today = stage.clock().now().date_naive();
+        let named = || node.app.plans.watch().name_on(today);
+        changed["windows"][0]["to"] = "11:00".into();
+        let one = format!("{plans}/{}", first["id"].as_str().unwrap());
+        admin.clone().with("if-match", "*").put(&one, &changed).await.expect(200);
+        assert_eq!(named().as_deref(), Some("Changé"), "began last, in its newest version");
+        let until = node.app.plans.watch().pupils_on(today, territory.id, None);
+        assert!(until.iter().any(|window| window.to.to_string() == "11:00"), "{until:?}");
+
+        // Whose it would be is not known any more.
+        let there = stage.territory("ailleurs").await;
+        let plan = serde_json::from_value(plan()).expect("a plan");
+        node.app.plans.import(there.id, &plan).await.expect("made");
+        assert_eq!(named(), None);
+        let door = text(&node.stranger().get("/connexion").await.expect(200));
+        assert!(door.contains(">Plages horaires</a>") && !door.contains("en vigueur"), "{door}");
     });
 }
 

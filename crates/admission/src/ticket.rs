@@ -27,6 +27,8 @@ pub const SKEW: Duration = Duration::seconds(30);
 pub const LENGTH: usize = 122;
 
 const VERSION: u8 = 1;
+/// Where the name begins: after the version and the key's.
+const NAMED_AT: usize = 1 + 4;
 const SEALED: usize = 58;
 const RAW: usize = 1 + 4 + 12 + SEALED + 16;
 
@@ -104,14 +106,7 @@ impl TicketKeys {
     /// # Errors
     /// [`TicketFault`]: what is wrong with it.
     pub fn open(&self, text: &str, epoch: u32, now: DateTime<Utc>) -> Result<Ticket, TicketFault> {
-        if text.len() != LENGTH {
-            return Err(TicketFault::Malformed);
-        }
-        let mut raw = [0; RAW];
-        match URL_SAFE_NO_PAD.decode_slice(text, &mut raw) {
-            Ok(RAW) => {}
-            Ok(_) | Err(_) => return Err(TicketFault::Malformed),
-        }
+        let raw = raw(text)?;
         let mut rest = raw.as_slice();
         let [version] = take(&mut rest)?;
         let kid: [u8; 4] = take(&mut rest)?;
@@ -193,10 +188,35 @@ impl Ticket {
         from + LIFE
     }
 
+    /// The same place from `now` on, for [`LIFE`]: to be sealed anew. Two made in one second are one text, for all that is
+    /// sealed is the same; it is used up by its name, which all copies share.
+    #[must_use]
+    pub fn renewed(&self, now: DateTime<Utc>) -> Self {
+        Self { issued: now, ..self.clone() }
+    }
+
     /// Whether it was drawn for a later hour that has not come.
     pub fn dated(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.not_before.filter(|at| *at > now)
     }
+}
+
+/// Whether two texts hold one place: the same, or one of them sealed anew to be kept for longer. By the name, which is in
+/// the clear and not verified here: for what a holder is told, never for letting anybody in.
+pub fn same_place(one: &str, other: &str) -> bool {
+    let name = |text| -> Option<[u8; 8]> {
+        let raw = raw(text).ok()?;
+        raw.get(NAMED_AT..)?.first_chunk().copied()
+    };
+    name(one).is_some_and(|id| name(other) == Some(id))
+}
+
+fn raw(text: &str) -> Result<[u8; RAW], TicketFault> {
+    let mut raw = [0; RAW];
+    if text.len() != LENGTH || URL_SAFE_NO_PAD.decode_slice(text, &mut raw) != Ok(RAW) {
+        return Err(TicketFault::Malformed);
+    }
+    Ok(raw)
 }
 
 fn header([a, b, c, d]: [u8; 4]) -> [u8; 5] {

@@ -89,14 +89,15 @@ impl Doorway {
         self.0.key.open(device.place.as_deref()?, self.0.clock.now())
     }
 
-    /// The zone in which a slot's hours are told on this device.
-    pub async fn zone(&self, headers: &HeaderMap) -> chrono_tz::Tz {
-        let claim = cookies::read(headers, cookies::PLACE)
-            .and_then(|cookie| self.0.key.open(cookie, self.0.clock.now()));
-        match claim.and_then(|claim| claim.school) {
-            Some(school) => self.zone_of(school).await,
-            None => chrono_tz::Tz::Europe__Paris,
-        }
+    /// The school of whoever signed in on this device last.
+    pub fn school(&self, headers: &HeaderMap) -> Option<SchoolId> {
+        let cookie = cookies::read(headers, cookies::PLACE)?;
+        self.0.key.open(cookie, self.0.clock.now())?.school
+    }
+
+    /// The zone of a school that this node knows by heart.
+    pub fn zone(&self, school: SchoolId) -> Option<chrono_tz::Tz> {
+        Some(self.0.door.roster().get(school)?.tz)
     }
 
     async fn zone_of(&self, school: SchoolId) -> chrono_tz::Tz {

@@ -105,7 +105,7 @@ struct SessionMembership {
     responses(
         (status = CREATED, body = SessionCreated),
         (status = ACCEPTED, description = "Not yet: a place. Come back with `ticket` when `GET /api/v1/queue/now` says so. Shown again too early, or when no hash could be made after all, the same place comes back", body = QueuePlace),
-        (status = SEE_OTHER, description = "`ticket` was shown before the time that its 202 told in `Retry-After`: the edge answers for the nodes with the way to `GET /api/v1/queue/now`. The place is kept"),
+        (status = SEE_OTHER, description = "`ticket` was shown before the time that its 202 told in `Retry-After`: the edge answers for the nodes with the way to `GET /api/v1/queue/now`, half a minute long at most. The place is kept. A client that follows it by itself reads 200 and the snapshot: only 201 is in"),
         (status = UNAUTHORIZED, description = "`bad-credentials`; `second-factor-required` with `challenge`, `kinds` and, for passkeys, `passkey_options`; `bad-second-factor`; `challenge-ended`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
         (status = FORBIDDEN, description = "`account-blocked`", body = preau_http::ProblemBody, content_type = "application/problem+json"),
         (status = CONFLICT, description = "`choose-person`: an e-mail address and a password that fit several `people`, each with `login`, `first_name` and `last_name`. Come again with the login of one", body = preau_http::ProblemBody, content_type = "application/problem+json"),

@@ -102,8 +102,10 @@ pub async fn run_worker(
     brownout: Brownout,
     shutdown: CancellationToken,
 ) {
+    let mut is_migrated = false;
     while !shutdown.is_cancelled() {
-        let pause = match one_round(&db, &clock, &tasks, &registry, &brownout, &shutdown).await {
+        let came = round(&db, &clock, &tasks, &registry, &brownout, &shutdown, &mut is_migrated).await;
+        let pause = match came {
             Ok(true) => continue,
             Ok(false) => IDLE,
             Err(error) => {
@@ -131,8 +133,25 @@ pub async fn one_round(
     brownout: &Brownout,
     shutdown: &CancellationToken,
 ) -> Result<bool, DbError> {
+    round(db, clock, tasks, registry, brownout, shutdown, &mut false).await
+}
+
+/// `is_migrated`: the migrations were found applied. They stay so, for migrations only expand, and nobody asks again.
+async fn round(
+    db: &Db,
+    clock: &Clock,
+    tasks: &TaskTracker,
+    registry: &[(&'static str, Handler)],
+    brownout: &Brownout,
+    shutdown: &CancellationToken,
+    is_migrated: &mut bool,
+) -> Result<bool, DbError> {
     let mut any = false;
-    if brownout.holds(&BACKGROUND) || missing_migration(db).await?.is_some() {
+    if brownout.holds(&BACKGROUND) {
+        return Ok(any);
+    }
+    *is_migrated = *is_migrated || missing_migration(db).await?.is_none();
+    if !*is_migrated {
         return Ok(any);
     }
     for territory in db.territories().await? {

@@ -2,11 +2,12 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
+use chrono_tz::Tz;
 use futures::StreamExt;
 use parking_lot::{Mutex, RwLock};
 use preau_admission::{
-    Profile,
+    Person, Profile,
     slots::{self, Days, Kept, Posture, Rule, Table},
 };
 use preau_cache::{Cache, keys};
@@ -32,6 +33,8 @@ struct Inner {
     clock: Clock,
     table: RwLock<Arc<Table>>,
     plans: RwLock<Arc<[Known]>>,
+    /// The installation's only territory; nothing where there are several.
+    only: RwLock<Option<TerritoryId>>,
     suspensions: Suspensions,
     /// The generation last read; a reading that finds another one reads all.
     seen: Mutex<Option<i64>>,
@@ -53,6 +56,7 @@ impl Watch {
             clock,
             table: RwLock::default(),
             plans: RwLock::default(),
+            only: RwLock::default(),
             suspensions: Suspensions::default(),
             seen: Mutex::default(),
             told: Mutex::default(),
@@ -73,6 +77,50 @@ impl Watch {
         Arc::clone(&self.0.plans.read())
     }
 
+    /// The name of the plan that holds on a day in the installation's only territory. Of several, nobody knows yet whose it
+    /// would be.
+    pub fn name_on(&self, day: NaiveDate) -> Option<String> {
+        let only = (*self.0.only.read())?;
+        self.on(day, only, None, |known| known.row.name.clone())
+    }
+
+    /// The hours of pupils that begin on a day, as the door chooses the plan: the school's own before its territory's.
+    pub fn pupils_on(
+        &self,
+        day: NaiveDate,
+        territory: TerritoryId,
+        school: Option<SchoolId>,
+    ) -> Vec<SlotWindow> {
+        let of_day = |window: &&SlotWindow| {
+            window.profile == SlotProfile::Pupil
+                && window.days.iter().any(|one| one.weekday() == day.weekday())
+        };
+        let windows = |known: &Known| known.row.content.windows.iter().filter(of_day).cloned().collect();
+        self.on(day, territory, school, windows).unwrap_or_default()
+    }
+
+    fn on<T>(
+        &self,
+        day: NaiveDate,
+        territory: TerritoryId,
+        school: Option<SchoolId>,
+        told: impl FnOnce(&Known) -> T,
+    ) -> Option<T> {
+        // Of a person, the table asks for a plan by the place alone.
+        let anybody = Person {
+            profile: None,
+            territory,
+            school,
+            mef: None,
+            siblings: Vec::new(),
+            class: None,
+            primary: false,
+            tz: Tz::UTC,
+        };
+        let plan = self.table().plan(&anybody, day)?.id;
+        self.plans().iter().find(|known| known.row.plan_id == plan).map(told)
+    }
+
     /// Calls `tell` with the table that is known, and with each new one.
     pub fn on_change(&self, tell: impl Fn(Arc<Table>) + Send + Sync + 'static) {
         tell(self.table());
@@ -91,6 +139,12 @@ impl Watch {
         }
         let all = queries::everything(&mut tx, self.0.clock.now()).await?;
         tx.commit().await?;
+        // Territories come with the installation, years apart: who comes later is counted with the next change.
+        let territories = db.territories().await?;
+        *self.0.only.write() = match territories.as_slice() {
+            [only] => Some(*only),
+            _ => None,
+        };
         self.learn(all)?;
         *self.0.seen.lock() = Some(generation);
         Ok(())

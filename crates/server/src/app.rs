@@ -1,12 +1,6 @@
 //! The process's parts, made in one place.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use argon2::Params;
@@ -32,6 +26,7 @@ use preau_session::{AccessTokens, ClientTokens, RevocationSet, SessionLayerState
 use preau_timetable::{Bells, Timetable};
 use preau_ui::Assets;
 use secrecy::ExposeSecret;
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Config, desk, door, protect::protect, routes, shed::Room};
@@ -103,7 +98,7 @@ pub struct App {
     /// The configuration it was made from.
     pub config: Arc<Config>,
     /// The migrations that it needs were found applied.
-    migrated: Arc<AtomicBool>,
+    migrated: Arc<watch::Sender<bool>>,
 }
 
 impl App {
@@ -249,7 +244,7 @@ impl App {
             tasks,
             stop: CancellationToken::new(),
             config: Arc::new(config),
-            migrated: Arc::default(),
+            migrated: Arc::new(watch::Sender::new(false)),
         })
     }
 
@@ -275,9 +270,15 @@ impl App {
     pub async fn missing_migration(&self) -> Result<Option<i64>, preau_db::DbError> {
         let missing = preau_db::missing_migration(&self.db).await?;
         if missing.is_none() {
-            self.migrated.store(true, Ordering::Relaxed);
+            self.migrated.send_replace(true);
         }
         Ok(missing)
+    }
+
+    /// Waits until [`Self::missing_migration`], which somebody else asks, has found none.
+    pub(crate) async fn migrated(&self) {
+        // The sender lives as long as `self`.
+        drop(self.migrated.subscribe().wait_for(|is_migrated| *is_migrated).await);
     }
 
     /// Whether the node may be given requests.
@@ -287,7 +288,13 @@ impl App {
 
     /// Whether the schema has what this node needs, and keys and revocations have been read.
     pub fn is_whole(&self) -> bool {
-        self.migrated.load(Ordering::Relaxed) && self.revoked.is_whole() && !self.keys.is_empty()
+        self.wholeness()()
+    }
+
+    /// The same, for a part of this node to ask: it must not hold the whole node, which holds it.
+    pub(crate) fn wholeness(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let (migrated, revoked, keys) = (Arc::clone(&self.migrated), self.revoked.clone(), self.keys.clone());
+        move || *migrated.borrow() && revoked.is_whole() && !keys.is_empty()
     }
 
     /// The gatekeeper of every route.

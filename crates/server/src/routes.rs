@@ -9,7 +9,7 @@ use preau_http::{Problem, RouteRow, Routes, Shared, finish_openapi};
 use preau_jobs::JobsState;
 use preau_kernel::Scope;
 use preau_timetable::TimetableState;
-use preau_ui::{Answers, Api, Gates, UiState};
+use preau_ui::{Answers, Api, Gates, UiState, pages::PupilHours};
 use utoipa::{
     OpenApi,
     openapi::security::{
@@ -74,6 +74,7 @@ fn timetable(app: &App) -> TimetableState {
 fn pages(app: &App) -> UiState {
     let (home, week) = (app.home.clone(), timetable(app));
     let (brownout, clock) = (app.brownout.clone(), app.clock.clone());
+    let (named, told) = (app.plans.watch().clone(), app.plans.watch().clone());
     let answers = Answers {
         home: Arc::new(move |me| {
             let home = home.clone();
@@ -86,6 +87,13 @@ fn pages(app: &App) -> UiState {
                 let member = me.member_of(school).ok_or_else(Problem::not_found)?;
                 week.days_of(&member, person, Some(from), 7).await
             })
+        }),
+        plan: Arc::new(move |day| named.name_on(day)),
+        hours: Arc::new(move |day, territory, school| {
+            let windows = told.pupils_on(day, territory, school).into_iter();
+            windows
+                .map(|it| PupilHours { levels: it.levels, from: it.from.time(), to: it.to.time() })
+                .collect()
         }),
     };
     UiState {

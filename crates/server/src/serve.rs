@@ -80,12 +80,14 @@ pub async fn serve(app: App, metrics: PrometheusHandle, with_worker: bool) -> an
     app.hashes.calibrate().await;
     let (router, _) = app.router(app.gate());
 
+    let open = Arc::new(AtomicBool::new(false));
+    let (is_whole, is_open) = (app.wholeness(), Arc::clone(&open));
+    app.door.learn_readiness(move || is_open.load(Ordering::Relaxed) && is_whole());
     watch_schema(&app);
     background::start(&app);
     if with_worker {
         worker::start(&app);
     }
-    let open = Arc::new(AtomicBool::new(false));
     let probe_router = probe_router(app.clone(), metrics, Arc::clone(&open));
     let served = app.clone();
     let draining = tokio_util::sync::CancellationToken::new();

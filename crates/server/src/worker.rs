@@ -18,13 +18,18 @@ const LIFT_EVERY_TURNS: u32 = 10;
 const FEED_EVERY: Duration = Duration::from_secs(20);
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
 const BATCH: i64 = 100;
-/// How often, and for how long, a worker asks for the migrations that it needs. Who watches the schema says what is missing.
-const SCHEMA_EVERY: Duration = Duration::from_secs(1);
-const SCHEMA_WITHIN: Duration = Duration::from_secs(5);
 
-/// Starts the worker's loops on the app's tracker; they end when it stops. Nothing is done before the schema has what this
-/// program needs: migrations are a job of their own, which may still be at work.
+/// Starts the worker's loops on the app's tracker; they end when it stops. Nothing is done before whoever watches the schema has
+/// found there what this program needs: migrations are a job of their own, which may still be at work.
 pub(crate) fn start(app: &App) {
+    let (stop, app) = (app.stop.clone(), app.clone());
+    app.tasks.clone().spawn(stop.run_until_cancelled_owned(async move {
+        app.migrated().await;
+        start_loops(&app);
+    }));
+}
+
+fn start_loops(app: &App) {
     let jobs = run_worker(
         app.db.clone(),
         app.clock.clone(),
@@ -34,20 +39,6 @@ pub(crate) fn start(app: &App) {
         app.stop.clone(),
     );
     app.tasks.spawn(jobs);
-    let (stop, app) = (app.stop.clone(), app.clone());
-    app.tasks.clone().spawn(stop.run_until_cancelled_owned(async move {
-        while !is_migrated(&app).await {
-            tokio::time::sleep(SCHEMA_EVERY).await;
-        }
-        start_loops(&app);
-    }));
-}
-
-async fn is_migrated(app: &App) -> bool {
-    matches!(tokio::time::timeout(SCHEMA_WITHIN, app.missing_migration()).await, Ok(Ok(None)))
-}
-
-fn start_loops(app: &App) {
     let (a, b, c, d, e) = (app.clone(), app.clone(), app.clone(), app.clone(), app.clone());
     app.tasks.spawn(async move { a.stop.run_until_cancelled(deliver_named(&a)).await });
     app.tasks.spawn(async move { b.stop.run_until_cancelled(deliver_everywhere(&b)).await });

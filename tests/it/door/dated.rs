@@ -5,11 +5,12 @@ use std::{collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, Duration, Utc};
 use preau_admission::{
-    Declared, DeviceClaim, Lane, Order, Orders, Profile, Reason,
+    Declared, DeviceClaim, Lane, Order, Orders, Person, Profile, Reason, Roster,
     orders::Act,
     slots::{Days, Plan, Posture, Rule, Scope, Table},
+    ticket::same_place,
 };
-use preau_overload::{Asks, Door, Place};
+use preau_overload::{Asks, Door, Place, Redeemed, Verified};
 use preau_tests::{Stage, play};
 use uuid::Uuid;
 
@@ -253,5 +254,71 @@ fn a_place_is_kept_for_ten_minutes_after_its_turn_has_come() {
             wait(&one, pupil(1, 9_000 + subject)).await;
         }
         assert!(enter(&two, shown(&place)).await.is_some());
+    });
+}
+
+fn is(person: u128, roster: &Roster) -> Verified {
+    let said = Declared { profile: Profile::Pupil, school_id: Some(school(0)) };
+    let people = vec![Person { school: Some(school(0)), ..Person::declared(Some(said), roster) }];
+    Verified { person: Uuid::from_u128(person).into(), people, returning: None }
+}
+
+/// An order lasts for a day, a ticket for four hours: whoever comes to look is given the same place anew.
+#[test]
+fn a_place_in_a_lane_that_is_closed_for_longer_than_a_ticket_lives_is_kept_and_lets_one_in() {
+    play(async |stage| {
+        let (one, two) = (door(&stage, 1.0), door(&stage, 1.0));
+        let both = [&one, &two];
+        let opens_at = stage.clock().now() + Duration::hours(9);
+        let close = Order {
+            act: Act::Close { lane: Lane::InSlot },
+            until: Some(opens_at),
+            ..hard(&stage).0[0].clone()
+        };
+        for door in both {
+            door.obey(Arc::new(Orders(vec![close.clone()])));
+        }
+        second(&stage, &both).await;
+        let first = wait(&one, pupil(0, 1)).await;
+        assert_eq!(first.opens_at, Some(opens_at));
+        second(&stage, &both).await;
+        let again = wait(&two, shown(&first)).await;
+        assert_eq!(again.ticket, first.ticket, "no text is made anew for nothing");
+        assert!(again.poll_after_ms <= 240_000, "{again:?}");
+
+        let mut held = vec![first];
+        for _ in 0..3 {
+            stage.advance(Duration::minutes(179));
+            second(&stage, &both).await;
+            let (asks, beside) = (shown(held.last().unwrap()), shown(held.last().unwrap()));
+            let (told, elsewhere) = (wait(&one, asks).await, wait(&two, beside).await);
+            assert_eq!(told.ticket, elsewhere.ticket, "one second, one text");
+            assert_eq!((told.tag, told.opens_at), (held[0].tag, Some(opens_at)));
+            assert_eq!((told.class, told.reason), (held[0].class, held[0].reason));
+            assert!(same_place(&told.ticket, &held[0].ticket) && told.ticket != held[0].ticket);
+            held.push(told);
+        }
+        assert_eq!(waiting(&one), 1, "nobody has drawn again");
+        until(&stage, opens_at);
+        for _ in 0..3 {
+            second(&stage, &both).await;
+        }
+        // The turn has come: with either copy, for one person.
+        let roster = Roster::new([], territory());
+        let (lina, omar) = (is(1, &roster), is(2, &roster));
+        let pass = enter(&one, shown(&held[2])).await.expect("the older copy is still good");
+        assert_eq!(one.redeem(&pass, &lina).await, Redeemed::In);
+        drop(pass);
+        let pass = enter(&two, shown(&held[3])).await.expect("the turn has come");
+        assert!(matches!(two.redeem(&pass, &omar).await, Redeemed::Replayed(_)), "one place, one person");
+        // Which is known for as long as the newer copy lives, though the older one was shown first.
+        let config = stage.config();
+        let client = redis::Client::open(config.redis.url.as_str()).unwrap();
+        let mut conn = client.get_multiplexed_async_connection().await.unwrap();
+        let used = format!("{}u:*", config.redis.prefix);
+        let used: Vec<String> = redis::cmd("KEYS").arg(used).query_async(&mut conn).await.unwrap();
+        assert_eq!(used.len(), 1, "{used:?}");
+        let kept_s: i64 = redis::cmd("TTL").arg(&used).query_async(&mut conn).await.unwrap();
+        assert!(kept_s > 3 * 3600, "{kept_s}");
     });
 }

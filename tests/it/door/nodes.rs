@@ -1,12 +1,19 @@
 //! Several nodes: who leads, who takes over, and clocks apart.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use preau_kernel::ManualClock;
 use preau_overload::{Door, Verdict};
 use preau_tests::{MONDAY, Stage, play};
+use serde_json::Value;
 
 use super::{crowd, door, door_of, enter, pupil, second, shown, wait};
 
@@ -90,12 +97,49 @@ fn two_leaders_over_admit_by_a_tick_at_most() {
     });
 }
 
+#[test]
+fn a_node_is_given_work_from_when_it_is_ready_and_not_from_when_it_starts() {
+    play(async |stage| {
+        let (one, two) = (door(&stage, 1.0), door(&stage, 1.0));
+        let ready = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&ready);
+        two.learn_readiness(move || asked.load(Ordering::SeqCst));
+        let told = async |of: &Door| {
+            let key = format!("{}{{inlet}}:beats", stage.config().redis.prefix);
+            let mut conn = redis_of(&stage).await;
+            let said: String =
+                redis::cmd("HGET").arg(key).arg(of.node()).query_async(&mut conn).await.unwrap();
+            let warmth = serde_json::from_str::<Value>(&said).unwrap()["warmth"].as_f64().unwrap();
+            (warmth * 1000.0).round() / 1000.0
+        };
+        let after = async |s: i64| {
+            stage.advance(chrono::Duration::seconds(s - 1));
+            second(&stage, &[&one, &two]).await;
+            (told(&one).await, told(&two).await)
+        };
+        assert_eq!(after(1).await, (0.1, 0.0));
+        // It waits for a migration meanwhile.
+        assert_eq!(after(600).await, (1.0, 0.0));
+        ready.store(true, Ordering::SeqCst);
+        assert_eq!(after(1).await, (1.0, 0.1), "the balancer begins");
+        assert_eq!(after(10).await, (1.0, 0.4));
+        assert_eq!(after(-3600).await, (1.0, 0.4), "their clocks are set back");
+        assert_eq!(after(20).await, (1.0, 1.0));
+        ready.store(false, Ordering::SeqCst);
+        assert_eq!(after(1).await, (1.0, 0.0), "the balancer looks away");
+        ready.store(true, Ordering::SeqCst);
+        assert_eq!(after(30).await, (1.0, 0.1), "and begins anew");
+    });
+}
+
 pub(super) async fn forget_leader(stage: &Stage) {
-    let config = stage.config();
-    let client = redis::Client::open(config.redis.url.as_str()).unwrap();
-    let mut conn = client.get_multiplexed_async_connection().await.unwrap();
-    let key = format!("{}{{inlet}}:lead", config.redis.prefix);
-    redis::cmd("DEL").arg(key).query_async::<()>(&mut conn).await.unwrap();
+    let key = format!("{}{{inlet}}:lead", stage.config().redis.prefix);
+    redis::cmd("DEL").arg(key).query_async::<()>(&mut redis_of(stage).await).await.unwrap();
+}
+
+async fn redis_of(stage: &Stage) -> redis::aio::MultiplexedConnection {
+    let client = redis::Client::open(stage.config().redis.url.as_str()).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
 }
 
 #[test]

@@ -113,6 +113,27 @@ fn whoever_waits_in_a_closed_class_is_told_the_hour_at_which_it_opens() {
 }
 
 #[test]
+fn whoever_comes_again_in_a_class_that_is_closed_for_long_is_called_no_liar() {
+    play(async |stage| {
+        let class = class(&stage).await;
+        let lina = class.pupil("Lina Martin").await;
+        let node = slow(&stage).await;
+        let close = ordered(&stage, Act::Close { lane: Lane::InSlot }, "2026-11-23T20:00:00Z");
+        node.app.door.obey(Arc::new(Orders(vec![close])));
+        node.app.door.turn().await;
+        let here = node.stranger().with("origin", ORIGIN);
+        let waits = submit(&here, "/connexion/file", "profil=pupil").await.expect(202);
+        stage.advance(chrono::Duration::hours(3));
+        pass(&stage, &[&node], 1).await;
+        let form = format!("login={}&password={}", lina.login, PASSWORD.replace(' ', "+"));
+        let again = submit(&holding(&node, &[&waits]), "/connexion", &form).await.expect(202);
+        assert!(text(&again).contains("votre place n’a pas changé"), "{}", text(&again));
+        let ticket = "__Host-preau-ticket";
+        assert_ne!(cookie(&again, ticket), cookie(&waits, ticket), "it is kept for longer");
+    });
+}
+
+#[test]
 fn whoever_is_out_of_a_soft_slot_is_told_whose_hours_it_is_and_when_theirs_are() {
     play(async |stage| {
         let day = stage.node().await;

@@ -61,7 +61,7 @@ impl Default for InletConfig {
 pub struct Capacity {
     /// Hashes, a second.
     pub hash_per_s: f64,
-    /// Threads that hash.
+    /// Threads that hash; as those hashes, of a node that has just joined as far as it is given work.
     pub hash_threads: f64,
     /// Hashes that wait or run, *and* places given back by a full queue that have not come again: these are the part of
     /// the backlog that a bounded queue hides, and an inlet that does not see them winds up.

@@ -51,6 +51,19 @@ fn bad_tickets_are_told_apart() {
 }
 
 #[test]
+fn a_place_sealed_anew_is_the_same_place_and_one_text_a_second() {
+    let (ring, later) = (keys(&[1]), ticket().issued + Duration::hours(3));
+    let (first, anew) = (ticket().seal(&ring).unwrap(), ticket().renewed(later).seal(&ring).unwrap());
+    assert_eq!(ring.open(&anew, 7, later), Ok(Ticket { issued: later, ..ticket() }));
+    // A nonce that is used twice seals the same twice.
+    assert_eq!(ticket().renewed(later).renewed(later).seal(&ring), Some(anew.clone()));
+    let rotated = ticket().renewed(later).seal(&keys(&[2])).unwrap();
+    assert!(first != anew && same_place(&first, &anew) && same_place(&first, &rotated));
+    let another = Ticket { id: [8; 8], ..ticket() }.seal(&ring).unwrap();
+    assert!(!same_place(&first, &another) && !same_place(&first, &first[1..]) && !same_place("", ""));
+}
+
+#[test]
 fn a_dated_ticket_lives_from_its_hour_on() {
     let (ring, issued) = (keys(&[1]), ticket().issued);
     for (away, lives) in [(Duration::hours(5), Duration::hours(9)), (Duration::days(40), AHEAD + LIFE)] {

@@ -17,7 +17,7 @@ pub(crate) struct Beat {
     pub(crate) threads: u32,
     /// Hashes it can do, a second.
     pub(crate) hash_per_s: f64,
-    /// How much of its share a balancer gives it: see [`warmth`]. A node of the release before says nothing: it has been there.
+    /// How much of its share a balancer gives it: see [`Warming`]. A node of the release before says nothing: it has been there.
     pub(crate) warmth: Option<f64>,
     /// Hashes that wait or run, those on their way to the queue included.
     pub(crate) backlog: f64,
@@ -57,8 +57,9 @@ pub(crate) struct Beat {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sum {
     pub(crate) nodes: u32,
-    pub(crate) threads: u32,
-    /// What nodes that have just started can do counts as far as they are given work.
+    /// Threads that hash, and the hashes that they can do a second: those of nodes that have just joined as far as they are
+    /// given work.
+    pub(crate) threads: f64,
     pub(crate) hash_per_s: f64,
     /// Seconds of a thread that a hash takes.
     pub(crate) hash_s: f64,
@@ -101,9 +102,25 @@ const SMOOTH_S: f64 = 3.0;
 /// (`slowstart` of `deploy/k8s/base/haproxy.cfg`, `reference/overload.md` §B.12).
 const WARM_S: f64 = 30.0;
 
-/// How much of its share a balancer gives a node that has said that it lives since `since`: from 0.1 to 1.
-pub(crate) fn warmth(since: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
-    (0.1 + 0.9 * seconds(since, now) / WARM_S).min(1.0)
+/// For how long a node has been given work.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Warming {
+    /// When it was last seen to take work, and the seconds for which it had by then.
+    taken: Option<(DateTime<Utc>, f64)>,
+}
+
+impl Warming {
+    /// How much of its share a balancer gives it: from 0.1 to 1 while it takes work, else nothing, and a balancer that has
+    /// looked away begins anew. Seconds are added up from one call to the next: a clock that is set back makes no node cold.
+    pub(crate) fn warmth(&mut self, takes_work: bool, now: DateTime<Utc>) -> f64 {
+        if !takes_work {
+            self.taken = None;
+            return 0.0;
+        }
+        let elapsed = self.taken.map_or(0.0, |(at, before)| before + seconds(at, now));
+        self.taken = Some((now, elapsed));
+        (0.1 + 0.9 * elapsed / WARM_S).min(1.0)
+    }
 }
 
 impl Hearing {
@@ -129,11 +146,11 @@ impl Hearing {
         let away = beats.iter().filter(|beat| beat.db_away).count();
         let total = |of: fn(&Beat) -> f64| alive.iter().map(|beat| of(beat)).sum::<f64>();
         // Shares are of one another: a node by itself is given everything, and of nodes that start together each its part.
-        let warmest = alive.iter().filter_map(|beat| beat.warmth).fold(0.0, f64::max);
-        let warmest = if alive.iter().any(|beat| beat.warmth.is_none()) { 1.0 } else { warmest.max(0.1) };
-        let warm = |of: fn(&Beat) -> f64| {
-            alive.iter().map(|beat| of(beat) * beat.warmth.unwrap_or(1.0) / warmest).sum::<f64>()
-        };
+        let warmth = |beat: &Beat| beat.warmth.unwrap_or(1.0);
+        let warmest = alive.iter().map(|beat| warmth(beat)).fold(0.0, f64::max);
+        // Where nobody is ready yet, whoever comes finds them all alike.
+        let part = |beat: &Beat| if warmest > 0.0 { warmth(beat) / warmest } else { 1.0 };
+        let warm = |of: fn(&Beat) -> f64| alive.iter().map(|beat| of(beat) * part(beat)).sum::<f64>();
         let threads: u32 = alive.iter().map(|beat| beat.threads).sum();
         let smooth = |mean: f64, value: f64| {
             if dt <= 0.0 { mean } else { mean + (value - mean) * (1.0 - (-dt / SMOOTH_S).exp()) }
@@ -146,7 +163,7 @@ impl Hearing {
         let people_per_s: f64 = admitted_per_s.iter().map(|(_, rate)| rate).sum();
         self.sum = Sum {
             nodes: u32::try_from(alive.len()).unwrap_or(u32::MAX),
-            threads,
+            threads: warm(|beat| f64::from(beat.threads)),
             hash_per_s: warm(|beat| beat.hash_per_s),
             hash_s: f64::from(threads.max(1)) / total(|beat| beat.hash_per_s).max(0.1),
             backlog: total(|beat| beat.backlog),
@@ -247,10 +264,38 @@ mod tests {
     #[test]
     fn a_balancer_gives_a_node_its_whole_share_half_a_minute_after_its_start() {
         let start: DateTime<Utc> = "2026-11-23T08:00:00Z".parse().unwrap();
-        let after = |s: i64| warmth(start, start + chrono::Duration::seconds(s));
-        assert!((after(0) - 0.1).abs() < 1e-9 && (after(10) - 0.4).abs() < 1e-9);
-        assert!((after(30) - 1.0).abs() < 1e-9 && (after(3600) - 1.0).abs() < 1e-9);
-        assert!((after(-30) - 0.1).abs() < 1e-9, "a clock that was set back");
+        let mut warming = Warming::default();
+        for (s, warmth) in [(0, 0.1), (5, 0.25), (10, 0.4), (30, 1.0), (3600, 1.0)] {
+            let told = warming.warmth(true, start + chrono::Duration::seconds(s));
+            assert!((told - warmth).abs() < 1e-9, "{s}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_no_balancer_sends_anybody_to_is_cold_and_begins_anew() {
+        let start: DateTime<Utc> = "2026-11-23T08:00:00Z".parse().unwrap();
+        let mut warming = Warming::default();
+        for (s, takes_work, warmth) in [
+            (0, false, 0.0),
+            (600, false, 0.0),
+            (600, true, 0.1),
+            (610, true, 0.4),
+            (611, false, 0.0),
+            (640, true, 0.1),
+        ] {
+            let told = warming.warmth(takes_work, start + chrono::Duration::seconds(s));
+            assert!((told - warmth).abs() < 1e-9, "{s}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_node_cold() {
+        let start: DateTime<Utc> = "2026-11-23T08:00:00Z".parse().unwrap();
+        let mut warming = Warming::default();
+        for (s, warmth) in [(0, 0.1), (10, 0.4), (10 - 3600, 0.4), (20 - 3600, 0.7), (40 - 3600, 1.0)] {
+            let told = warming.warmth(true, start + chrono::Duration::seconds(s));
+            assert!((told - warmth).abs() < 1e-9, "{s}: {told}");
+        }
     }
 
     #[test]
@@ -266,11 +311,16 @@ mod tests {
         let joined = hears(&[warm("a", Some(1.0)), warm("b", Some(1.0)), warm("c", Some(0.1))]);
         assert!(close(joined.hash_per_s, 105.0) && close(joined.db_per_s, 420.0), "{joined:?}");
         assert!(close(joined.hash_s, 6.0 / 150.0), "a hash takes as long as ever: {joined:?}");
-        assert_eq!((joined.nodes, joined.threads), (3, 6));
+        assert_eq!(joined.nodes, 3);
+        assert!(close(joined.threads, 4.2), "{joined:?}");
         assert!(close(hears(&[warm("a", Some(0.1))]).hash_per_s, 50.0), "by itself");
         assert!(close(hears(&[warm("a", Some(0.1)), warm("b", Some(0.1))]).hash_per_s, 100.0), "together");
         let older = hears(&[warm("a", None), warm("b", Some(0.1))]);
         assert!(close(older.hash_per_s, 55.0), "beside a node of the release before: {older:?}");
+        let unready = hears(&[warm("a", Some(0.1)), warm("b", Some(0.0))]);
+        assert!(close(unready.hash_per_s, 50.0), "beside one that is not ready: {unready:?}");
+        let none = hears(&[warm("a", Some(0.0)), warm("b", Some(0.0))]);
+        assert!(close(none.hash_per_s, 100.0) && close(none.threads, 4.0), "nobody is: {none:?}");
         let drained = Beat { draining: true, ..warm("a", Some(1.0)) };
         assert!(close(hears(&[drained, warm("b", Some(0.4))]).hash_per_s, 50.0), "beside one that leaves");
     }

@@ -139,25 +139,7 @@ impl Governor {
             let called = around.facts.called(*territory, now);
             self.inlet.expect(*territory, called.saturating_sub(self.came.lately(*territory, now)));
         }
-        let capacity = Capacity {
-            hash_per_s: sum.hash_per_s,
-            hash_threads: f64::from(sum.threads),
-            hash_backlog: sum.backlog,
-            hash_share: sum.hash_share,
-            db_per_s: if sum.db_per_s > 0.0 { sum.db_per_s } else { f64::INFINITY },
-            seats_free: if self.seats_max == u64::MAX {
-                f64::INFINITY
-            } else {
-                real(self.seats_max) - real(around.seats)
-            },
-            seats_over: real(seats::over(self.seats_max)),
-            direct_per_s: sum.direct_per_s,
-            cap_per_s: [around.effective.cap().map(f64::from), around.fixed_per_s]
-                .into_iter()
-                .flatten()
-                .reduce(f64::min),
-            start: if self.frozen { 0.0 } else { self.slow.factor(now) },
-        };
+        let capacity = self.capacity(around, &sum);
         let forced = |territory, lane| around.effective.lane(territory, lane);
         let grants = self.inlet.tick(now, &capacity, &demands, forced);
         let mut moves = Moves::new();
@@ -181,6 +163,28 @@ impl Governor {
             }
         }
         moves
+    }
+
+    fn capacity(&self, around: &Around<'_>, sum: &Sum) -> Capacity {
+        Capacity {
+            hash_per_s: sum.hash_per_s,
+            hash_threads: sum.threads,
+            hash_backlog: sum.backlog,
+            hash_share: sum.hash_share,
+            db_per_s: if sum.db_per_s > 0.0 { sum.db_per_s } else { f64::INFINITY },
+            seats_free: if self.seats_max == u64::MAX {
+                f64::INFINITY
+            } else {
+                real(self.seats_max) - real(around.seats)
+            },
+            seats_over: real(seats::over(self.seats_max)),
+            direct_per_s: sum.direct_per_s,
+            cap_per_s: [around.effective.cap().map(f64::from), around.fixed_per_s]
+                .into_iter()
+                .flatten()
+                .reduce(f64::min),
+            start: if self.frozen { 0.0 } else { self.slow.factor(around.now) },
+        }
     }
 
     /// What another leader decided: this one would go on from there, with the same level, the same slots and the same
@@ -422,4 +426,45 @@ fn cause(order: Option<Uuid>, before: Option<Uuid>) -> Cause {
 
 pub(crate) fn waiting_of(lanes: &Lanes) -> u64 {
     lanes.iter().filter_map(|(_, lane)| lane.as_ref()).map(LaneState::waiting).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_that_join_cold_let_in_no_more_than_is_sent_to_them() {
+        let now: DateTime<Utc> = "2026-11-23T08:00:00Z".parse().unwrap();
+        let node = |at: u32, warmth| Beat {
+            node: at.to_string(),
+            threads: 4,
+            hash_per_s: 40.0,
+            warmth: Some(warmth),
+            ..Beat::default()
+        };
+        let (effective, facts) = (Effective::default(), Facts::default());
+        let roster = Roster::new([], TerritoryId::from(Uuid::nil()));
+        let around = Around {
+            now,
+            mode: Mode::Ticket,
+            effective: &effective,
+            roster: &roster,
+            facts: &facts,
+            seats: 0,
+            seats_max: None,
+            fixed_per_s: None,
+            line_bytes_per_s: 0,
+            bounds: Bounds::default(),
+        };
+        let room = |beats: &[Beat]| {
+            let mut governor = Governor::new(InletConfig::default());
+            governor.hear(now, beats);
+            governor.inlet.room(&governor.capacity(&around, &governor.sum().clone()), 0.2)
+        };
+        let four: Vec<Beat> = (0..4).map(|at| node(at, 1.0)).collect();
+        let joined: Vec<Beat> = (0..24).map(|at| node(at, if at < 4 { 1.0 } else { 0.1 })).collect();
+        let (before, after) = (room(&four), room(&joined));
+        // A tenth of twenty nodes is half as much again as four.
+        assert!(before > 0.0 && (after / before - 1.5).abs() < 1e-9, "{before} {after}");
+    }
 }

@@ -23,7 +23,7 @@ mod view;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -133,6 +133,7 @@ struct Inner {
     level: Arc<AtomicU8>,
     entering: Arc<AtomicUsize>,
     draining: AtomicBool,
+    readiness: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
     database_away: AtomicBool,
     counters: Counters,
     seats: Seats,
@@ -162,8 +163,9 @@ struct Fresh {
 
 /// What a queue bounded in number holds: a second and a half of one thread.
 const BOUNDED_ITEMS: usize = 64;
-/// Events kept until somebody takes them.
-const EVENTS: usize = 1_000;
+/// Events kept until somebody takes them: an order about all lanes of all territories makes hundreds at once, and whoever takes
+/// them may wait for a database meanwhile.
+const EVENTS: usize = 10_000;
 
 impl Door {
     /// A door that knows nobody yet and lets everybody in as far as hashing has room.
@@ -196,6 +198,7 @@ impl Door {
             level: Arc::default(),
             entering: Arc::default(),
             draining: AtomicBool::new(false),
+            readiness: OnceLock::new(),
             database_away: AtomicBool::new(false),
             counters: Counters::default(),
             seats: Seats::default(),
@@ -347,6 +350,11 @@ impl Door {
         self.0.roster.store(roster);
     }
 
+    /// Who is in which school, as far as this node has been told.
+    pub fn roster(&self) -> Arc<Roster> {
+        self.0.roster.load_full()
+    }
+
     /// Who passes when.
     pub fn learn_slots(&self, table: Arc<Table>) {
         self.0.slots.store(table);
@@ -365,6 +373,13 @@ impl Door {
     /// Whether PostgreSQL answers, as the loop that asks it each second found.
     pub fn learn_database(&self, answers: bool) {
         self.0.database_away.store(!answers, Ordering::Relaxed);
+    }
+
+    /// How to ask whether the balancer may send somebody here. It is asked at each heartbeat: while it may not, this node is
+    /// no capacity beside others, and from then on as far as it is given work. A door that is told nothing is ready; only the
+    /// first call counts.
+    pub fn learn_readiness(&self, is_ready: impl Fn() -> bool + Send + Sync + 'static) {
+        drop(self.0.readiness.set(Box::new(is_ready)));
     }
 
     /// Whether this node takes no new work, because it stops or by order.

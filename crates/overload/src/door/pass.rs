@@ -109,7 +109,7 @@ impl Drop for Entering {
 /// Somebody's place, as a 202 tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
-    /// The place itself: kept by its holder, shown when the turn comes.
+    /// The place itself: kept by its holder, shown when the turn comes. Of a place that was told again the newest lives longest.
     pub ticket: String,
     /// From 1.
     pub position: u64,

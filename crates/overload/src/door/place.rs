@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use preau_admission::{
     Lane, Reason, Ticket,
     eta::{self, Rates},
@@ -27,6 +27,13 @@ const AGAIN_MS: u64 = 1_000;
 
 /// The longest between two looks at a lane that an order has closed: it may be taken back early, and a turn waits ten minutes.
 const CLOSED_LOOK_MS: u64 = 240_000;
+
+/// How long a place that waits in a closed lane is kept at least, from the hour at which that opens, by whoever has come to
+/// look in the two hours before it: a turn waits ten minutes, and those behind come later.
+const KEPT: Duration = Duration::hours(2);
+
+/// A ticket is not sealed anew before it is so old: never twice in the second that names it.
+const ANEW_AFTER: Duration = Duration::minutes(10);
 
 /// A place to be drawn, and what its ticket will say.
 pub(super) struct Wanted {
@@ -150,7 +157,18 @@ impl Inner {
             // Soon: by then something is measured.
             place.poll_after_ms = eta::poll_after_ms(place.eta, 1, ticket.id, at_ms);
         }
-        let told = Place {
+        let passed = snap.is_some_and(|snap| ticket.tag <= snap.threshold);
+        let forced = self.effective.load().lane(ticket.territory, ticket.lane);
+        if let Some(opens_at) = forced.opens_at.filter(|opens_at| now < *opens_at && !passed) {
+            // What was measured before it closed says nothing of how fast it will go.
+            let told = self.dated_place(ticket, self.kept(ticket, text, opens_at), opens_at);
+            return Place {
+                position: place.position,
+                poll_after_ms: told.poll_after_ms.min(CLOSED_LOOK_MS),
+                ..told
+            };
+        }
+        Place {
             ticket: text,
             position: place.position,
             eta_s: place.eta.s,
@@ -162,18 +180,18 @@ impl Inner {
             tag: ticket.tag,
             territory_id: ticket.territory,
             opens_at: None,
-        };
-        let passed = snap.is_some_and(|snap| ticket.tag <= snap.threshold);
-        let forced = self.effective.load().lane(ticket.territory, ticket.lane);
-        match forced.opens_at.filter(|opens_at| now < *opens_at && !passed) {
-            // What was measured before it closed says nothing of how fast it will go.
-            Some(opens_at) => Place {
-                position: told.position,
-                poll_after_ms: dated_poll_after_ms(ticket.id, opens_at, now).min(CLOSED_LOOK_MS),
-                ..self.dated_place(ticket, told.ticket, opens_at)
-            },
-            None => told,
         }
+    }
+
+    /// What holds a place in a lane that is closed until an hour: sealed anew where the text would end before that, or soon
+    /// after. An order may last longer than any ticket.
+    fn kept(&self, ticket: &Ticket, text: String, opens_at: DateTime<Utc>) -> String {
+        let now = self.clock.now();
+        if ticket.until() >= opens_at + KEPT || now - ticket.issued < ANEW_AFTER {
+            return text;
+        }
+        let anew = self.keys.load().as_ref().and_then(|keys| ticket.renewed(now).seal(keys));
+        anew.unwrap_or(text)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use preau_admission::{Lane, Mode, Person, Profile, Reason, Ticket, assign, snapshot::reason_of_second};
+use preau_admission::{
+    Lane, Mode, Person, Profile, Reason, Ticket, assign, snapshot::reason_of_second, ticket::LIFE,
+};
 
 use super::{
     Inner,
@@ -65,9 +67,10 @@ impl Inner {
         !matches!(self.store.redeem(ticket.id, once, self.used_for(ticket)).await, Ok(false))
     }
 
-    /// For how long a used ticket is remembered: until it is none.
+    /// For how long a used ticket is remembered: until it is none, nor any copy of it that was sealed later.
     fn used_for(&self, ticket: &Ticket) -> Duration {
-        let left = (ticket.until() - self.clock.now()).to_std().unwrap_or_default();
+        let now = self.clock.now();
+        let left = (ticket.until().max(now + LIFE) - now).to_std().unwrap_or_default();
         left + Duration::from_secs(60)
     }
 

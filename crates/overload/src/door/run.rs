@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Utc};
 use preau_admission::{
     Lane, LaneSnap, Mode, PerLane, Roster, facts::Facts, inlet::InletConfig, lanes::LaneState,
     orders::Effective, seats::lease, status::Crowd,
@@ -18,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Alone, Door, EVENTS, Inner,
-    beat::{Beat, real, warmth},
+    beat::{Beat, Warming, real},
     governor::{AllLanes, Around, Governor},
     store::by_shard,
     view::{Board, Published, View},
@@ -55,8 +54,7 @@ pub(super) struct Works {
     epoch: u32,
     failures: u32,
     beat_at: Option<Instant>,
-    /// Since when it takes work.
-    since: Option<DateTime<Utc>>,
+    warming: Warming,
     lead_at: Option<Instant>,
     seats_at: Option<Instant>,
     seats: [u64; 16],
@@ -77,7 +75,7 @@ impl Works {
             epoch: 0,
             failures: 0,
             beat_at: None,
-            since: None,
+            warming: Warming::default(),
             lead_at: None,
             seats_at: None,
             seats: [0; 16],
@@ -477,9 +475,7 @@ impl Inner {
         let rate = if elapsed > 0.0 { real(load.done.saturating_sub(hashed_before)) / elapsed } else { rate };
         works.hashed = Some((now, load.done, rate));
         let (at, draining) = (self.clock.now(), self.is_draining());
-        // A balancer that has looked away begins anew.
-        let since = *works.since.get_or_insert(at);
-        works.since = works.since.filter(|_| !draining);
+        let is_ready = self.readiness.get().is_none_or(|is_ready| is_ready());
         let counters = &self.counters;
         let marks = |of: &HashMap<(TerritoryId, Lane), u64>| {
             of.iter().map(|((territory, lane), people)| (*territory, *lane, *people)).collect()
@@ -490,7 +486,7 @@ impl Inner {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             threads: u32::try_from(load.threads).unwrap_or(u32::MAX),
             hash_per_s: load.per_second(),
-            warmth: Some(warmth(since, at)),
+            warmth: Some(works.warming.warmth(is_ready && !draining, at)),
             backlog: real(count(
                 entering.max(load.queued() + load.running).saturating_sub(load.running) + returned,
             )),

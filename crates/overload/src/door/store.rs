@@ -70,8 +70,8 @@ pub(crate) struct Lead {
     pub(crate) node: String,
 }
 
-/// Longer than a ticket lives.
-const LANE_LIFE_S: u64 = 5 * 3600;
+/// Longer than an order closes a lane (a day) and a ticket lives on after it.
+const LANE_LIFE_S: u64 = 29 * 3600;
 /// Two bytes a person of the roster keep one in a thousand from being taken for another.
 const BITS_A_PERSON: u64 = 16;
 /// Periods of half an hour that end at a quarter past and a quarter to: never at the hour, when everybody comes.

@@ -365,13 +365,18 @@ fn next(shared: &Shared, arena: &mut Arena, dropped: &mut Vec<Job>) -> Option<qu
                 MutexGuard::unlocked(&mut state, || arena.wipe());
             }
             _ if state.closed => return None,
-            Picked::Nothing => match arena.wipe_at() {
+            idle => match looks_again(&idle, arena) {
                 Some(at) => drop(shared.wake.wait_until(&mut state, at)),
                 None => shared.wake.wait(&mut state),
             },
-            Picked::Later(until) => drop(shared.wake.wait_until(&mut state, until)),
         }
     }
+}
+
+/// When a thread that may do nothing now looks again, if nobody wakes it: for what may be done then, or to wipe its arena.
+fn looks_again(picked: &Picked<Job>, arena: &Arena) -> Option<Instant> {
+    let later = if let Picked::Later(until) = picked { Some(*until) } else { None };
+    later.into_iter().chain(arena.wipe_at()).min()
 }
 
 #[cfg(test)]
@@ -428,6 +433,21 @@ mod tests {
         arena.age();
         assert!(next(&shared, &mut arena, &mut Vec::new()).is_none());
         assert_eq!(arena.wipe_at(), None);
+    }
+
+    #[test]
+    fn a_thread_that_must_wait_for_its_next_job_wipes_its_arena_meanwhile() {
+        let params = Params::new(64, 1, 1, Some(32)).unwrap();
+        let mut arena = Arena::new(&params);
+        let later = Instant::now() + Duration::from_secs(60);
+        assert_eq!(looks_again(&Picked::Nothing, &arena), None);
+        assert_eq!(looks_again(&Picked::Later(later), &arena), Some(later));
+        encode(&params, b"un secret", &[7; 16], &mut arena).unwrap();
+        let wipe_at = arena.wipe_at();
+        assert_eq!(looks_again(&Picked::Nothing, &arena), wipe_at);
+        assert_eq!(looks_again(&Picked::Later(later), &arena), wipe_at, "what comes first");
+        let now = Instant::now();
+        assert_eq!(looks_again(&Picked::Later(now), &arena), wipe_at.min(Some(now)));
     }
 
     #[tokio::test]

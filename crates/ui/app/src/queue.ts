@@ -1,7 +1,7 @@
 /**
  * The waiting line: reads what everybody reads (`/api/v1/queue/now`), computes its own place, and never acts by itself.
  * The page says everything without this; it only spares the reloads. Whose slot has not come has no place to compute, and
- * asks the server now and then.
+ * asks the server now and then; whose lane is closed follows it like any other, and asks the server to keep the place.
  */
 
 /** `[tag, people before that tag]`, ascending; straight lines between. */
@@ -33,9 +33,9 @@ export interface Mine {
   zone: string | null;
   poll: number;
   best: number | null;
-  /** For a ticket that waits for a slot: in how many milliseconds that opens, when the page was made. */
+  /** For a ticket that waits for a slot (tag 0), or a place in a closed lane: in how many milliseconds that opens, when the page was made. */
   opens: number | null;
-  /** Where to ask then, for only the server knows when it may come in. Not from a page that holds what was typed. */
+  /** Where to ask then, for only the server knows when a slot may come in. Not from a page that holds what was typed. */
   look: string | null;
   /** place, range, about, soon, over, turn, the turn's lead, lost: the page's own language. */
   words: string[];
@@ -100,6 +100,9 @@ export function slotPause(poll: number, left: number, spread: number = Math.rand
   return Math.min(poll * (0.9 + 0.2 * spread), Math.max(0, left) + 1000 + 29_000 * spread);
 }
 
+/** A place in a closed lane may have to wait for longer than its ticket lives, which the server then renews for whoever comes. */
+const RENEWED = 2 * 3_600_000;
+
 const mineOf = (page: Document): Mine | null => JSON.parse(page.getElementById('q')?.textContent ?? 'null') as Mine | null;
 
 /** Follows the place on the page until the turn comes or the page goes. `show` puts another page in the place of this one. */
@@ -123,10 +126,12 @@ export function follow(page: Document, turned: () => void, show: (page: string) 
   };
 
   let due = Date.now() + (mine.opens ?? 0);
+  const renewal = (): number => Date.now() + RENEWED * (0.75 + Math.random() / 4);
+  let renew = renewal();
   let timer = 0;
   const later = (ms: number): void => {
     clearTimeout(timer);
-    timer = window.setTimeout(() => void (mine.look ? look(mine.look) : ask()), ms);
+    timer = window.setTimeout(() => void (mine.look && (!mine.tag || Date.now() > renew) ? look(mine.look) : ask()), ms);
   };
 
   const call = (): void => {
@@ -139,7 +144,7 @@ export function follow(page: Document, turned: () => void, show: (page: string) 
     turned();
   };
 
-  /** The page as it would be now: the slot's still, a place in the line, or one's turn. What follows is for the person to do. */
+  /** The page as it would be now: the slot's or the closed lane's still, a place in the line, or one's turn. What follows is for the person to do. */
   const look = async (where: string): Promise<void> => {
     if (!line.isConnected) return;
     try {
@@ -151,7 +156,8 @@ export function follow(page: Document, turned: () => void, show: (page: string) 
       const told = mineOf(next);
       // Nothing is redrawn under somebody who reads it.
       const same = next.querySelector('h1')?.textContent === page.querySelector('h1')?.textContent;
-      if (!told?.look || !same) return show(text);
+      if (!told?.look || !same || told.tag !== mine.tag) return show(text);
+      renew = renewal();
       mine.poll = told.poll;
       due = Date.now() + (told.opens ?? 0);
       wait.textContent = '';
@@ -177,7 +183,12 @@ export function follow(page: Document, turned: () => void, show: (page: string) 
       place.textContent = String(mine.best);
       page.title = `${mine.best}${tab}`;
       const left = lane ? seconds(lane, mine.best) : 0;
-      if (lane && left > 0) {
+      const shut = due - Date.now();
+      if (shut > 0) {
+        // What was measured before it closed says nothing of how fast it will go.
+        next = slotPause(mine.poll, shut);
+        wait.textContent = '';
+      } else if (lane && left > 0) {
         wait.textContent = range(...bounds(lane, mine.best), mine.words);
         next = pause(left, lane.look_max_s);
       }

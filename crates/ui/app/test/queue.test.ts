@@ -197,3 +197,59 @@ test('a page that holds what was typed for a slot is left alone', async () => {
   expect(seen.at.length).toBe(0);
   expect(turned).not.toHaveBeenCalled();
 });
+
+const shut = (change: Partial<Mine> = {}): Mine => mine({ poll: 4 * MINUTE, opens: 540 * MINUTE, look: '/connexion', ...change });
+
+/** What everybody reads, and the page as the server draws it: when that was asked for, in minutes. */
+function closed(now: () => Now, page: () => string): { looked: number[]; read: number[] } {
+  const seen = { looked: [] as number[], read: [] as number[] };
+  const start = Date.now();
+  vi.stubGlobal('fetch', (where: string) => {
+    const at = (Date.now() - start) / MINUTE;
+    if (where === '/connexion') {
+      seen.looked.push(at);
+      return Promise.resolve({ status: 202, text: () => Promise.resolve(page()) });
+    }
+    seen.read.push(at);
+    return Promise.resolve({ ok: true, json: () => Promise.resolve(now()) });
+  });
+  return seen;
+}
+
+test('a place in a closed lane follows what everybody reads, and has the server keep it every two hours', async () => {
+  const start = Date.now();
+  const said = () => PAGE(shut({ opens: 540 * MINUTE - (Date.now() - start) }));
+  document.body.innerHTML = said();
+  const [turned, show] = [vi.fn(), vi.fn()];
+  let line = now(lane());
+  const seen = closed(() => line, said);
+  follow(document, turned, show);
+  await vi.advanceTimersByTimeAsync(530 * MINUTE);
+  expect(document.getElementById('wait')?.textContent).toBe(''); // nobody knows how fast it will go
+  const gaps = [0, ...seen.looked].map((at, nth, all) => (all[nth + 1] ?? at) - at);
+  expect(Math.max(...gaps)).toBeLessThanOrEqual(125);
+  expect(seen.looked.length).toBeLessThanOrEqual(6);
+  expect(seen.read.length).toBeGreaterThan(100);
+
+  // At the opening nobody leaves what is read by all.
+  const before = seen.looked.length;
+  line = now(lane({ threshold: 1500, sketch: [[1500, 0], [2000, 251]], rate_per_s: 1 }));
+  await vi.advanceTimersByTimeAsync(11 * MINUTE);
+  expect(seen.looked.slice(before).filter((at) => at >= 540)).toEqual([]);
+  expect(document.querySelector('#place b')?.textContent).toBe('251');
+  expect(document.getElementById('wait')?.textContent).toBe('3-6 min');
+  line = now(lane({ threshold: 2000 }));
+  await vi.advanceTimersByTimeAsync(MINUTE);
+  expect(turned).toHaveBeenCalledOnce();
+  expect(show).not.toHaveBeenCalled();
+});
+
+test('a place that was lost in a closed lane is shown as what it is now', async () => {
+  document.body.innerHTML = PAGE(shut());
+  const show = vi.fn();
+  const lost = PAGE(shut({ tag: 3000 }));
+  closed(() => now(lane()), () => lost);
+  follow(document, vi.fn(), show);
+  await vi.advanceTimersByTimeAsync(130 * MINUTE);
+  expect(show).toHaveBeenCalledExactlyOnceWith(lost);
+});

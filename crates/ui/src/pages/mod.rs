@@ -45,7 +45,7 @@ pub use priority::priority;
 pub use queue::{
     Asks, FoundSchools, Place as QueuePlace, Queue, SchoolChoice, queue, schools as school_choice,
 };
-pub use slots::{Plan as SlotsPlan, in_force as plan_in_force, slots};
+pub use slots::{Plan as SlotsPlan, PupilHours, slots, turns};
 pub use status::{Health, error, status, suspended, wait};
 pub use week::{Chosen, week};
 

@@ -118,7 +118,8 @@ impl Asks<'_> {
 }
 
 impl Queue<'_> {
-    /// Where the script looks whether a slot has opened; nowhere from a page that would lose what was typed.
+    /// Where the script looks whether a slot has opened, and has a place in a closed lane kept; nowhere from a page that would
+    /// lose what was typed.
     fn look(&self) -> Option<String> {
         match self.asks {
             Asks::NewPassword => None,
@@ -253,7 +254,8 @@ pub fn queue(site: &Site<'_>, queue: &Queue<'_>) -> Page {
     let tab = match (shown, &opens) {
         (None, _) => format!("● {}", w.page_queue_turn),
         // Before the hour there is no place to count.
-        (Some(_), Some(_)) => title.clone(),
+        (Some(_), Some(_)) if closed.is_none() => title.clone(),
+        (Some(shown), Some(_)) => format!("{shown} · {title}"),
         (Some(shown), None) => format!("{shown} · {}", w.page_queue_tab),
     };
     let (before, after) = w.page_queue_place.split_once("{n}").unwrap_or((w.page_queue_place, ""));
@@ -280,8 +282,8 @@ pub fn queue(site: &Site<'_>, queue: &Queue<'_>) -> Page {
         wait: queue.place.map(|place| range(w, place.eta_low_s, place.eta_high_s)).unwrap_or_default(),
         slot,
         closed: closed.map(|place| {
-            let lessons = if place.lessons_pass() { w.page_open_lesson } else { "" };
-            [w.page_open_lead, w.page_open_kept, lessons].join(" ")
+            let told = format!("{} {}", w.page_open_lead, w.page_open_kept);
+            if place.lessons_pass() { format!("{told} {}", w.page_open_lesson) } else { told }
         }),
         why: word_of(w.page_queue_reasons, reason),
         turns: queue.turns.as_deref(),
@@ -547,10 +549,12 @@ mod tests {
         assert!(at(&pupil, Some(Tz::Indian__Reunion)).contains("à 16:00</h1>"));
         assert!(at(&pupil, None).contains("à 13:00 (heure de Paris)</h1>"), "whose school is not known");
         let teacher = Place { class: "lesson".to_owned(), ..closed("teacher", "2026-11-23T12:00:00Z") };
-        assert!(!at(&teacher, None).contains("Une classe qui a cours"), "it is that lane which is closed");
+        let teachers = at(&teacher, None);
+        assert!(teachers.contains("lire la journée enregistrée.</p>"), "it is that lane which is closed");
         let unknown = at(&closed("unknown", "2026-11-23T12:00:00Z"), None);
         assert!(unknown.contains("<select") && unknown.contains("etablissement"), "another lane may be open");
-        // The script comes to look: only the server knows whether the order still holds.
+        // The script follows the place by its tag, and comes to have it kept.
+        assert!(page.contains("<title>1234567 · Votre accès") && page.contains("\"tag\":36"), "{page}");
         assert!(page.contains("\"look\":\"/connexion\"") && page.contains("\"opens\":14520000"), "{page}");
     }
 

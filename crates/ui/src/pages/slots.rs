@@ -1,7 +1,7 @@
 //! « Plages horaires »: who is expected when, for anyone.
 
 use askama::Template;
-use chrono::{Datelike, NaiveDate, NaiveDateTime};
+use chrono::{NaiveDate, NaiveTime};
 use preau_kernel::Level;
 use serde::Deserialize;
 
@@ -11,8 +11,6 @@ use crate::words::{Lang, Words, fill};
 /// A plan of hours, as the API tells it to everybody.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Plan {
-    territory_id: String,
-    school_id: Option<String>,
     name: String,
     school_name: Option<String>,
     mode: String,
@@ -23,61 +21,47 @@ pub struct Plan {
     windows: Vec<Window>,
 }
 
-/// The plan that holds on a day, where all that hold are of one school or territory: of several the one that began last
-/// counts. Elsewhere nobody knows yet which is whose.
-pub fn in_force(plans: &[Plan], day: NaiveDate) -> Option<&Plan> {
-    let holds = |plan: &&Plan| plan.starts_on <= day && plan.ends_on.is_none_or(|last| day <= last);
-    let holding = || plans.iter().filter(holds);
-    let last = holding().max_by_key(|plan| plan.starts_on)?;
-    let scope = |plan: &Plan| (plan.territory_id.clone(), plan.school_id.clone());
-    holding().all(|plan| scope(plan) == scope(last)).then_some(last)
+/// Hours of pupils on a day, of the school's own clock.
+#[derive(Clone, Debug)]
+pub struct PupilHours {
+    /// Of which levels; of all when empty.
+    pub levels: Vec<Level>,
+    /// From.
+    pub from: NaiveTime,
+    /// To; midnight, and whatever is not after the beginning, is of the next day.
+    pub to: NaiveTime,
 }
 
 /// What is said of the hours of others on a page of 4 kB, in letters; the page of hours says the rest.
 const LONGEST_TURNS: usize = 240;
 
-impl Plan {
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
+/// Whose hours it is at a time of the day whose `hours` these are, until when, and whose come yet. Nothing while it is nobody's.
+pub fn turns(lang: Lang, mut hours: Vec<PupilHours>, at: NaiveTime) -> Option<String> {
+    let w = lang.words();
+    hours.sort_by_key(|one| one.from);
+    let clock = |time: NaiveTime| time.format("%H:%M").to_string();
+    let told = |sentence, one: &PupilHours| {
+        let (from, to) = (clock(one.from), clock(one.to));
+        fill(sentence, &[("from", &from), ("to", until(&to)), ("who", &pupils(w, &one.levels))])
+    };
+    let (begun, later): (Vec<_>, Vec<_>) = hours.into_iter().partition(|one| one.from <= at);
+    let open = begun.iter().filter(|one| at < one.to || one.to <= one.from);
+    let mut turns: Vec<String> = open.map(|one| told(w.page_slot_now, one)).collect();
+    if turns.is_empty() {
+        return None;
     }
-
-    /// Whose hours it is at an instant of the school's clock, until when, and whose come yet today. Nothing while it is nobody's.
-    pub fn turns(&self, lang: Lang, at: NaiveDateTime) -> Option<String> {
-        let w = lang.words();
-        let today =
-            usize::try_from(at.weekday().num_days_from_monday()).ok().and_then(|day| WEEK.get(day))?;
-        let hour = at.format("%H:%M").to_string();
-        let mut windows: Vec<&Window> = self
-            .windows
-            .iter()
-            .filter(|window| window.profile == "pupil" && window.days.iter().any(|day| day == today))
-            .collect();
-        windows.sort_by_key(|window| &window.from);
-        let told = |sentence, window: &Window| {
-            let row = row(w, window);
-            fill(sentence, &[("from", &window.from), ("to", until(window)), ("who", &row.who)])
-        };
-        let (begun, later): (Vec<_>, Vec<_>) = windows.into_iter().partition(|window| window.from <= hour);
-        // Not after its beginning, a window ends tomorrow.
-        let open = begun.into_iter().filter(|window| hour < window.to || window.to <= window.from);
-        let mut turns: Vec<String> = open.map(|window| told(w.page_slot_now, window)).collect();
-        if turns.is_empty() {
-            return None;
-        }
-        turns.extend(later.into_iter().map(|window| told(w.page_slot_later, window)));
-        let mut said = 0;
-        turns.retain(|turn| {
-            said += turn.chars().count();
-            said <= LONGEST_TURNS
-        });
-        Some(turns.join(" ")).filter(|turns| !turns.is_empty())
-    }
+    turns.extend(later.iter().map(|one| told(w.page_slot_later, one)));
+    let mut said = 0;
+    turns.retain(|turn| {
+        said += turn.chars().count();
+        said <= LONGEST_TURNS
+    });
+    Some(turns.join(" ")).filter(|turns| !turns.is_empty())
 }
 
 /// Midnight is told as the end of the day.
-fn until(window: &Window) -> &str {
-    if window.to == "00:00" { "24:00" } else { &window.to }
+fn until(to: &str) -> &str {
+    if to == "00:00" { "24:00" } else { to }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -114,13 +98,18 @@ struct Row {
 
 const WEEK: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
+fn pupils(w: &'static Words, levels: &[Level]) -> String {
+    if levels.is_empty() {
+        return w.page_slots_pupils.to_owned();
+    }
+    levels.iter().map(|level| level.in_french()).collect::<Vec<_>>().join(", ")
+}
+
 fn row(w: &'static Words, window: &Window) -> Row {
     let who = if window.profile == "guardian" {
         w.page_slots_guardians.to_owned()
-    } else if window.levels.is_empty() {
-        w.page_slots_pupils.to_owned()
     } else {
-        window.levels.iter().map(|level| level.in_french()).collect::<Vec<_>>().join(", ")
+        pupils(w, &window.levels)
     };
     let on: Vec<usize> = WEEK
         .iter()
@@ -133,7 +122,7 @@ fn row(w: &'static Words, window: &Window) -> Row {
         [0, 1, 2, 3, 4, 5, 6] => w.page_slots_every_day.to_owned(),
         some => some.iter().filter_map(|at| w.days.get(*at).copied()).collect::<Vec<_>>().join(", "),
     };
-    Row { who, days, hours: fill(w.page_slots_span, &[("from", &window.from), ("to", until(window))]) }
+    Row { who, days, hours: fill(w.page_slots_span, &[("from", &window.from), ("to", until(&window.to))]) }
 }
 
 fn shown<'a>(w: &'static Words, plan: &'a Plan) -> Shown<'a> {
@@ -173,72 +162,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_plan_of_today_is_the_one_that_began_last() {
-        let plan = |territory: &str, name: &str, from: &str, to: Option<&str>| Plan {
-            territory_id: territory.to_owned(),
-            school_id: None,
-            name: name.to_owned(),
-            school_name: None,
-            mode: "soft".to_owned(),
-            forced: None,
-            starts_on: from.parse().unwrap(),
-            ends_on: to.map(|to| to.parse().unwrap()),
-            siblings: true,
-            windows: Vec::new(),
-        };
-        let mut plans = vec![
-            plan("a", "Mars", "2020-03-16", None),
-            plan("a", "Semaine", "2020-03-18", Some("2020-03-20")),
-            plan("a", "Avril", "2020-04-01", None),
-        ];
-        let on = |plans: &[Plan], day: &str| {
-            in_force(plans, day.parse().unwrap()).map(|plan| plan.name().to_owned())
-        };
-        let days = ["2020-03-15", "2020-03-17", "2020-03-20", "2020-03-21"].map(|day| on(&plans, day));
-        assert_eq!(
-            days.each_ref().map(Option::as_deref),
-            [None, Some("Mars"), Some("Semaine"), Some("Mars")]
-        );
-        plans.push(plan("b", "Ailleurs", "2020-03-18", None));
-        assert_eq!(on(&plans, "2020-03-19"), None, "whose it would be is not known yet");
-    }
-
-    #[test]
     fn whose_hours_it_is_is_told_with_those_that_come_yet() {
-        let window = |levels: &[Level], from: &str, to: &str| Window {
-            profile: "pupil".to_owned(),
+        let hours = |levels: &[Level], from: &str, to: &str| PupilHours {
             levels: levels.to_vec(),
-            days: vec!["mon".to_owned()],
-            from: from.to_owned(),
-            to: to.to_owned(),
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
         };
-        let plan = Plan {
-            territory_id: "a".to_owned(),
-            school_id: None,
-            name: "Paris".to_owned(),
-            school_name: None,
-            mode: "soft".to_owned(),
-            forced: None,
-            starts_on: "2020-03-16".parse().unwrap(),
-            ends_on: None,
-            siblings: true,
-            windows: vec![
-                window(&[Level::Quatrieme, Level::Troisieme], "13:00", "17:00"),
-                window(&[Level::Sixieme, Level::Cinquieme], "08:00", "12:00"),
-                window(&[Level::Terminale], "20:00", "00:00"),
-            ],
-        };
-        let at = |at: &str| plan.turns(Lang::French, at.parse().unwrap());
+        let plan = [
+            hours(&[Level::Quatrieme, Level::Troisieme], "13:00:00", "17:00:00"),
+            hours(&[Level::Sixieme, Level::Cinquieme], "08:00:00", "12:00:00"),
+            hours(&[Level::Terminale], "20:00:00", "00:00:00"),
+        ];
+        let at = |at: &str| turns(Lang::French, plan.to_vec(), at.parse().unwrap());
         assert_eq!(
-            at("2020-03-16T08:00:00").as_deref(),
+            at("08:00:00").as_deref(),
             Some(
                 "Priorité jusqu’à 12:00\u{a0}: 6e, 5e. Puis de 13:00 à 17:00\u{a0}: 4e, 3e. \
                  Puis de 20:00 à 24:00\u{a0}: Terminale."
             )
         );
-        assert_eq!(at("2020-03-16T12:00:00"), None, "noon is everybody's");
-        assert_eq!(at("2020-03-16T23:59:00").as_deref(), Some("Priorité jusqu’à 24:00\u{a0}: Terminale."));
-        assert_eq!(at("2020-03-17T09:00:00"), None, "no hour of a Tuesday is shared out");
+        assert_eq!(at("12:00:00"), None, "noon is everybody's");
+        assert_eq!(at("23:59:59").as_deref(), Some("Priorité jusqu’à 24:00\u{a0}: Terminale."));
+        assert_eq!(turns(Lang::French, Vec::new(), NaiveTime::MIN), None, "no hour is shared out");
     }
 
     #[test]

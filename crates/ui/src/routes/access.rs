@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use preau_admission::ticket::same_place;
 use preau_http::Problem;
 use preau_identity::second_factor::Asked;
 use preau_session::{Why, cookies};
@@ -24,9 +25,7 @@ use super::{
     words::{Mended, mend, required},
 };
 use crate::{
-    pages::{
-        self, ActivationForm, Desk, Field, FormPage, Kind, QueuePlace, SignInForm as Shown, SlotsPlan, Terms,
-    },
+    pages::{self, ActivationForm, Desk, Field, FormPage, Kind, QueuePlace, SignInForm as Shown, Terms},
     time::day_of,
     words::Words,
 };
@@ -104,7 +103,7 @@ pub(super) async fn show_sign_in(browser: Browser) -> Response {
     };
     let form =
         Shown { to: onward(query.vers.as_deref()), school: query.ecole.as_deref(), ..Shown::default() };
-    let plan = plan_in_force(&browser, form.school).await;
+    let plan = plan_of_today(&browser, form.school);
     pages::sign_in(&site, form, &desks(&browser).await, plan.as_deref(), notice, None).into_response()
 }
 
@@ -114,15 +113,12 @@ async fn desks(browser: &Browser) -> Vec<Desk> {
     asked.and_then(|said| said.read::<Listed<Desk>>()).map(|listed| listed.items).unwrap_or_default()
 }
 
-/// The plan of hours that holds today. A node knows territories' plans by heart; those of one school would be read, and the
-/// form's link leads to them.
-async fn plan_in_force(browser: &Browser, school: Option<&str>) -> Option<String> {
+/// The name of the plan of hours that holds today. Whose school has told itself is led to its own, which may be another.
+fn plan_of_today(browser: &Browser, school: Option<&str>) -> Option<String> {
     if school.is_some() {
         return None;
     }
-    let listed: Listed<SlotsPlan> = browser.ask(Call::get("/api/v1/slots")).await.ok()?.read().ok()?;
-    let today = day_of(browser.site().now, chrono_tz::Tz::Europe__Paris);
-    pages::plan_in_force(&listed.items, today).map(|plan| plan.name().to_owned())
+    (browser.app.answers.plan)(day_of(browser.site().now, chrono_tz::Tz::Europe__Paris))
 }
 
 /// Why one is at the door (`sortie`: signed out; `fin`: the session ended; `nouveau`: the password is new; `autre`: not by
@@ -166,7 +162,7 @@ async fn sign_in(browser: &Browser, form: SignInForm) -> Response {
     let to = onward(form.vers.as_deref());
     let again = async |status, error, wait| {
         let shown = Shown { login: &form.login, shared, to, school: form.ecole.as_deref() };
-        let (desks, plan) = (desks(browser).await, plan_in_force(browser, shown.school).await);
+        let (desks, plan) = (desks(browser).await, plan_of_today(browser, shown.school));
         let page = pages::sign_in(&site, shown, &desks, plan.as_deref(), None, Some(error));
         Mended::answer(status, wait, page)
     };
@@ -255,7 +251,7 @@ fn choose_person(site: &pages::Site<'_>, refused: &Refused, shared: bool, to: &s
 /// What has happened to somebody who held a ticket and must wait on: they came with it when their turn had come.
 pub(super) fn notice_of(w: &'static Words, held: Option<&str>, place: &QueuePlace) -> Option<&'static str> {
     let held = held?;
-    Some(if held == place.ticket { w.page_queue_again } else { w.page_queue_liar })
+    Some(if same_place(held, &place.ticket) { w.page_queue_again } else { w.page_queue_liar })
 }
 
 /// Carries a sign-in from the password to the second step. Only the API can read the challenge in it.

@@ -32,10 +32,13 @@ use chrono::NaiveDate;
 use preau_db::Db;
 use preau_http::{Brownout, Cause, Policy, Problem, Routes, Tagged};
 use preau_identity::{Identity, federation::Federation};
-use preau_kernel::{Clock, PersonId, Principal, Priority, SchoolId};
+use preau_kernel::{Clock, PersonId, Principal, Priority, SchoolId, TerritoryId};
 use utoipa_axum::routes;
 
-use crate::{Assets, Lang, pages::Site};
+use crate::{
+    Assets, Lang,
+    pages::{PupilHours, Site},
+};
 
 pub use api::Api;
 use api::Refused;
@@ -45,14 +48,20 @@ use browser::reads_html;
 /// An answer of the API, as its clients get it.
 pub type Answer = Pin<Box<dyn Future<Output = Result<Tagged, Problem>> + Send>>;
 
-/// The two answers of the API that pages are drawn from and carry. The composition root joins them to the features: a
-/// page shows what a client would get, so it can neither know more nor say otherwise.
+/// The two answers of the API that pages are drawn from and carry, and what the node knows by heart. The composition root
+/// joins them to the features: a page shows what a client would get, so it can neither know more nor say otherwise.
 #[derive(Clone)]
 pub struct Answers {
     /// `GET /api/v1/home`.
     pub home: Arc<dyn Fn(Principal) -> Answer + Send + Sync>,
     /// `GET /api/v1/schools/{school_id}/timetable?person_id=&from=&days=7`.
     pub week: Arc<dyn Fn(Principal, SchoolId, PersonId, NaiveDate) -> Answer + Send + Sync>,
+    /// The name of the plan of hours that holds on a day, where the installation has one territory. Asks no store: it is
+    /// on the page that everybody comes to.
+    pub plan: Arc<dyn Fn(NaiveDate) -> Option<String> + Send + Sync>,
+    /// The hours of pupils that begin on a day in a territory, or in a school of it with its own. Asks no store: it is on
+    /// the page of those who wait for one.
+    pub hours: Arc<dyn Fn(NaiveDate, TerritoryId, Option<SchoolId>) -> Vec<PupilHours> + Send + Sync>,
 }
 
 /// What the pages need of the process.

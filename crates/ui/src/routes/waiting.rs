@@ -12,6 +12,7 @@ use preau_admission::{
     Reason,
     ticket::{AHEAD, LIFE},
 };
+use preau_kernel::SchoolId;
 use preau_session::cookies;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -19,13 +20,12 @@ use serde_json::json;
 use super::{
     Sent,
     access::{incomplete, notice_of},
-    account::Listed,
     api::{Call, Refused, Said},
     browser::Browser,
-    desks, onward, see_other, segment,
+    desks, onward, see_other,
 };
 use crate::{
-    pages::{self, Asks, FoundSchools, Queue, QueuePlace, SchoolChoice, SlotsPlan},
+    pages::{self, Asks, FoundSchools, Queue, QueuePlace, SchoolChoice},
     words::fill,
 };
 
@@ -107,7 +107,7 @@ pub(super) async fn wait(
 ) -> Response {
     let best = best(browser.headers(), place.tag);
     let zone = match place.opens_at {
-        Some(_) => zone(browser, &at).await,
+        Some(_) => zone(browser, &at),
         None => None,
     };
     let typed = match &at {
@@ -116,7 +116,7 @@ pub(super) async fn wait(
     };
     let mut queue = queue_at(&at, Some(place), best, notice, zone);
     queue.schools = schools_from(browser.headers(), &at);
-    queue.turns = turns(browser, place, &at).await;
+    queue.turns = turns(browser, place, &at);
     let shown = queue.shown().unwrap_or(place.position);
     let mut response = pages::queue(&browser.site(), &queue).into_response();
     let kept =
@@ -129,29 +129,31 @@ pub(super) async fn wait(
 }
 
 /// Whose hours it is, for a pupil who waits because they are others'. A node knows plans by heart.
-async fn turns(browser: &Browser, place: &QueuePlace, at: &At<'_>) -> Option<String> {
+fn turns(browser: &Browser, place: &QueuePlace, at: &At<'_>) -> Option<String> {
     if place.reason != Reason::PupilOutsideSlot.as_str() || place.opens_at.is_some() {
         return None;
     }
-    let (of, id) = match at {
-        At::Password(typed) if !typed.school.is_empty() => ("school_id", typed.school.as_str()),
-        _ => ("territory_id", place.territory_id.as_deref()?),
-    };
-    let asked = format!("/api/v1/slots?{of}={}", segment(id).ok()?);
-    let listed: Listed<SlotsPlan> = browser.ask(Call::get(asked)).await.ok()?.read().ok()?;
-    let zone = zone(browser, at).await.unwrap_or(chrono_tz::Tz::Europe__Paris);
+    let territory = place.territory_id.as_deref()?.parse().ok()?;
+    let school = school(browser, at);
+    let zone = zone(browser, at).unwrap_or(chrono_tz::Tz::Europe__Paris);
     let (site, now) = (browser.site(), browser.site().now.with_timezone(&zone));
-    pages::plan_in_force(&listed.items, now.date_naive())?.turns(site.lang, now.naive_local())
+    let hours = (browser.app.answers.hours)(now.date_naive(), territory, school);
+    pages::turns(site.lang, hours, now.time())
 }
 
-/// The zone in which hours are told: of the school that the device remembers, or that the link said which led here.
-async fn zone(browser: &Browser, at: &At<'_>) -> Option<chrono_tz::Tz> {
-    if cookies::read(browser.headers(), cookies::PLACE).is_some() {
-        return Some(browser.app.identity.doorway().zone(browser.headers()).await);
-    }
-    let At::Password(typed) = at else { return None };
-    let school = typed.school.parse().ok()?;
-    browser.app.db.school_facts(school).await.ok().flatten()?.tz.parse().ok()
+/// The school that the device remembers, by which the door goes as well; or that the link said which led here.
+fn school(browser: &Browser, at: &At<'_>) -> Option<SchoolId> {
+    browser.app.identity.doorway().school(browser.headers()).or_else(|| match at {
+        At::Password(typed) => typed.school.parse().ok(),
+        At::Desk { .. } | At::Code { .. } => None,
+    })
+}
+
+/// The zone in which hours are told. Of a device that is known and of no school, or of one made a moment ago: Paris.
+fn zone(browser: &Browser, at: &At<'_>) -> Option<chrono_tz::Tz> {
+    let known = cookies::read(browser.headers(), cookies::PLACE).is_some();
+    let zone = school(browser, at).and_then(|school| browser.app.identity.doorway().zone(school));
+    zone.or(known.then_some(chrono_tz::Tz::Europe__Paris))
 }
 
 /// As long as a ticket lives, in seconds: that of a slot begins at its hour.

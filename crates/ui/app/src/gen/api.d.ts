@@ -7509,7 +7509,7 @@ export interface operations {
                     "application/json": components["schemas"]["QueuePlace"];
                 };
             };
-            /** @description `ticket` was shown before the time that its 202 told in `Retry-After`: the edge answers for the nodes with the way to `GET /api/v1/queue/now`. The place is kept */
+            /** @description `ticket` was shown before the time that its 202 told in `Retry-After`: the edge answers for the nodes with the way to `GET /api/v1/queue/now`, half a minute long at most. The place is kept. A client that follows it by itself reads 200 and the snapshot: only 201 is in */
             303: {
                 headers: {
                     [name: string]: unknown;
