@@ -96,6 +96,39 @@ fn an_order_reaches_every_node_at_its_next_reading_and_ends_by_itself() {
 }
 
 #[test]
+fn what_is_forced_for_longer_counts_again_without_the_database() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let (here, admin, ..) = two(&stage).await;
+        let mine = node.proven(&admin).await;
+        let until = |minutes| stage.clock().now() + Duration::minutes(minutes);
+        for (level, minutes) in [(3, 30), (1, 10)] {
+            let act = json!({ "kind": "level", "level": level });
+            let wish = json!({ "act": act, "reason": "Vague de neuf heures", "until": until(minutes) });
+            post(&mine, &url(here.id, "load-orders"), &wish).await.expect(201);
+        }
+        for (on, minutes) in [(true, 30), (false, 10)] {
+            let act = OrderAct::Rung { code: "exports".into(), on };
+            let wish = Wish { act, reason: "Vague de neuf heures".into(), until: until(minutes) };
+            node.app.desk.order_for_all(wish).await.unwrap();
+        }
+        node.app.desk.re_read().await.unwrap();
+        let forced = || {
+            let holding = node.app.brownout.holding(here.id);
+            let exports = holding.iter().any(|(rung, on)| rung.code == "exports" && *on);
+            (node.app.brownout.level_of(here.id), exports)
+        };
+        assert_eq!(forced(), (Level::L1, false));
+        stage.advance(Duration::minutes(11));
+        node.app.desk.let_go_of_what_ended();
+        assert_eq!(forced(), (Level::L3, true));
+        stage.advance(Duration::minutes(20));
+        node.app.desk.let_go_of_what_ended();
+        assert_eq!(forced(), (Level::L0, false));
+    });
+}
+
+#[test]
 fn the_door_is_told_what_concerns_it() {
     play(async |stage| {
         let node = stage.node().await;
@@ -423,16 +456,13 @@ fn every_transition_is_kept_with_what_caused_it() {
         let node = stage.node().await;
         let (here, admin, there, other) = two(&stage).await;
         let order = Uuid::from_u128(7);
-        node.app
-            .desk
-            .store(&[
-                event(None, What::Level, "L1", Cause::Automatic, &stage),
-                event(Some(here.id), What::Slots, "soft", Cause::Automatic, &stage),
-                event(Some(there.id), What::Lane, "closed", Cause::Order(order), &stage),
-                event(None, What::Level, "=L2", Cause::OrderEnded, &stage),
-            ])
-            .await
-            .unwrap();
+        let happened = [
+            event(None, What::Level, "L1", Cause::Automatic, &stage),
+            event(Some(here.id), What::Slots, "soft", Cause::Automatic, &stage),
+            event(Some(there.id), What::Lane, "closed", Cause::Order(order), &stage),
+            event(None, What::Level, "=L2", Cause::OrderEnded, &stage),
+        ];
+        node.app.desk.store(&node.app.desk.to_store(&happened)).await.unwrap();
         let mine = node.signed_in(&admin).await;
         let seen = mine.get(&url(here.id, "load-events")).await.expect(200).json();
         let what: Vec<_> = seen["items"].as_array().unwrap().iter().map(|one| one["to"].clone()).collect();
@@ -456,6 +486,27 @@ fn every_transition_is_kept_with_what_caused_it() {
         stage.advance(Duration::days(401));
         node.app.desk.sweep().await.unwrap();
         assert_eq!(stage.count("SELECT count(*) FROM load_event").await, 0);
+    });
+}
+
+/// Its answer was lost, and it was stored.
+#[test]
+fn what_is_stored_again_is_told_once() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let (here, admin, ..) = two(&stage).await;
+        let happened = [
+            event(None, What::Level, "L1", Cause::Automatic, &stage),
+            event(Some(here.id), What::Slots, "soft", Cause::Automatic, &stage),
+            event(None, What::Level, "L1", Cause::Automatic, &stage),
+        ];
+        let rows = node.app.desk.to_store(&happened);
+        node.app.desk.store(&rows[..2]).await.unwrap();
+        node.app.desk.store(&rows).await.unwrap();
+        node.app.desk.store(&rows).await.unwrap();
+        let seen = node.signed_in(&admin).await.get(&url(here.id, "load-events")).await.expect(200).json();
+        let what: Vec<_> = seen["items"].as_array().unwrap().iter().map(|one| one["to"].clone()).collect();
+        assert_eq!(what, ["L1", "soft", "L1"], "two that are alike are two");
     });
 }
 

@@ -138,18 +138,22 @@ impl Desk {
         }
     }
 
-    /// Writes down what changed by itself or by order.
+    /// What changed by itself or by order, to be stored. Each has its id from here on, in the order in which it happened, so
+    /// that what is stored again, because an answer was lost, is one row.
+    pub fn to_store(&self, events: &[Event]) -> Vec<StoredEvent> {
+        events.iter().map(|event| StoredEvent::of(self.0.clock.mint(), event)).collect()
+    }
+
+    /// Writes down, in one statement, what is not written down yet.
     ///
     /// # Errors
-    /// Any [`DbError`]; nothing is written then.
-    pub async fn store(&self, events: &[Event]) -> Result<(), DbError> {
+    /// Any [`DbError`]: all of it is written, or nothing.
+    pub async fn store(&self, events: &[StoredEvent]) -> Result<(), DbError> {
         if events.is_empty() {
             return Ok(());
         }
-        let rows: Vec<StoredEvent> =
-            events.iter().map(|event| StoredEvent::of(self.0.clock.mint(), event)).collect();
         let mut tx = self.0.db.lookup().await?;
-        queries::insert_events(&mut tx, &rows).await?;
+        queries::insert_events(&mut tx, events).await?;
         tx.commit().await
     }
 

@@ -202,7 +202,7 @@ pub(crate) async fn name_of(tx: &mut TerritoryTx, person: PersonId) -> Result<Op
     .await?)
 }
 
-/// A change of state, as it is kept.
+/// A change of state, as it is kept: stored again, it is the same row.
 #[derive(Clone, Debug)]
 pub struct StoredEvent {
     pub(crate) event_id: Uuid,
@@ -237,25 +237,28 @@ impl StoredEvent {
     }
 }
 
-/// Writes events down.
+/// Writes down those events that are not written down yet.
 #[tracing::instrument(level = "debug", name = "db.load_event.insert", skip_all)]
 pub(crate) async fn insert_events(tx: &mut LookupTx, events: &[StoredEvent]) -> Result<(), DbError> {
-    for event in events {
-        sqlx::query!(
-            "INSERT INTO load_event (event_id, territory_id, at, what, from_state, to_state, order_id, inputs)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            event.event_id,
-            event.territory_id,
-            event.at,
-            event.what,
-            event.from_state,
-            event.to_state,
-            event.order_id,
-            event.inputs,
-        )
-        .execute(tx.conn())
-        .await?;
+    fn column<'a, T>(events: &'a [StoredEvent], of: impl Fn(&'a StoredEvent) -> T) -> Vec<T> {
+        events.iter().map(of).collect()
     }
+    sqlx::query!(
+        "INSERT INTO load_event (event_id, territory_id, at, what, from_state, to_state, order_id, inputs)
+         SELECT e.* FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::uuid[],
+                                $8::jsonb[]) AS e
+         ON CONFLICT (event_id) DO NOTHING",
+        &column(events, |event| event.event_id),
+        &column(events, |event| event.territory_id) as &[Option<Uuid>],
+        &column(events, |event| event.at),
+        &column(events, |event| event.what.as_str()) as &[&str],
+        &column(events, |event| event.from_state.as_str()) as &[&str],
+        &column(events, |event| event.to_state.as_str()) as &[&str],
+        &column(events, |event| event.order_id) as &[Option<Uuid>],
+        &column(events, |event| event.inputs.clone()),
+    )
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 

@@ -3,7 +3,8 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use preau_admission::{Ladder, Rung, event::Event};
+use preau_admission::{Ladder, Rung};
+use preau_desk::StoredEvent;
 
 use crate::App;
 
@@ -13,6 +14,13 @@ const RE_READ_EVERY: Duration = Duration::from_secs(1);
 const READING: Duration = Duration::from_secs(5);
 /// Changes that wait for a database that is away: hours of a storm.
 const MOST_WAITING: usize = 10_000;
+/// So many are written down in one statement.
+const AT_ONCE: usize = 500;
+/// A node that stops waits this long, beyond an attempt under way, for a database that does not take its last changes: with
+/// that attempt, less than [`App::shut_down`] is given.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// It tries anew after this.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// What every feature of this program gives up under load. A rung that nobody obeys fails a test (`tests/it/desk.rs`).
 ///
@@ -40,7 +48,15 @@ pub(crate) fn start(app: &App) {
 
 async fn obey(app: &App) {
     loop {
-        match tokio::time::timeout(READING, app.desk.re_read()).await {
+        let mut reading = std::pin::pin!(tokio::time::timeout(READING, app.desk.re_read()));
+        let read = loop {
+            tokio::select! {
+                read = &mut reading => break read,
+                // A database that says nothing does not prolong an order.
+                () = tokio::time::sleep(RE_READ_EVERY) => app.desk.let_go_of_what_ended(),
+            }
+        };
+        match read {
             Ok(Ok(orders)) => app.door.obey(orders),
             Ok(Err(error)) => {
                 let error: &dyn std::error::Error = &error;
@@ -56,27 +72,48 @@ async fn obey(app: &App) {
     }
 }
 
-/// Until the node stops, and once more then: who led until now has something to tell.
+/// Until the node stops, and what is left then: who led until now has something to tell.
 async fn write_down(app: &App) {
-    let mut waiting: VecDeque<Event> = VecDeque::new();
-    loop {
-        let stopped = app.stop.run_until_cancelled(tokio::time::sleep(RE_READ_EVERY)).await.is_none();
-        waiting.extend(app.door.take_events());
-        while waiting.len() > MOST_WAITING {
-            waiting.pop_front();
-        }
-        let batch: Vec<Event> = waiting.iter().take(500).cloned().collect();
-        // An answer that was lost is taken for none: a change told twice is better than one that nobody is told of.
-        match tokio::time::timeout(READING, app.desk.store(&batch)).await {
-            Ok(Ok(())) => drop(waiting.drain(..batch.len())),
-            Ok(Err(error)) => {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(error, waiting = waiting.len(), "changes could not be written down");
+    let mut waiting: VecDeque<StoredEvent> = VecDeque::new();
+    while app.stop.run_until_cancelled(tokio::time::sleep(RE_READ_EVERY)).await.is_some() {
+        take(app, &mut waiting);
+        while !waiting.is_empty() && !app.stop.is_cancelled() && store_oldest(app, &mut waiting).await {}
+    }
+    take(app, &mut waiting);
+    let last = async {
+        while !waiting.is_empty() {
+            if !store_oldest(app, &mut waiting).await {
+                tokio::time::sleep(AGAIN).await;
             }
-            Err(_) => tracing::warn!(waiting = waiting.len(), "changes were not written down in time"),
         }
-        if stopped {
-            return;
+    };
+    if tokio::time::timeout(LAST_WORDS, last).await.is_err() {
+        tracing::warn!(lost = waiting.len(), "changes were not written down before the end");
+    }
+}
+
+fn take(app: &App, waiting: &mut VecDeque<StoredEvent>) {
+    waiting.extend(app.desk.to_store(&app.door.take_events()));
+    let over = waiting.len().saturating_sub(MOST_WAITING);
+    waiting.drain(..over);
+}
+
+/// Whether the oldest are written down; what is not goes on waiting.
+async fn store_oldest(app: &App, waiting: &mut VecDeque<StoredEvent>) -> bool {
+    let batch: Vec<StoredEvent> = waiting.iter().take(AT_ONCE).cloned().collect();
+    match tokio::time::timeout(READING, app.desk.store(&batch)).await {
+        Ok(Ok(())) => {
+            waiting.drain(..batch.len());
+            true
+        }
+        Ok(Err(error)) => {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, waiting = waiting.len(), "changes could not be written down");
+            false
+        }
+        Err(_) => {
+            tracing::warn!(waiting = waiting.len(), "changes were not written down in time");
+            false
         }
     }
 }

@@ -99,6 +99,70 @@ fn what_happens_while_the_database_is_away_is_written_down_when_it_is_back() {
     });
 }
 
+/// Orders so contradictory that the door tells of many changes: the lanes' floors and the epoch, `turns` times.
+async fn restless(stage: &Stage, node: &Node, turns: u32) {
+    let now = stage.clock().now();
+    for turn in 1..=turns {
+        let percent = u8::try_from(turn % 2 + 1).unwrap();
+        let floors = Lane::ALL.map(|lane| Act::Floor { lane, percent });
+        let acts = floors.into_iter().chain([Act::Epoch { epoch: turn }]);
+        let order = |(act, id): (Act, u128)| Order {
+            id: Uuid::from_u128(u128::from(turn) * 100 + id),
+            act,
+            territory: None,
+            author: "exploitation".to_owned(),
+            reason: "essai".to_owned(),
+            made_at: now,
+            until: Some(now + chrono::Duration::hours(1)),
+        };
+        node.app.door.obey(Arc::new(Orders(acts.zip(1..).map(order).collect())));
+        node.app.door.turn().await;
+    }
+}
+
+/// That each epoch follows upon the one before, none missing and none twice.
+async fn told_in_order(stage: &Stage, turns: u32) {
+    let followed = "SELECT count(*) FROM (SELECT from_state, to_state, lag(to_state, 1, '0') OVER (ORDER BY event_id) AS before
+        FROM load_event WHERE what = 'epoch') AS told WHERE from_state = before AND to_state::int = before::int + 1";
+    assert_eq!(stage.count(followed).await, i64::from(turns));
+    assert_eq!(events(stage, "what = 'epoch'").await, i64::from(turns));
+}
+
+#[test]
+fn a_storm_of_changes_that_waited_for_the_database_is_written_down_in_order() {
+    play(async |stage| {
+        let relay = Relay::before(&stage.stores().postgres_address()).await;
+        let url = format!("postgres://preau_app@{}/{}", relay.address(), stage.database().name());
+        let (node, _) = full(&stage, |config| config.database.url = SecretString::from(url)).await;
+        pass(&stage, &[&node], 1).await;
+        until_written(&stage, "what = 'leader'").await;
+        relay.set(Line::Cut);
+        restless(&stage, &node, 200).await;
+        relay.set(Line::Up);
+        until_written(&stage, "what = 'epoch' AND to_state = '200'").await;
+        told_in_order(&stage, 200).await;
+        let lanes = events(&stage, "what = 'lane'").await;
+        assert!(lanes >= 1_000, "{lanes} more waited with them");
+    });
+}
+
+/// More than one statement takes.
+#[test]
+fn a_node_that_stops_after_a_storm_writes_down_all_of_it() {
+    play(async |stage| {
+        let relay = Relay::before(&stage.stores().postgres_address()).await;
+        let url = format!("postgres://preau_app@{}/{}", relay.address(), stage.database().name());
+        let (node, _) = full(&stage, |config| config.database.url = SecretString::from(url)).await;
+        pass(&stage, &[&node], 1).await;
+        until_written(&stage, "what = 'leader'").await;
+        relay.set(Line::Cut);
+        restless(&stage, &node, 200).await;
+        relay.set(Line::Up);
+        node.app.shut_down(BACK).await;
+        told_in_order(&stage, 200).await;
+    });
+}
+
 /// The last second of a node that led would be told by nobody.
 #[test]
 fn a_node_that_stops_writes_down_what_it_decided_last() {
