@@ -35,6 +35,17 @@ async fn full(stage: &Stage, change: impl FnOnce(&mut Config)) -> (Node, Persona
     (node, here.admin().await)
 }
 
+/// A node that leads, [`full`], whose line to PostgreSQL has just been cut.
+async fn cut_off(stage: &Stage) -> (Node, Relay) {
+    let relay = Relay::before(&stage.stores().postgres_address()).await;
+    let url = format!("postgres://preau_app@{}/{}", relay.address(), stage.database().name());
+    let (node, _) = full(stage, |config| config.database.url = SecretString::from(url)).await;
+    pass(stage, &[&node], 1).await;
+    until_written(stage, "what = 'leader'").await;
+    relay.set(Line::Cut);
+    (node, relay)
+}
+
 async fn events(stage: &Stage, condition: &str) -> i64 {
     stage.count(&format!("SELECT count(*) FROM load_event WHERE {condition}")).await
 }
@@ -70,12 +81,7 @@ fn a_level_that_pressure_calls_for_is_written_down_with_what_called_for_it() {
 #[test]
 fn what_happens_while_the_database_is_away_is_written_down_when_it_is_back() {
     play(async |stage| {
-        let relay = Relay::before(&stage.stores().postgres_address()).await;
-        let url = format!("postgres://preau_app@{}/{}", relay.address(), stage.database().name());
-        let (node, _) = full(&stage, |config| config.database.url = SecretString::from(url)).await;
-        pass(&stage, &[&node], 1).await;
-        until_written(&stage, "what = 'leader'").await;
-        relay.set(Line::Cut);
+        let (node, relay) = cut_off(&stage).await;
         let before = events(&stage, "true").await;
         let begun = Instant::now();
         while node.app.door.level() < Level::L4 {
@@ -131,12 +137,7 @@ async fn told_in_order(stage: &Stage, turns: u32) {
 #[test]
 fn a_storm_of_changes_that_waited_for_the_database_is_written_down_in_order() {
     play(async |stage| {
-        let relay = Relay::before(&stage.stores().postgres_address()).await;
-        let url = format!("postgres://preau_app@{}/{}", relay.address(), stage.database().name());
-        let (node, _) = full(&stage, |config| config.database.url = SecretString::from(url)).await;
-        pass(&stage, &[&node], 1).await;
-        until_written(&stage, "what = 'leader'").await;
-        relay.set(Line::Cut);
+        let (node, relay) = cut_off(&stage).await;
         restless(&stage, &node, 200).await;
         relay.set(Line::Up);
         until_written(&stage, "what = 'epoch' AND to_state = '200'").await;
@@ -150,12 +151,7 @@ fn a_storm_of_changes_that_waited_for_the_database_is_written_down_in_order() {
 #[test]
 fn a_node_that_stops_after_a_storm_writes_down_all_of_it() {
     play(async |stage| {
-        let relay = Relay::before(&stage.stores().postgres_address()).await;
-        let url = format!("postgres://preau_app@{}/{}", relay.address(), stage.database().name());
-        let (node, _) = full(&stage, |config| config.database.url = SecretString::from(url)).await;
-        pass(&stage, &[&node], 1).await;
-        until_written(&stage, "what = 'leader'").await;
-        relay.set(Line::Cut);
+        let (node, relay) = cut_off(&stage).await;
         restless(&stage, &node, 200).await;
         relay.set(Line::Up);
         node.app.shut_down(BACK).await;
