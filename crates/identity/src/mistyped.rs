@@ -3,7 +3,8 @@
 //!
 //! What is kept can only say no, and only to the same secret under the same stored hash: a password that has changed is
 //! hashed. A name that nobody has, or an account without a password, is remembered like any other, so a quick answer says
-//! that this secret was tried here lately and no more.
+//! that this secret was tried here lately. One that is slow again within ten minutes says, to whoever asked before and met the same
+//! node, that the password has changed meanwhile; each asking is a failure that counts.
 
 use std::time::Duration as Life;
 
