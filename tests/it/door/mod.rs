@@ -23,8 +23,8 @@ use preau_admission::{
 use preau_cache::Cache;
 use preau_kernel::{Clock, SchoolId, TerritoryId};
 use preau_overload::{
-    Asks, DatabaseLoad, Discipline, Door, DoorParts, HashPool, HashPoolConfig, Pass, Place, Returning,
-    Verdict,
+    Asks, DatabaseLoad, Departure, Discipline, Door, DoorParts, HashPool, HashPoolConfig, Pass, Place,
+    Returning, Verdict,
 };
 use preau_server::Config;
 use preau_tests::{Stage, play};
@@ -242,6 +242,19 @@ fn who_walked_in_and_found_no_room_is_before_all_who_came_later() {
         assert_eq!((first.class, first.reason), (Lane::InSlot, Reason::Pupil));
         second(&stage, &[&door]).await;
         assert!(enter(&door, shown(&first)).await.is_some());
+    });
+}
+
+#[test]
+fn who_walked_in_and_hung_up_leaves_no_place_behind() {
+    play(async |stage| {
+        let door = door(&stage, 0.0);
+        let departure = Departure::default();
+        let asks = Asks { departure: Some(departure.clone()), ..pupil(0, 1) };
+        let inside = enter(&door, asks).await.expect("nobody waits");
+        departure.leave();
+        assert_eq!(door.give_back(inside).await, None);
+        assert!(enter(&door, pupil(0, 2)).await.is_some(), "nobody is in the way of who comes next");
     });
 }
 

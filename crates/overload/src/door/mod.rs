@@ -251,7 +251,7 @@ impl Door {
     }
 
     /// There was no room after all: the same ticket, the same place. A pass without a ticket draws one, before all who came
-    /// later.
+    /// later; none if its holder has hung up: nobody would read it.
     pub async fn give_back(&self, pass: Pass) -> Option<Place> {
         self.0.give_back(pass).await
     }

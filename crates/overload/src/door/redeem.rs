@@ -131,6 +131,10 @@ impl Inner {
             self.returned.lock().insert(ticket.id, Instant::now());
             return Some(again(self.place_of(&view, &ticket, text, None)));
         }
+        // A place that nobody reads is shown by nobody, and makes a crowd of those who come next.
+        if pass.departure.is_some_and(|departure| departure.has_left()) {
+            return None;
+        }
         // Whoever walked in came before everybody who waits now.
         let wanted = Wanted {
             territory: pass.territory?,
