@@ -262,6 +262,8 @@ impl State {
     fn enter(&mut self, whose: Whose) {
         self.in_flight += 1;
         self.window.peak = self.window.peak.max(self.in_flight);
+        self.window.entered += 1;
+        self.window.met += u64::try_from(self.in_flight).unwrap_or(u64::MAX);
         if let Some(count) = self.by_rank.get_mut(whose.rank.index()) {
             *count += 1;
         }
