@@ -7,9 +7,8 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use preau_admission::{
-    Check, Declared, Lane, Mode, Person, Profile, Reason, Roster, Snapshot, Ticket, assign,
-    slots::Posture,
-    snapshot::{exchange_lot, reason_of_second},
+    Check, Declared, Lane, Mode, Person, Profile, Reason, Roster, Snapshot, Ticket, assign, slots::Posture,
+    snapshot::exchange_lot,
 };
 use preau_kernel::TerritoryId;
 
@@ -17,6 +16,7 @@ use super::{
     Inner,
     pass::{Asks, Entering, Pass, Verdict},
     place::{Wanted, again},
+    redeem::Exchanged,
     returning,
     store::Kind,
     view::View,
@@ -134,38 +134,36 @@ impl Inner {
         {
             return Verdict::Wait(Box::new(place));
         }
+        let dated = match dated {
+            Some(ticket) => match self.exchanged(view, ticket).await {
+                Exchanged::For(place) => return Verdict::Wait(place),
+                Exchanged::Not => Some(ticket),
+                Exchanged::Ended => None,
+            },
+            None => None,
+        };
         let (kind, lot) = match dated {
-            Some(ticket) => self.exchange(ticket, posture, now).await,
+            Some(ticket) => exchange(ticket, posture, now),
             None => forced.lot(asks.subject, now).map_or((Kind::Own, 0.0), |lot| (Kind::Lot, lot)),
         };
-        let again = dated.is_some() && kind == Kind::Tail;
         let wanted = Wanted {
             territory: person.territory,
             school: person.school,
             lane: assigned.lane,
-            reason: if again { reason_of_second(assigned.reason) } else { assigned.reason },
+            reason: assigned.reason,
             subject: dated.map_or(asks.subject, |ticket| ticket.subject),
             kind,
             lot,
             not_before: assigned.opens_at,
         };
-        match self.draw_place(view, wanted).await {
-            Some(place) => Verdict::Wait(Box::new(place)),
+        match (self.draw_place(view, wanted).await, dated) {
+            (Some(place), Some(ticket)) => {
+                Verdict::Wait(Box::new(self.exchange_for(view, ticket, place).await))
+            }
+            (Some(place), None) => Verdict::Wait(Box::new(place)),
             // Without keys there are no tickets: the hash queue bounds what comes in.
-            None => Verdict::Enter(self.open_pass(asks)),
+            (None, _) => Verdict::Enter(self.open_pass(asks)),
         }
-    }
-
-    /// How a dated ticket's place is drawn: in the order of the tickets, once.
-    async fn exchange(&self, ticket: &Ticket, posture: Posture, now: DateTime<Utc>) -> (Kind, f64) {
-        if !self.exchanges(ticket).await {
-            return (Kind::Tail, 0.0);
-        }
-        if ticket.dated(now).is_some() && posture == Posture::Hard {
-            // Nothing was released but for this holder, or they no longer say who they are: as whoever comes now.
-            return (Kind::Own, 0.0);
-        }
-        (Kind::Lot, exchange_lot(ticket, now))
     }
 
     fn open_pass(&self, asks: &Asks) -> Pass {
@@ -214,6 +212,15 @@ impl Inner {
         });
         fresh.keys().any(|(of, other)| *of == territory && *other <= lane)
     }
+}
+
+/// How a dated ticket's place is drawn: in the order of the tickets.
+fn exchange(ticket: &Ticket, posture: Posture, now: DateTime<Utc>) -> (Kind, f64) {
+    if ticket.dated(now).is_some() && posture == Posture::Hard {
+        // Nothing was released but for this holder, or they no longer say who they are: as whoever comes now.
+        return (Kind::Own, 0.0);
+    }
+    (Kind::Lot, exchange_lot(ticket, now))
 }
 
 /// Who asks: as their device remembers, as they say, or as they said when they drew the dated ticket that they show.

@@ -15,6 +15,16 @@ use super::{
     view::View,
 };
 
+/// What has become of a dated ticket.
+pub(super) enum Exchanged {
+    /// It stands for its place.
+    Not,
+    /// For this place.
+    For(Box<Place>),
+    /// For a place that has ended: its holder comes as anybody does.
+    Ended,
+}
+
 impl Inner {
     pub(super) async fn redeem(&self, pass: &Pass, who: &Verified) -> Redeemed {
         if !pass.examined || self.mode() != Mode::Ticket {
@@ -56,15 +66,29 @@ impl Inner {
         Redeemed::In
     }
 
-    /// Whether a dated ticket gives the place that it stands for, which it does once; while Redis is away once on each look.
-    /// Shown again it gives the tail, to a holder whose answer was lost as well: only a place kept here for each of them,
-    /// for hours, would tell them from somebody who draws places by the dozen.
-    pub(super) async fn exchanges(&self, ticket: &Ticket) -> bool {
-        let mut once = [0; 8];
-        if getrandom::fill(&mut once).is_err() {
-            return true;
+    /// What a dated ticket was exchanged for: an answer that was lost is told again, and whoever shows the ticket by the dozen
+    /// holds one place. While Redis is away nothing.
+    pub(super) async fn exchanged(&self, view: &View, dated: &Ticket) -> Exchanged {
+        match self.store.exchanged(dated.id).await {
+            Ok(Some(text)) => match self.retold(view, text) {
+                Some(place) => Exchanged::For(Box::new(place)),
+                None => Exchanged::Ended,
+            },
+            Ok(None) | Err(_) => Exchanged::Not,
         }
-        !matches!(self.store.redeem(ticket.id, once, self.used_for(ticket)).await, Ok(false))
+    }
+
+    /// The place that a dated ticket stands for from now on: this one, or the one of another look at the same moment.
+    pub(super) async fn exchange_for(&self, view: &View, dated: &Ticket, place: Place) -> Place {
+        match self.store.exchange(dated.id, &place.ticket, self.used_for(dated)).await {
+            Ok(Some(first)) => self.retold(view, first).unwrap_or(place),
+            Ok(None) | Err(_) => place,
+        }
+    }
+
+    fn retold(&self, view: &View, text: String) -> Option<Place> {
+        let ticket = self.keys.load().as_ref()?.open(&text, view.snapshot.epoch, self.clock.now()).ok()?;
+        Some(self.place_of(view, &ticket, text, None))
     }
 
     /// For how long a used ticket is remembered: until it is none, nor any copy of it that was sealed later.

@@ -278,10 +278,29 @@ impl Store {
         subject: [u8; 8],
         life: Duration,
     ) -> Result<bool, CacheError> {
-        let key = self.cache.key(&keys::used(&format!("{:016x}", u64::from_be_bytes(ticket))));
         let args = [format!("{:016x}", u64::from_be_bytes(subject)), life.as_secs().max(1).to_string()];
-        let first: u8 = self.cache.invoke(&REDEEM, &[key], &args).await?;
+        let first: u8 = self.cache.invoke(&REDEEM, &[self.used(ticket)], &args).await?;
         Ok(first == 1)
+    }
+
+    /// What this ticket was exchanged for.
+    pub(crate) async fn exchanged(&self, ticket: [u8; 8]) -> Result<Option<String>, CacheError> {
+        self.cache.run(redis::cmd("GET").arg(self.used(ticket))).await
+    }
+
+    /// Exchanges this ticket for `place`, once; returns what it was exchanged for before.
+    pub(crate) async fn exchange(
+        &self,
+        ticket: [u8; 8],
+        place: &str,
+        life: Duration,
+    ) -> Result<Option<String>, CacheError> {
+        let args = [place.to_owned(), life.as_secs().max(1).to_string()];
+        self.cache.invoke(&EXCHANGE, &[self.used(ticket)], &args).await
+    }
+
+    fn used(&self, ticket: [u8; 8]) -> String {
+        self.cache.key(&keys::used(&format!("{:016x}", u64::from_be_bytes(ticket))))
     }
 
     /// Takes, keeps and frees seats of one shard; returns how many are taken there.
@@ -537,6 +556,15 @@ static REDEEM: LazyLock<Script> = LazyLock::new(|| {
         r"
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return 1 end
 return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0
+",
+    )
+});
+
+static EXCHANGE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return false end
+return redis.call('GET', KEYS[1])
 ",
     )
 });
