@@ -38,6 +38,7 @@ mod sessions;
 mod skew;
 mod smtp;
 mod strangers;
+mod studies;
 mod telemetry;
 mod tenancy;
 mod timetable;
