@@ -100,10 +100,10 @@ impl Gradient {
         // Far from any queue it grows four times as fast.
         let headroom = if slope > 0.97 { 1.0 } else { 0.25 };
         let wanted = self.limit * 0.8 + 0.2 * (slope * self.limit + headroom * self.limit.sqrt());
-        // Nothing is learnt of room that nobody used.
-        let used = real(window.peak) >= self.limit * 0.8;
-        let is_full = window.mean() >= self.limit * 0.5;
-        if if wanted < self.limit { is_full } else { used } {
+        // Nothing is learnt of room that nobody used, and nobody waited for room of which half was free.
+        let grows = wanted >= self.limit && real(window.peak) >= self.limit * 0.8;
+        let shrinks = wanted < self.limit && window.mean() >= self.limit * 0.5;
+        if grows || shrinks {
             self.set(wanted);
         }
         self.guard(real(usize::try_from(window.done).unwrap_or(usize::MAX)));
