@@ -3,15 +3,30 @@ import assert from 'node:assert/strict';
 import { enter } from './accounts.mjs';
 import { inspect, person, ready, signIn, stored } from './browser.mjs';
 
-/** People who come before: each draws a place and waits. */
+/**
+ * People who come before: each draws a place, comes back when told to, and enters under a name that nobody has. All of them
+ * come, for those who do not are made up for and the line would run: it goes at the node's pace, and nobody outruns it by
+ * being slow. They leave with the node. Done when the node counts them.
+ */
 async function crowd(url, people) {
-  const draw = () =>
-    fetch(`${url}/api/v1/queue/tickets`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ declared: { profile: 'pupil' } }),
-    });
-  await Promise.all(Array.from({ length: people }, draw));
+  const send = (path, body) =>
+    fetch(`${url}/api/v1/${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  const waitsBehind = async (told) => {
+    const { ticket } = told;
+    for (let wait = told.poll_after_ms; ; ) {
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      const answer = await send('sessions', { ticket, login: 'personne', password: 'personne' });
+      if (answer.status !== 202) return;
+      wait = (await answer.json()).poll_after_ms;
+    }
+  };
+  const drawn = await Promise.all(Array.from({ length: people }, () => send('queue/tickets', { declared: { profile: 'pupil' } })));
+  for (const answer of drawn) {
+    if (answer.status === 202) answer.json().then(waitsBehind).catch(() => {});
+  }
+  const since = Date.now();
+  const counted = async () => Date.parse((await (await fetch(`${url}/api/v1/queue/now`)).json()).at) > since;
+  while (!(await counted()));
 }
 
 const pupil = (accounts, at = 0) => accounts.filter((account) => account.role === 'pupil')[at];
@@ -41,7 +56,7 @@ async function falls(page, from) {
 export const queueScenarios = [
   ['the line: a place falls, the password stays in memory, and one enters oneself', async ({ browser, accounts, slow }) => {
     if (!slow) return 'not against a running server';
-    const node = await slow(1);
+    const node = await slow(2);
     try {
       await crowd(node.url, 30);
       const { page, leave } = await person(browser, node.url);
@@ -84,7 +99,7 @@ export const queueScenarios = [
     const node = await slow(1);
     try {
       const { page, leave } = await person(browser, node.url);
-      await crowd(node.url, 6);
+      await crowd(node.url, 15);
       await page.goto('/connexion');
       await fill(page, pupil(accounts, 1));
       await page.getByRole('button', { name: 'Se connecter' }).click();
@@ -110,7 +125,7 @@ export const queueScenarios = [
     if (!slow) return 'not against a running server';
     const node = await slow(1);
     try {
-      await crowd(node.url, 15);
+      await crowd(node.url, 30);
       const { page, context, leave } = await person(browser, node.url, { javaScriptEnabled: false });
       const asked = [];
       await page.goto('/connexion');
@@ -150,7 +165,7 @@ export const queueScenarios = [
     if (!slow) return 'not against a running server';
     const node = await slow(0.5);
     try {
-      await crowd(node.url, 12);
+      await crowd(node.url, 40);
       const { page, leave } = await person(browser, node.url);
       await page.goto('/connexion');
       await fill(page, pupil(accounts, 2));
@@ -197,7 +212,7 @@ export const queueScenarios = [
       // The page would find out by itself that its session is gone, and lead away in the middle of what follows.
       await page.goto('about:blank');
       for (const name of ['__Host-preau', '__Host-preau-refresh']) await context.clearCookies({ name });
-      await crowd(node.url, 20);
+      await crowd(node.url, 60);
       await page.goto('/connexion');
       await fill(page, pupil(accounts, 3));
       await page.getByRole('button', { name: 'Se connecter' }).click();

@@ -1,6 +1,6 @@
 // The real binary on a database of its own: made, migrated, filled with the demo territory, dropped at the end.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, createWriteStream } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, openSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
@@ -111,11 +111,10 @@ export async function start({ demo = [] } = {}) {
     preau('migrate');
     const accounts = join(scratch, 'accounts.json');
     preau('demo', '--out', join(scratch, 'demo'), '--accounts', accounts, ...demo);
-    const log = createWriteStream(join(LOCAL, 'e2e.log'));
+    // A file and no pipe: a node whose words nobody reads stands still once the pipe is full.
+    const log = openSync(join(LOCAL, 'e2e.log'), 'w');
     const serve = async (env, probe, ...args) => {
-      const node = spawn(bin, ['serve', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-      node.stdout.pipe(log);
-      node.stderr.pipe(log);
+      const node = spawn(bin, ['serve', ...args], { env, stdio: ['ignore', log, log] });
       const ready = () =>
         fetch(`http://127.0.0.1:${probe}/readyz`).then((answer) => answer.ok, () => node.exitCode !== null);
       await until('preau serve is ready', ready, 60_000);
