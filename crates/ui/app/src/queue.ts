@@ -66,9 +66,9 @@ export function position(lane: Lane | undefined, tag: number): number {
 
 /** Seconds to wait at a place; 0 when nothing was measured yet. */
 export function seconds({ rate_per_s: rate, clear_s: clear, after_per_s: after }: Lane, place: number): number {
-  if (rate <= 0) return 0;
   const soon = rate * clear;
-  return place <= soon || after <= rate ? place / rate : clear + (place - soon) / after;
+  if (after > rate && place > soon) return clear + (place - soon) / after;
+  return rate > 0 ? place / rate : 0;
 }
 
 /** At best and at worst, in seconds: nobody whom a lesson calls comes, or all of them before this place. */
@@ -191,6 +191,9 @@ export function follow(page: Document, turned: () => void, show: (page: string) 
       } else if (lane && left > 0) {
         wait.textContent = range(...bounds(lane, mine.best), mine.words);
         next = pause(left, lane.look_max_s);
+      } else if (lane) {
+        // Nothing was measured yet: whoever waited half a minute for that would leave a quiet door idle.
+        next = 1000 * lane.look_max_s * (1 + Math.random() / 5);
       }
       speak(`${placed.replace('{n}', String(mine.best))}. ${wait.textContent}`);
     } catch {

@@ -29,7 +29,9 @@ test('a lane that has its floor only while better ones are full speeds up after 
   expect(seconds(lane(), 50)).toBe(5);
   const floor = lane({ rate_per_s: 1, clear_s: 60, after_per_s: 20 });
   expect([seconds(floor, 30), seconds(floor, 60), seconds(floor, 260)]).toEqual([30, 60, 70]);
-  expect(seconds(lane({ rate_per_s: 0 }), 50)).toBe(0);
+  expect(seconds(lane({ rate_per_s: 0, after_per_s: 0 }), 50)).toBe(0);
+  // Nobody passes while better lanes are full: then all of it goes at the speed after.
+  expect(seconds(lane({ rate_per_s: 0, clear_s: 15, after_per_s: 2 }), 4)).toBe(17);
 });
 
 test('whom lessons call may stay away or all come before', () => {
@@ -104,6 +106,15 @@ test('without a network the place is kept and asked for again', async () => {
   await vi.advanceTimersByTimeAsync(40_000);
   expect(document.querySelector('#place b')?.textContent).toBe('251');
   expect(document.getElementById('wait')?.textContent).toBe('< 1 min');
+});
+
+test('who waits where nothing was measured yet looks again as soon as the server says', async () => {
+  document.body.innerHTML = PAGE(mine());
+  serve(now(lane({ rate_per_s: 0, look_max_s: 1 })), now(lane({ threshold: 2000 })));
+  const turned = vi.fn();
+  follow(document, turned, vi.fn());
+  await vi.advanceTimersByTimeAsync(8000);
+  expect(turned).toHaveBeenCalledOnce();
 });
 
 test('a screen reader hears of it at most once a minute', async () => {
