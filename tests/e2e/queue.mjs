@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { enter } from './accounts.mjs';
 import { inspect, person, ready, signIn, stored } from './browser.mjs';
+import { eventually } from './server.mjs';
 
 /**
  * People who come before: each draws a place, comes back when told to, and enters under a name that nobody has. All of them
@@ -26,7 +27,7 @@ async function crowd(url, people) {
   }
   const since = Date.now();
   const counted = async () => Date.parse((await (await fetch(`${url}/api/v1/queue/now`)).json()).at) > since;
-  while (!(await counted()));
+  await eventually('the node counts those who wait', counted, 30_000);
 }
 
 const pupil = (accounts, at = 0) => accounts.filter((account) => account.role === 'pupil')[at];
@@ -146,10 +147,12 @@ export const queueScenarios = [
       await again.goto('/connexion');
       assert.ok((await shown(again)) <= second, 'the place is kept while the tab is closed');
       assert.equal(await again.getByRole('button', { name: 'Entrer' }).count(), 0);
-      for (;;) {
-        if (await again.getByRole('heading', { name: 'C’est à vous' }).count()) break;
+      const turn = async () => {
+        if (await again.getByRole('heading', { name: 'C’est à vous' }).count()) return true;
         await again.getByRole('link', { name: 'Actualiser ma place' }).click();
-      }
+        return false;
+      };
+      await eventually('the turn comes', turn, 90_000);
       assert.equal(await again.getByLabel('Identifiant').inputValue(), pupil(accounts, 2).login);
       await again.getByLabel('Mot de passe').fill(pupil(accounts, 2).password);
       await again.getByRole('button', { name: 'Entrer' }).click();

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DESKTOP, SHOTS, inspect, kept, person, ready, signIn, stored, until, words } from './browser.mjs';
+import { eventually } from './server.mjs';
 
 const HOME_BUDGET = 14_000;
 const NETWORK = [/ERR_INTERNET_DISCONNECTED/];
@@ -381,8 +382,7 @@ export const scenarios = [
     await mine.page.getByText('L’appareil est déconnecté.').waitFor();
     assert.equal(await devices.count(), before - 1);
     const gone = async () => (await lost.page.request.get('/', { maxRedirects: 0 })).status() === 303;
-    const end = Date.now() + 5000;
-    while (!(await gone())) assert.ok(Date.now() < end, 'the lost device is refused');
+    await eventually('the lost device is refused', gone, 15_000);
     await lost.leave();
     await mine.leave();
   }],

@@ -51,7 +51,8 @@ function freePort() {
   });
 }
 
-async function until(what, check, limitMs) {
+/** Until `check` says yes. */
+export async function eventually(what, check, limitMs) {
   const end = Date.now() + limitMs;
   for (;;) {
     if (await check()) return;
@@ -117,7 +118,7 @@ export async function start({ demo = [] } = {}) {
       const node = spawn(bin, ['serve', ...args], { env, stdio: ['ignore', log, log] });
       const ready = () =>
         fetch(`http://127.0.0.1:${probe}/readyz`).then((answer) => answer.ok, () => node.exitCode !== null);
-      await until('preau serve is ready', ready, 60_000);
+      await eventually('preau serve is ready', ready, 60_000);
       if (node.exitCode !== null) throw new Error('preau serve ended: see .local/e2e.log');
       return node;
     };
