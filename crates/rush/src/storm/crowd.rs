@@ -200,6 +200,7 @@ fn eligible(crowd: &Crowd, world: &World, at_nine: &[usize]) -> Vec<usize> {
                 && crowd
                     .territory
                     .is_none_or(|wanted| school.is_some_and(|school| school.territory == wanted))
+                && crowd.kind.is_none_or(|wanted| school.is_some_and(|school| school.kind == wanted))
                 && crowd.school.is_none_or(|wanted| person.school == wanted)
         })
         .map(|(at, _)| at)
@@ -349,6 +350,16 @@ mod tests {
             all(&scenario("[[crowd]]\nname = 'c'\nschool = 2\nrate = [[0, 0.1], [9, 0.1]]\n"));
         assert!(!gathering.comings.is_empty());
         assert!(gathering.comings.iter().all(|coming| world.people[coming.person.unwrap()].school == 2));
+    }
+
+    #[test]
+    fn a_crowd_may_be_of_one_kind_of_schools() {
+        let mut scenario = scenario("[[crowd]]\nname = 'c'\nkind = 'lycee'\nrate = [[0, 0.1], [9, 0.1]]\n");
+        scenario.world.kinds = vec![Kind::Lycee, Kind::Primary];
+        let (world, _, gathering) = all(&scenario);
+        assert!(!gathering.comings.is_empty());
+        let school = |coming: &Coming| &world.schools[world.people[coming.person.unwrap()].school];
+        assert!(gathering.comings.iter().all(|coming| school(coming).kind == Kind::Lycee));
     }
 
     #[test]

@@ -66,7 +66,8 @@ pub fn page(report: &Report) -> String {
 fn overview(report: &Report) -> String {
     let mut html = String::from(
         "<table><tr><th>segment<th>mode<th>offered /s<th>× peak<th>goodput /s<th>of peak<th>in the crowd<th>from arrival /s<th>bare refusals\
-         <th>places lost<th>Jain<th>displaced p99<th>ETA held<th>posts/success<th>lessons full<th>late sends</tr>",
+         <th>places lost<th>Jain<th>displaced p99<th>ETA held<th>posts/success<th>lessons full\
+         <th>teachers by 8:58<th>late sends</tr>",
     );
     let some = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), short);
     let percent =
@@ -75,7 +76,7 @@ fn overview(report: &Report) -> String {
         let figures = &segment.figures;
         let _ = write!(
             html,
-            "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{:.2} %</tr>",
+            "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{:.2} %</tr>",
             escape(&segment.name),
             escape(&segment.mode),
             short(figures.offered_per_s),
@@ -91,6 +92,7 @@ fn overview(report: &Report) -> String {
             percent(figures.eta_within_band),
             some(figures.posts_per_success),
             percent(figures.lessons_full_by_0905),
+            percent(figures.teachers_in_by_0858),
             segment.late_sends_ratio * 100.0,
         );
     }
@@ -247,6 +249,16 @@ mod tests {
             assert!(!html.contains(outside), "{outside}");
         }
         assert!(html.contains("does not count"), "a run that was not concluded does not count");
+    }
+
+    #[test]
+    fn teachers_in_time_stand_beside_the_lessons_that_are_full() {
+        let mut report = super::super::report::sample();
+        let figures = &mut report.segments[0].figures;
+        (figures.lessons_full_by_0905, figures.teachers_in_by_0858) = (Some(0.5), Some(0.933));
+        let html = page(&report);
+        assert!(html.contains("<th>lessons full<th>teachers by 8:58"), "{html}");
+        assert!(html.contains("<td>50.0 %<td>93.3 %<td>"), "{html}");
     }
 
     #[test]

@@ -91,6 +91,21 @@ pub struct Size {
     pub kinds: Vec<Kind>,
 }
 
+impl Size {
+    /// The kind of that school, of the schools of all territories.
+    #[must_use]
+    pub fn kind_of(&self, school: usize) -> Kind {
+        self.kinds.get(school % self.kinds.len().max(1)).copied().unwrap_or(Kind::Lycee)
+    }
+
+    /// Whether a school is of that kind.
+    #[must_use]
+    pub fn has(&self, kind: Kind) -> bool {
+        let schools = usize::try_from(self.territories.saturating_mul(self.schools)).unwrap_or(usize::MAX);
+        (0..schools).any(|school| self.kind_of(school) == kind)
+    }
+}
+
 fn one() -> u32 {
     1
 }
@@ -162,7 +177,7 @@ impl World {
         let total: f64 = weights.iter().sum();
         for (index, weight) in weights.iter().enumerate() {
             let roster = floor(f64::from(size.people) * weight / total).max(20);
-            let kind = size.kinds.get(index % size.kinds.len().max(1)).copied().unwrap_or(Kind::Lycee);
+            let kind = size.kind_of(index);
             let territory = index % world.territories.len().max(1);
             world.schools.push(School { id: id(&mut rng), territory, kind, roster });
             world.fill(index, kind, roster, size.class_size.max(1), &mut rng);

@@ -206,6 +206,13 @@ fn first(segments: &[Segment<'_>]) -> Vec<Line> {
             Unit::Share,
             of(segments, off, full),
         ),
+        line(
+            "G3",
+            "teachers of these lessons in by 8:58",
+            Bound::AtLeast(0.95),
+            Unit::Share,
+            of(segments, |it| crowded(it) && feasible(it), |it| it.number("/teachers_in_by_0858")),
+        ),
     ]
 }
 

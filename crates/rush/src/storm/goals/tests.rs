@@ -60,15 +60,18 @@ fn answers_add_up_over_runs() {
 
 #[test]
 fn lessons_that_nobody_could_fill_are_not_held_against_the_door() {
-    let lessons = |of_capacity: f64, full: f64| {
+    let lessons = |of_capacity: f64, full: f64, teachers: f64| {
         let mut run = run("lessons", json!([tenfold("t", "ticket", 0.97, 300.0)]));
         run["segments"][0]["lessons_of_capacity"] = json!(of_capacity);
         run["segments"][0]["lessons_full_by_0905"] = json!(full);
-        stands(&check(&[run]), "lessons full by 9:05")
+        run["segments"][0]["teachers_in_by_0858"] = json!(teachers);
+        let lines = check(&[run]);
+        (stands(&lines, "lessons full by 9:05"), stands(&lines, "teachers of these lessons"))
     };
-    assert_eq!(lessons(0.55, 0.96), Standing::Ok);
-    assert_eq!(lessons(0.55, 0.10), Standing::Short);
-    assert_eq!(lessons(1.40, 0.10), Standing::NotMeasured);
+    assert_eq!(lessons(0.55, 0.96, 0.99), (Standing::Ok, Standing::Ok));
+    assert_eq!(lessons(0.55, 0.10, 0.99), (Standing::Short, Standing::Ok));
+    assert_eq!(lessons(0.55, 0.10, 0.93), (Standing::Short, Standing::Short));
+    assert_eq!(lessons(1.40, 0.10, 0.93), (Standing::NotMeasured, Standing::NotMeasured));
 }
 
 #[test]

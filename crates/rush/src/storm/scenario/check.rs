@@ -114,6 +114,9 @@ impl Scenario {
             None if crowd.manner == Manner::Drawer => bail!("school: whose places a drawer draws"),
             _ => {}
         }
+        if crowd.kind.is_some_and(|kind| !self.world.has(kind)) {
+            bail!("kind: no school of the world is of it");
+        }
         Ok(())
     }
 }

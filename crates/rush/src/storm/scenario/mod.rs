@@ -15,7 +15,7 @@ pub use self::fault::{Break, Fault, Step};
 use super::{
     slots::Plan,
     step::Step as UpAndDown,
-    world::{Role, Size},
+    world::{Kind, Role, Size},
 };
 
 /// What is brought upon a Préau, in what order.
@@ -193,6 +193,8 @@ pub struct Crowd {
     /// Only people of classes with a lesson at nine, or only the others.
     pub lesson: Option<bool>,
     pub territory: Option<usize>,
+    /// Only people of schools of this kind.
+    pub kind: Option<Kind>,
     /// Only people of this school, or the one that a [`Manner::Drawer`] says it is of: the schools of all territories are
     /// numbered from 0 on. The report tells their waits apart in each segment.
     pub school: Option<usize>,

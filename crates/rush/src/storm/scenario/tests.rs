@@ -51,6 +51,8 @@ fn senseless_scenarios_are_refused() {
     assert!(crowd("manner = 'drawer'\nschool = 1\ncount = 5").is_ok());
     assert!(crowd("manner = 'drawer'\nschool = 2\ncount = 5").is_err(), "there are two");
     assert!(crowd("manner = 'drawer'\ncount = 5").is_err(), "of no school");
+    assert!(crowd("kind = 'lycee'\ncount = 5").is_ok());
+    assert!(crowd("kind = 'primary'\ncount = 5").is_err(), "there are lycées alone");
     let fault = |text: &str| with(&format!("{segment}[[segment.fault]]\n{text}"));
     assert!(fault("at_s = 1\nact = 'kill_node'\nfor_s = 2").is_ok());
     assert!(fault("at_s = 1\nact = 'kill_node'\nfor_s = 9").is_err());
