@@ -21,10 +21,11 @@ pub const LIFE: Duration = Duration::days(30);
 /// Brothers and sisters remembered at most.
 pub const SIBLINGS: usize = 3;
 
-/// The claim. It holds no person: a random device id, and what lanes and slots ask about.
+/// The claim. It names nobody: an id of the device, half of which is a keyed hash of its person, and what lanes and slots ask
+/// about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceClaim {
-    /// Random, made when the device was first trusted.
+    /// Made when the device was first trusted: eight random bytes, and a keyed hash of the person.
     pub device: [u8; 16],
     /// What the person was.
     pub profile: Profile,
