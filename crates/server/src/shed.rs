@@ -11,7 +11,7 @@ use axum::{
 };
 use preau_admission::Level;
 use preau_http::{Holds, Problem, RouteRow};
-use preau_kernel::{Identity, Priority, Role, RoleSet, SchoolId};
+use preau_kernel::{Identity, Membership, Priority, Role, RoleSet, SchoolId};
 use preau_overload::{
     Door,
     limiter::{Limiter, Rank, Whose},
@@ -96,8 +96,7 @@ fn whose(room: &Room, request: &Request) -> Option<Whose> {
     if path.starts_with("/api/v1/sessions") || path.starts_with("/api/v1/queue") {
         return None;
     }
-    let school = school_of(path);
-    let (rank, territory) = match request.extensions().get::<Identity>()? {
+    let (rank, school, territory) = match request.extensions().get::<Identity>()? {
         Identity::Known(principal, _) => {
             let roles: RoleSet =
                 principal.memberships().iter().flat_map(|member| member.roles.iter()).collect();
@@ -109,13 +108,24 @@ fn whose(room: &Room, request: &Request) -> Option<Whose> {
             } else {
                 Rank::Third
             };
-            (rank, Some(principal.territory()))
+            (
+                rank,
+                school_of(path).or_else(|| only_school(principal.memberships())),
+                Some(principal.territory()),
+            )
         }
-        Identity::Client(client) => (Rank::Background, Some(client.territory())),
+        Identity::Client(client) => (Rank::Background, school_of(path), Some(client.territory())),
         Identity::Nobody | Identity::Refused => return None,
     };
     let rank = if priority == Priority::Background { Rank::Background } else { rank };
     Some(Whose { rank, school, territory, essential: priority == Priority::Essential })
+}
+
+/// Whose part of the room it takes where the path names no school. Of a parent of two schools, nobody's: it is about both.
+fn only_school(memberships: &[Membership]) -> Option<SchoolId> {
+    let mut schools = memberships.iter().map(|member| member.school);
+    let first = schools.next()?;
+    schools.all(|other| other == first).then_some(first)
 }
 
 fn school_of(path: &str) -> Option<SchoolId> {
@@ -136,5 +146,18 @@ mod tests {
         assert!(school_of(school).is_some());
         assert!(school_of("/api/v1/schools/x/timetable").is_none());
         assert!(school_of("/api/v1/home").is_none());
+    }
+
+    #[test]
+    fn whoever_is_of_one_school_asks_for_its_part_of_the_room() {
+        let of = |schools: &[u128]| {
+            let member = |n: &u128| Membership {
+                school: uuid::Uuid::from_u128(*n).into(),
+                roles: RoleSet::of(&[Role::Pupil]),
+            };
+            only_school(&schools.iter().map(member).collect::<Vec<_>>())
+        };
+        assert_eq!((of(&[]), of(&[7]), of(&[7, 7])), (None, Some(uuid::Uuid::from_u128(7).into()), of(&[7])));
+        assert_eq!(of(&[7, 8]), None, "a parent of two schools reads both");
     }
 }

@@ -2,10 +2,14 @@
 //!
 //! The limit follows what transactions take ([`Gradient`]). It is shared by rank: teachers and staff half of it, pupils a
 //! third, the others what is left; whoever needs less lends the rest. Near the limit no school and no territory holds more
-//! than its part. Whoever finds no room waits for a tenth of a second, best rank first, and is then told when to come back;
-//! what somebody has come for waits three tenths, before the rest of its rank.
+//! than its part while there is another; alone it has all of it. Whoever finds no room waits for a tenth of a second, best
+//! rank first, and is then told when to come back; what somebody has come for waits three tenths, before the rest of its rank.
+//!
+//! A rank is who one is, for requests of those who are in; a [`Lane`](preau_admission::Lane) is why one comes, for those who
+//! wait at the door: a pupil of a lesson under way comes in before a teacher without one, and reads after.
 
 mod gradient;
+mod lately;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,6 +23,7 @@ use tokio::sync::oneshot;
 
 pub use gradient::{Gradient, Window};
 use gradient::{real, whole};
+use lately::Lately;
 
 /// Whose request it is, for the sharing of the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,6 +105,8 @@ struct State {
     by_rank: [usize; 4],
     schools: HashMap<SchoolId, usize>,
     territories: HashMap<TerritoryId, usize>,
+    /// Who asked last, whether there was room or not.
+    lately: (Lately<SchoolId>, Lately<TerritoryId>),
     waiting: [VecDeque<(Whose, oneshot::Sender<()>)>; 4],
 }
 
@@ -120,7 +127,7 @@ struct Turn {
 const WINDOW: Duration = Duration::from_millis(250);
 /// Samples of a window that are kept.
 const SAMPLES: usize = 4096;
-/// Above this part of the limit no school and no territory may hold more than its own.
+/// Above this part of the limit no school and no territory may hold more than its own, while there is another.
 const NEAR: f64 = 0.8;
 const SCHOOL_PART: f64 = 0.1;
 const TERRITORY_PART: f64 = 0.6;
@@ -140,6 +147,7 @@ impl Limiter {
                 by_rank: [0; 4],
                 schools: HashMap::new(),
                 territories: HashMap::new(),
+                lately: <(Lately<SchoolId>, Lately<TerritoryId>)>::default(),
                 waiting: std::array::from_fn(|_| VecDeque::new()),
             }),
             patience,
@@ -153,6 +161,7 @@ impl Limiter {
     pub async fn hold(&self, whose: Whose) -> Result<Held, NoRoom> {
         let turn = {
             let mut state = self.0.state.lock();
+            state.see(whose, Instant::now());
             if state.has_room(whose) && !state.someone_before(whose) {
                 state.enter(whose);
                 return Ok(Held { limiter: self.clone(), whose });
@@ -253,10 +262,19 @@ impl State {
         if real(self.in_flight) < real(limit) * NEAR {
             return true;
         }
+        let (schools, territories) = &self.lately;
         let part = |of: f64| whole(real(limit) * of).max(2);
-        let school = whose.school.and_then(|school| self.schools.get(&school)).copied().unwrap_or(0);
-        let territory = whose.territory.and_then(|it| self.territories.get(&it)).copied().unwrap_or(0);
-        school < part(SCHOOL_PART) && territory < part(TERRITORY_PART)
+        let within = |held: Option<&usize>, of: f64| held.copied().unwrap_or(0) < part(of);
+        whose.school.is_none_or(|it| !schools.other(it) || within(self.schools.get(&it), SCHOOL_PART))
+            && whose
+                .territory
+                .is_none_or(|it| !territories.other(it) || within(self.territories.get(&it), TERRITORY_PART))
+    }
+
+    fn see(&mut self, whose: Whose, now: Instant) {
+        let (schools, territories) = &mut self.lately;
+        schools.see(whose.school, now);
+        territories.see(whose.territory, now);
     }
 
     fn enter(&mut self, whose: Whose) {
@@ -412,16 +430,36 @@ mod tests {
         assert_eq!(*said.lock(), ["teacher", "day", "other day", "list"]);
     }
 
-    #[tokio::test]
-    async fn near_the_limit_no_school_holds_more_than_its_part() {
-        let limiter = limiter(40);
-        let of = |n: u128| Whose { school: Some(Uuid::from_u128(n).into()), ..whose(Rank::Second) };
+    /// As much as one of `whose` gets.
+    async fn fill(limiter: &Limiter, whose: Whose) -> Vec<Held> {
         let mut held = Vec::new();
-        while let Ok(one) = limiter.hold(of(1)).await {
+        while let Ok(one) = limiter.hold(whose).await {
             held.push(one);
         }
-        assert_eq!(held.len(), 32, "as much as it likes while there is plenty");
-        assert!(limiter.hold(of(2)).await.is_ok(), "room for the others");
+        held
+    }
+
+    #[tokio::test]
+    async fn near_the_limit_nobody_holds_more_than_their_part_while_there_are_others() {
+        type Of = fn(u128) -> Whose;
+        let school: Of = |n| Whose { school: Some(Uuid::from_u128(n).into()), ..whose(Rank::Second) };
+        let territory: Of = |n| Whose { territory: Some(Uuid::from_u128(n).into()), ..whose(Rank::Second) };
+        for of in [school, territory] {
+            let limiter = limiter(40);
+            assert_eq!(fill(&limiter, of(1)).await.len(), 40, "alone it has all");
+            assert!(limiter.hold(of(2)).await.is_ok());
+            let held = fill(&limiter, of(1)).await;
+            assert_eq!(held.len(), 32, "as much as it likes while there is plenty");
+            assert!(limiter.hold(of(2)).await.is_ok(), "room for the others");
+        }
+    }
+
+    #[tokio::test]
+    async fn ranks_keep_their_share_where_everybody_is_of_one_school() {
+        let limiter = limiter(20);
+        let held = fill(&limiter, of_a_school(Rank::Third)).await;
+        assert_eq!(held.len(), 20, "borrowed");
+        assert_eq!(fill(&limiter, of_a_school(Rank::First)).await.len(), 10, "half is theirs all the same");
     }
 
     #[tokio::test]
