@@ -2,6 +2,7 @@
 
 mod alone;
 pub mod budget;
+mod deadline;
 mod error;
 pub mod idempotency;
 pub mod journal;
@@ -14,6 +15,7 @@ mod powers;
 mod tx;
 
 pub use alone::{Alone, DoorLoad};
+pub use deadline::waited_until;
 pub use error::DbError;
 pub use keyring::{Key, KeyRing, MasterKey, Purpose};
 pub use migrate::{MigrateError, migrate, missing_migration};

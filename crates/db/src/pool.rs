@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use preau_kernel::{Member, PersonId, SchoolId, TerritoryAdmin, TerritoryId};
 use sqlx::{
-    Connection, PgPool,
+    Connection, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 use crate::{
     DbError,
     alone::{Alone, Door, DoorLoad, TRUSTED_IDLE},
+    deadline,
     news::News,
     tx::{LookupTx, PersonTx, SchoolTx, TerritoryTx, open},
 };
@@ -38,6 +39,8 @@ pub struct Db(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     pool: PgPool,
+    /// How long a statement may run in any case.
+    statement: Duration,
     door: Door,
     news: News,
     schools: moka::future::Cache<SchoolId, SchoolFacts>,
@@ -87,7 +90,8 @@ impl Db {
             .connect_lazy_with(options);
         let schools =
             moka::future::Cache::builder().max_capacity(20_000).time_to_live(Duration::from_secs(60)).build();
-        Ok(Self(Arc::new(Inner { pool, door, news: News::default(), schools })))
+        let statement = Duration::from_millis(config.statement_timeout_ms);
+        Ok(Self(Arc::new(Inner { pool, statement, door, news: News::default(), schools })))
     }
 
     /// Runs a statement that is a transaction of its own.
@@ -116,7 +120,7 @@ impl Db {
 
     async fn school_tx(&self, proven: SchoolId, asked: SchoolId) -> Result<SchoolTx, DbError> {
         let begin = format!("BEGIN; SET LOCAL app.school_id = '{proven}'");
-        Ok(SchoolTx { school: asked, inner: open(&self.0.pool, &begin).await?, noted: self.0.news.noted() })
+        Ok(SchoolTx { school: asked, inner: self.open(begin).await?, noted: self.0.news.noted() })
     }
 
     /// A transaction on one person's own rows.
@@ -125,7 +129,7 @@ impl Db {
     /// Any [`DbError`] of opening a transaction.
     pub async fn as_person(&self, person: PersonId) -> Result<PersonTx, DbError> {
         let begin = format!("BEGIN; SET LOCAL app.person_id = '{person}'");
-        Ok(PersonTx { person, inner: open(&self.0.pool, &begin).await?, noted: self.0.news.noted() })
+        Ok(PersonTx { person, inner: self.open(begin).await?, noted: self.0.news.noted() })
     }
 
     /// A transaction that answers "who is this?".
@@ -133,7 +137,7 @@ impl Db {
     /// # Errors
     /// Any [`DbError`] of opening a transaction.
     pub async fn lookup(&self) -> Result<LookupTx, DbError> {
-        let inner = open(&self.0.pool, "BEGIN; SET LOCAL app.lookup = 'on'").await?;
+        let inner = self.open("BEGIN; SET LOCAL app.lookup = 'on'".to_owned()).await?;
         Ok(LookupTx { inner, noted: self.0.news.noted() })
     }
 
@@ -145,7 +149,7 @@ impl Db {
         // Hexadecimal: `SET LOCAL` takes no parameter, and an address may hold a quote.
         let named = hex::encode(email.as_bytes());
         let begin = format!("BEGIN; SET LOCAL app.lookup = 'on'; SET LOCAL app.email = '{named}'");
-        Ok(LookupTx { inner: open(&self.0.pool, &begin).await?, noted: self.0.news.noted() })
+        Ok(LookupTx { inner: self.open(begin).await?, noted: self.0.news.noted() })
     }
 
     /// A transaction in the territory that the proof administers.
@@ -162,7 +166,7 @@ impl Db {
     /// Any [`DbError`] of opening a transaction.
     pub async fn in_territory_for_work(&self, territory: TerritoryId) -> Result<TerritoryTx, DbError> {
         let begin = format!("BEGIN; SET LOCAL app.territory_id = '{territory}'");
-        Ok(TerritoryTx { territory, inner: open(&self.0.pool, &begin).await?, noted: self.0.news.noted() })
+        Ok(TerritoryTx { territory, inner: self.open(begin).await?, noted: self.0.news.noted() })
     }
 
     /// Every territory, for the loops that work for each.
@@ -178,6 +182,10 @@ impl Db {
         .await?;
         tx.commit().await?;
         Ok(ids)
+    }
+
+    async fn open(&self, begin: String) -> Result<Transaction<'static, Postgres>, DbError> {
+        open(&self.0.pool, &deadline::opening(begin, self.0.statement)).await
     }
 
     /// Every school of a territory, for the loops that work for each.

@@ -1,7 +1,11 @@
 //! What is refused of those who are in, and to whom, before it costs anything: repeated reads when the installation is
 //! full, what has no time left, and what finds no room at the database. Each with a time to come back.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -68,7 +72,8 @@ pub(crate) async fn keep_deadline(request: Request, next: Next) -> Response {
     if left < LEAST_TIME {
         return late();
     }
-    tokio::time::timeout(left, next.run(request)).await.unwrap_or_else(|_| late())
+    let answered = preau_db::waited_until(Instant::now() + left, next.run(request));
+    tokio::time::timeout(left, answered).await.unwrap_or_else(|_| late())
 }
 
 /// The layer: a place at the database for whoever is in, by rank. Strangers need none: signing in has connections of its
