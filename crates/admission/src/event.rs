@@ -21,13 +21,15 @@ pub enum What {
     Leader,
     /// A lane closed, reopened, or its floor.
     Lane,
-    /// Turns stopped or went on, because a store went away or came back.
+    /// Turns stopped or went on, because the database went away or came back.
     Frozen,
+    /// A node goes on by itself because Redis went away, or shares the line with the others again.
+    Line,
     /// The epoch.
     Epoch,
     /// How many nodes are wanted.
     Replicas,
-    /// A node drained or taken back.
+    /// A node came, takes nobody new, or is gone.
     Node,
 }
 
@@ -41,6 +43,7 @@ impl What {
             Self::Leader => "leader",
             Self::Lane => "lane",
             Self::Frozen => "frozen",
+            Self::Line => "line",
             Self::Epoch => "epoch",
             Self::Replicas => "replicas",
             Self::Node => "node",

@@ -280,6 +280,12 @@ impl Effective {
             .collect()
     }
 
+    /// The order for a node to take no new work.
+    pub fn drain(&self, name: &str) -> Option<Uuid> {
+        let drains = |order: &&Order| matches!(&order.act, Act::Drain { node } if node == name);
+        self.orders.iter().find(drains).map(|order| order.id)
+    }
+
     /// Every order that holds, the strongest first.
     pub fn orders(&self) -> &[Order] {
         &self.orders

@@ -37,6 +37,8 @@ pub struct Bounds {
     pub threads: f64,
     /// Processors of a node that answers.
     pub cores: f64,
+    /// Processor seconds of a request, its part of hashing left out (`c_a` of `preau-rush capacity`).
+    pub request_cpu_s: f64,
     /// Seats a node carries.
     pub seats_per_node: f64,
     /// At least.
@@ -49,7 +51,15 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { threads: 1.0, cores: 2.0, seats_per_node: 20_000.0, least: 2, most: 64, drain_s: 120.0 }
+        Self {
+            threads: 1.0,
+            cores: 2.0,
+            request_cpu_s: 0.001,
+            seats_per_node: 20_000.0,
+            least: 2,
+            most: 64,
+            drain_s: 120.0,
+        }
     }
 }
 

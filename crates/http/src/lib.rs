@@ -25,7 +25,7 @@ pub use keyed::{Keyed, once};
 pub use path::{SchoolPath, TerritoryPath};
 pub use policy::{Policy, Who};
 pub use problem::{Cause, FieldError, Problem, ProblemBody};
-pub use request_log::request_log;
+pub use request_log::{Traffic, request_log};
 pub use routes::{RouteRow, Routes, finish_openapi};
 pub use shared::{Shared, SharedService};
 pub use suspension::{SERVICES, Suspension, Suspensions};

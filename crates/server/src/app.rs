@@ -12,7 +12,7 @@ use preau_desk::Desk;
 use preau_directory::{Contexts, Generations};
 use preau_forecast::{ForecastState, Week};
 use preau_home::Home;
-use preau_http::{Brownout, Gate, RouteRow};
+use preau_http::{Brownout, Gate, RouteRow, Traffic};
 use preau_identity::{
     Backoff, Doorway, Factors, Identity,
     accounts::{self, Accounts, Terms},
@@ -87,6 +87,8 @@ pub struct App {
     pub assets: Arc<Assets>,
     /// Hashing threads.
     pub hashes: HashPool,
+    /// Bytes in and out.
+    pub traffic: Traffic,
     /// Who comes in now, and who waits.
     pub door: Door,
     /// Room at the database for those who are in.
@@ -120,6 +122,8 @@ impl App {
         let limiter = Limiter::new(config.database.limit_least.min(most), most, patience);
         let hears = limiter.clone();
         db.news().watch_pace(move |took| hears.note(took));
+        let traffic = Traffic::default();
+        let carried = traffic.clone();
         let door = Door::new(DoorParts {
             config: config.admission.clone(),
             cache: cache.clone(),
@@ -127,6 +131,7 @@ impl App {
             hashes: hashes.clone(),
             tasks: tasks.clone(),
             database: door::database_load(&db, &limiter),
+            traffic: Arc::new(move || carried.bytes()),
         });
         let tokens = AccessTokens::new(keys.clone(), clock.clone());
         let client_tokens = ClientTokens::new(keys.clone(), clock.clone());
@@ -239,6 +244,7 @@ impl App {
             generations,
             assets: Arc::new(Assets::load()),
             hashes,
+            traffic,
             door,
             limiter,
             tasks,
@@ -321,6 +327,7 @@ impl App {
                 &self.config.http,
                 session,
                 gate.shared(),
+                self.traffic.clone(),
                 self.door.clone(),
                 Room::new(self.limiter.clone(), &table),
             ),

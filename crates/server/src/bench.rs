@@ -41,6 +41,7 @@ pub async fn stack(config: Config) -> anyhow::Result<()> {
         http,
         session,
         app.gate().shared(),
+        app.traffic.clone(),
         app.door.clone(),
         Room::new(app.limiter.clone(), &[]),
     );

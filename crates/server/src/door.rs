@@ -3,9 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::HttpBody,
     extract::{Request, State},
-    http::header,
     middleware::Next,
     response::Response,
 };
@@ -82,14 +80,12 @@ pub(crate) fn database_load(db: &Db, limiter: &Limiter) -> Arc<dyn Fn() -> Datab
     })
 }
 
-/// The layer that keeps the seats of those who ask for something, and counts what goes by.
+/// The layer that keeps the seats of those who ask for something, and counts what they ask.
 pub(crate) async fn attend(State(door): State<Door>, request: Request, next: Next) -> Response {
     if let Some(Identity::Known(principal, _)) = request.extensions().get::<Identity>() {
         door.seen(principal.family());
     }
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let bytes_in = length.and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0);
     let response = next.run(request).await;
-    door.answered(bytes_in, response.body().size_hint().lower());
+    door.answered();
     response
 }

@@ -9,7 +9,7 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use preau_http::{Gate, Problem, Shared, request_log};
+use preau_http::{Gate, Problem, Shared, Traffic, request_log};
 use preau_overload::{Door, InFlight, Mode, hold_slot, watch_departure};
 use preau_session::{SessionLayerState, identify};
 use tower::ServiceBuilder;
@@ -38,6 +38,7 @@ pub(crate) fn protect(
     limits: &Http,
     session: Arc<SessionLayerState>,
     gate: Arc<Gate>,
+    traffic: Traffic,
     door: Door,
     room: Room,
 ) -> Router {
@@ -51,8 +52,8 @@ pub(crate) fn protect(
     let layers = ServiceBuilder::new()
         // Outermost, or the log's own time would be nobody's. Costs nothing while no collector is named.
         .layer(shared(from_fn(trace)))
-        // Outside what follows, so that refusals, timeouts and panics are all counted and logged.
-        .layer(shared(from_fn(request_log)))
+        // Outside what follows, so that refusals, timeouts and panics are all counted and logged, and bytes as they leave.
+        .layer(shared(from_fn_with_state(traffic, request_log)))
         .layer(shared(SetResponseHeaderLayer::if_not_present(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use preau_admission::{
     Declared, Lane, Level, Order, Orders, Profile,
     event::{Cause, Event, What},
+    lanes::Fairness,
     orders::Act,
     slots::Posture,
 };
@@ -13,7 +14,11 @@ use preau_overload::{Asks, DatabaseLoad, Door};
 use preau_tests::play;
 use uuid::Uuid;
 
-use super::{door, door_beside, door_with, enter, nodes::forget_leader, pupil, school, second, shown, wait};
+use super::{
+    crowd, door, door_beside, door_with, enter,
+    nodes::{forget_beat, forget_leader},
+    pupil, school, second, shown, wait,
+};
 
 /// Else each fall in mid-storm would give back all that was given up, and open all slots at once.
 #[test]
@@ -85,6 +90,73 @@ fn what_is_ordered_holds_before_anybody_waits_and_is_told_as_ordered() {
         let told = door.take_events();
         assert_eq!(cause(&told, What::Lane), Some(Cause::OrderEnded), "{told:?}");
         assert_eq!(cause(&told, What::Slots), Some(Cause::OrderEnded), "{told:?}");
+    });
+}
+
+#[test]
+fn nodes_that_come_drain_and_go_are_told_with_why() {
+    play(async |stage| {
+        let one = door(&stage, 1.0);
+        second(&stage, &[&one]).await;
+        let two = door(&stage, 1.0);
+        let name = two.node().to_owned();
+        let told = |of: &Door| {
+            let nodes = of.take_events().into_iter().filter(|event| event.what == What::Node);
+            nodes.map(|event| (event.from, event.to, event.cause)).collect::<Vec<_>>()
+        };
+        let word = |state: &str| format!("{name} {state}");
+        second(&stage, &[&one, &two]).await;
+        assert_eq!(told(&one), [(word("gone"), word("up"), Cause::Automatic)]);
+        let until = stage.clock().now() + chrono::Duration::seconds(20);
+        let order = Order {
+            id: Uuid::from_u128(4),
+            act: Act::Drain { node: name.clone() },
+            territory: None,
+            author: "exploitation".to_owned(),
+            reason: "essai".to_owned(),
+            made_at: stage.clock().now(),
+            until: Some(until),
+        };
+        for door in [&one, &two] {
+            door.obey(Arc::new(Orders(vec![order.clone()])));
+        }
+        second(&stage, &[&two, &one]).await;
+        assert_eq!(told(&one), [(word("up"), word("draining"), Cause::Order(order.id))]);
+        stage.advance(chrono::Duration::seconds(20));
+        second(&stage, &[&two, &one]).await;
+        assert_eq!(told(&one), [(word("draining"), word("up"), Cause::OrderEnded)]);
+        drop(two);
+        forget_beat(&stage, &name).await;
+        second(&stage, &[&one]).await;
+        assert_eq!(told(&one), [(word("up"), word("gone"), Cause::Automatic)]);
+    });
+}
+
+/// Thirty of a school of 250 come first, then eight of one of a thousand: before how many the last of these stands.
+#[test]
+fn who_progresses_at_whose_pace_is_a_setting() {
+    play(async |stage| {
+        let places = async |fairness: Fairness| {
+            let mut config = stage.config();
+            config.admission.inlet_per_s = 0.001;
+            config.admission.fairness = fairness;
+            config.redis.prefix = format!("{}{fairness:?}:", config.redis.prefix);
+            let door = door_with(config, stage.clock().clone());
+            crowd(&door, 0, 30).await;
+            let last = crowd(&door, 3, 8).await.pop().unwrap();
+            second(&stage, &[&door]).await;
+            wait(&door, shown(&last)).await.position
+        };
+        let (roster, in_turn, coming) = (
+            places(Fairness::Roster).await,
+            places(Fairness::RoundRobin).await,
+            places(Fairness::Fifo).await,
+        );
+        // The same part of each school: two of the small one before the eighth of the large. One of each in turn: seven or
+        // eight. The order of coming: all of them. One more or less by where a school's first place falls.
+        assert!((9..=12).contains(&roster), "{roster}");
+        assert!((14..=17).contains(&in_turn), "{in_turn}");
+        assert_eq!(coming, 38);
     });
 }
 

@@ -137,6 +137,12 @@ pub(super) async fn forget_leader(stage: &Stage) {
     redis::cmd("DEL").arg(key).query_async::<()>(&mut redis_of(stage).await).await.unwrap();
 }
 
+/// As if so much time had gone by that nobody believes it alive.
+pub(super) async fn forget_beat(stage: &Stage, node: &str) {
+    let key = format!("{}{{inlet}}:beats", stage.config().redis.prefix);
+    redis::cmd("HDEL").arg(key).arg(node).query_async::<()>(&mut redis_of(stage).await).await.unwrap();
+}
+
 async fn redis_of(stage: &Stage) -> redis::aio::MultiplexedConnection {
     let client = redis::Client::open(stage.config().redis.url.as_str()).unwrap();
     client.get_multiplexed_async_connection().await.unwrap()

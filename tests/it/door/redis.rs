@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use preau_admission::{Lane, Reason};
+use preau_admission::{Lane, Reason, event::What};
 use preau_overload::{Door, Place, Verdict};
 use preau_tests::{Line, Relay, play};
 
@@ -44,6 +44,12 @@ fn what_redis_forgets_is_put_back() {
     });
 }
 
+/// What a node has told of the line since it was last asked.
+fn of_the_line(door: &Door) -> Vec<String> {
+    let told = door.take_events().into_iter().filter(|event| event.what == What::Line);
+    told.map(|event| event.to).collect()
+}
+
 #[test]
 fn without_redis_the_line_goes_on_and_comes_together_again() {
     play(async |stage| {
@@ -70,6 +76,8 @@ fn without_redis_the_line_goes_on_and_comes_together_again() {
                 second(&stage, &[&one, &two]).await;
             }
             assert!(!two.status().shared, "{line:?}: each for itself");
+            let said = |word: &str| vec![format!("{} {word}", two.node())];
+            assert_eq!(of_the_line(&two), said("alone"), "{line:?}");
             relay.set(Line::Up);
             let begun = Instant::now();
             while !(one.status().shared && two.status().shared) {
@@ -78,6 +86,7 @@ fn without_redis_the_line_goes_on_and_comes_together_again() {
                 two.turn().await;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
+            assert_eq!(of_the_line(&two), said("shared"), "{line:?}");
             second(&stage, &[&one, &two]).await;
             second(&stage, &[&one, &two]).await;
             for door in [&one, &two] {

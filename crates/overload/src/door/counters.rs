@@ -58,10 +58,8 @@ pub(crate) struct Counters {
     pub(crate) unknown_failures: AtomicU64,
     /// Right secrets.
     pub(crate) successes: AtomicU64,
-    /// Requests answered, and bytes in and out.
+    /// Requests answered.
     pub(crate) requests: AtomicU64,
-    pub(crate) bytes_in: AtomicU64,
-    pub(crate) bytes_out: AtomicU64,
 }
 
 impl Counters {

@@ -52,6 +52,8 @@ pub(crate) struct Around<'a> {
 pub(crate) struct Governor {
     hearing: Hearing,
     inlet: Inlet,
+    /// Who shares the line, and whether each drains.
+    nodes: BTreeMap<String, bool>,
     /// Who came because of a lesson. A node that has just started knows of nobody: what it says is only wider.
     came: Came,
     smoothed: Smoothed,
@@ -79,6 +81,8 @@ struct Said {
     epoch: Option<(u32, Uuid)>,
     mode: Option<(Mode, Option<Uuid>)>,
     lanes: BTreeMap<(TerritoryId, Lane), LaneOrder>,
+    /// Whether each drains; nothing before any was seen.
+    nodes: Option<BTreeMap<String, bool>>,
     leader: bool,
 }
 
@@ -87,6 +91,7 @@ impl Governor {
         Self {
             hearing: Hearing::default(),
             inlet: Inlet::new(config),
+            nodes: BTreeMap::new(),
             came: Came::default(),
             smoothed: Smoothed::default(),
             brownout: Brownout::default(),
@@ -117,6 +122,17 @@ impl Governor {
             self.inlet.came(territory, people);
             self.came.take(territory, people, now);
         }
+    }
+
+    /// Takes who shares the line. A node that does not reach the others knows nothing new of them.
+    pub(crate) fn see(&mut self, beats: &[Beat]) {
+        self.nodes = beats.iter().map(|beat| (beat.node.clone(), beat.draining)).collect();
+    }
+
+    /// This node goes on alone, or shares the line again.
+    pub(crate) fn shares(&mut self, shared: bool, node: &str, now: DateTime<Utc>) {
+        let word = |shared: bool| format!("{node} {}", if shared { "shared" } else { "alone" });
+        self.note(now, None, What::Line, word(!shared), word(shared), Cause::Automatic, 0);
     }
 
     /// Whose turn comes now.
@@ -307,7 +323,7 @@ impl Governor {
             hash_share: sum.hash_share,
             hash_cpu_s: sum.hash_s,
             requests_per_s: sum.requests_per_s,
-            request_cpu_s: 0.0004,
+            request_cpu_s: around.bounds.request_cpu_s,
             seats: real(around.seats),
             nodes: sum.nodes,
         };
@@ -391,6 +407,31 @@ impl Governor {
             let (from, to) = (before.as_str().to_owned(), around.mode.as_str().to_owned());
             self.note(now, None, What::Mode, from, to, cause(order, ordered), waiting);
         }
+        self.step_nodes(around, waiting);
+    }
+
+    /// Nodes that came, drain or are gone.
+    fn step_nodes(&mut self, around: &Around<'_>, waiting: u64) {
+        let after = self.nodes.clone();
+        let Some(before) = self.said.nodes.replace(after.clone()) else { return };
+        for name in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
+            let (was, is) = (before.get(name).copied(), after.get(name).copied());
+            if was == is {
+                continue;
+            }
+            let word = |drains: Option<bool>| match drains {
+                None => format!("{name} gone"),
+                Some(true) => format!("{name} draining"),
+                Some(false) => format!("{name} up"),
+            };
+            let cause = match (around.effective.drain(name), was, is) {
+                (Some(order), ..) => Cause::Order(order),
+                // A node that stops does not come back under its name: an order had it drain.
+                (None, Some(true), Some(false)) => Cause::OrderEnded,
+                _ => Cause::Automatic,
+            };
+            self.note(around.now, None, What::Node, word(was), word(is), cause, waiting);
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "an event has that many parts, and is made here only")]
@@ -432,6 +473,30 @@ pub(crate) fn waiting_of(lanes: &Lanes) -> u64 {
 mod tests {
     use super::*;
 
+    /// No orders, no schools, no lessons.
+    fn quiet() -> (Effective, Roster, Facts) {
+        (Effective::default(), Roster::new([], TerritoryId::from(Uuid::nil())), Facts::default())
+    }
+
+    fn around<'a>(
+        now: DateTime<Utc>,
+        (effective, roster, facts): (&'a Effective, &'a Roster, &'a Facts),
+        line_bytes_per_s: u64,
+    ) -> Around<'a> {
+        Around {
+            now,
+            mode: Mode::Ticket,
+            effective,
+            roster,
+            facts,
+            seats: 0,
+            seats_max: None,
+            fixed_per_s: None,
+            line_bytes_per_s,
+            bounds: Bounds::default(),
+        }
+    }
+
     #[test]
     fn nodes_that_join_cold_let_in_no_more_than_is_sent_to_them() {
         let now: DateTime<Utc> = "2026-11-23T08:00:00Z".parse().unwrap();
@@ -442,20 +507,8 @@ mod tests {
             warmth: Some(warmth),
             ..Beat::default()
         };
-        let (effective, facts) = (Effective::default(), Facts::default());
-        let roster = Roster::new([], TerritoryId::from(Uuid::nil()));
-        let around = Around {
-            now,
-            mode: Mode::Ticket,
-            effective: &effective,
-            roster: &roster,
-            facts: &facts,
-            seats: 0,
-            seats_max: None,
-            fixed_per_s: None,
-            line_bytes_per_s: 0,
-            bounds: Bounds::default(),
-        };
+        let (effective, roster, facts) = quiet();
+        let around = around(now, (&effective, &roster, &facts), 0);
         let room = |beats: &[Beat]| {
             let mut governor = Governor::new(InletConfig::default());
             governor.hear(now, beats);
@@ -466,5 +519,34 @@ mod tests {
         let (before, after) = (room(&four), room(&joined));
         // A tenth of twenty nodes is half as much again as four.
         assert!(before > 0.0 && (after / before - 1.5).abs() < 1e-9, "{before} {after}");
+    }
+
+    #[test]
+    fn lines_that_carry_what_they_can_are_pressure() {
+        let start: DateTime<Utc> = "2026-11-23T08:00:00Z".parse().unwrap();
+        let (effective, roster, facts) = quiet();
+        let pressed = |line_bytes_per_s: u64| {
+            let mut governor = Governor::new(InletConfig::default());
+            for second in 0..60 {
+                let now = start + chrono::Duration::seconds(i64::try_from(second).unwrap());
+                let beat = |node: &str| Beat {
+                    node: node.to_owned(),
+                    at: now,
+                    threads: 4,
+                    hash_per_s: 40.0,
+                    bytes_out: second * 1_000,
+                    ..Beat::default()
+                };
+                governor.hear(now, &[beat("a"), beat("b")]);
+                let sum = governor.sum().clone();
+                governor.measure(&around(now, (&effective, &roster, &facts), line_bytes_per_s), &sum, 0);
+            }
+            (governor.parts().bytes_out, governor.pressure)
+        };
+        let (part, pressure) = pressed(1_000);
+        assert!((part - 1.0).abs() < 0.05 && pressure > 0.9, "{part} {pressure}");
+        let (part, pressure) = pressed(2_000);
+        assert!((part - 0.5).abs() < 0.03 && pressure < 0.6, "{part} {pressure}");
+        assert_eq!(pressed(0).0, 0.0, "nobody said what a line carries");
     }
 }

@@ -104,6 +104,8 @@ pub struct DoorParts {
     pub tasks: TaskTracker,
     /// How PostgreSQL does.
     pub database: Arc<dyn Fn() -> DatabaseLoad + Send + Sync>,
+    /// Bytes in and out since the node started.
+    pub traffic: Arc<dyn Fn() -> (u64, u64) + Send + Sync>,
 }
 
 /// See the module. Cheap to clone; clones are the same door.
@@ -120,6 +122,7 @@ struct Inner {
     hashes: HashPool,
     tasks: TaskTracker,
     database: Arc<dyn Fn() -> DatabaseLoad + Send + Sync>,
+    traffic: Arc<dyn Fn() -> (u64, u64) + Send + Sync>,
     keys: ArcSwapOption<TicketKeys>,
     roster: ArcSwap<Roster>,
     slots: ArcSwap<Table>,
@@ -187,6 +190,7 @@ impl Door {
             hashes: parts.hashes,
             tasks: parts.tasks,
             database: parts.database,
+            traffic: parts.traffic,
             keys: ArcSwapOption::empty(),
             roster: ArcSwap::from_pointee(Roster::new([], elsewhere)),
             slots: ArcSwap::default(),
@@ -307,11 +311,9 @@ impl Door {
         self.0.seats.left(family);
     }
 
-    /// A request was answered, with so many bytes in and out.
-    pub fn answered(&self, bytes_in: u64, bytes_out: u64) {
+    /// A request was answered.
+    pub fn answered(&self) {
         self.0.counters.requests.fetch_add(1, Ordering::Relaxed);
-        self.0.counters.bytes_in.fetch_add(bytes_in, Ordering::Relaxed);
-        self.0.counters.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
     }
 
     /// `GET /api/v1/queue/now`.
@@ -405,7 +407,7 @@ pub fn discipline(mode: Mode) -> Discipline {
 
 impl Inner {
     fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed) || self.effective.load().drained().contains(self.node.as_str())
+        self.draining.load(Ordering::Relaxed) || self.effective.load().drain(&self.node).is_some()
     }
 
     fn mode(&self) -> Mode {

@@ -126,17 +126,26 @@ impl Inner {
         let effective = Arc::new(self.orders.load().effective(self.clock.now()));
         self.effective.store(effective);
         self.hashes.discipline(super::discipline(self.mode()));
-        if self.mode() != Mode::Ticket {
+        // A node that was started without the line has none to share. Where an operator has set it aside, pressure, levels and
+        // places go on, and it is there when the order ends.
+        if self.config.mode != Mode::Ticket {
             return;
         }
         let outcome = self.share(works, at_once).await;
         match outcome {
-            Ok(()) => works.failures = 0,
+            Ok(()) => {
+                if works.failures >= AWAY_AFTER {
+                    works.governor.shares(true, &self.node, self.clock.now());
+                }
+                works.failures = 0;
+                self.keep_events(works);
+            }
             Err(error) => {
                 works.failures = works.failures.saturating_add(1);
                 if works.failures == AWAY_AFTER {
                     let error: &dyn std::error::Error = &error;
                     tracing::warn!(error, "the line goes on by this node alone");
+                    works.governor.shares(false, &self.node, self.clock.now());
                 }
                 if works.failures >= AWAY_AFTER || self.alone.lock().is_some() {
                     self.go_alone(works, at_once);
@@ -161,6 +170,7 @@ impl Inner {
             let beats: Vec<Beat> = told.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
             self.nodes.store(u32::try_from(beats.len()).unwrap_or(1).max(1), Ordering::Relaxed);
             works.governor.hear(self.clock.now(), &beats);
+            works.governor.see(&beats);
             self.beats.store(Arc::new(beats));
         }
         self.rejoin(works).await?;
@@ -262,7 +272,6 @@ impl Inner {
             self.store.publish(&text, PUBLISHED_LIFE).await?;
         }
         self.take(told);
-        self.keep_events(works);
         Ok(())
     }
 
@@ -477,6 +486,7 @@ impl Inner {
         let (at, draining) = (self.clock.now(), self.is_draining());
         let is_ready = self.readiness.get().is_none_or(|is_ready| is_ready());
         let counters = &self.counters;
+        let (bytes_in, bytes_out) = (self.traffic)();
         let marks = |of: &HashMap<(TerritoryId, Lane), u64>| {
             of.iter().map(|((territory, lane), people)| (*territory, *lane, *people)).collect()
         };
@@ -509,8 +519,8 @@ impl Inner {
             called: marks(&counters.called.lock()),
             schools: self.schools(works),
             requests: counters.requests.load(Ordering::Relaxed),
-            bytes_in: counters.bytes_in.load(Ordering::Relaxed),
-            bytes_out: counters.bytes_out.load(Ordering::Relaxed),
+            bytes_in,
+            bytes_out,
             crowd: self.crowd(works),
             seats_here: count(self.seats.here()),
             draining,
@@ -540,14 +550,15 @@ impl Inner {
         let counters = &self.counters;
         let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
         let failed = read(&counters.failures);
+        let (bytes_in, bytes_out) = (self.traffic)();
         let totals = Crowd {
             attempts: failed + read(&counters.successes),
             failed,
             failing_logins: 0,
             unknown_devices: read(&counters.unknown_failures),
             bad_tickets: *counters.refused.totals().get(Lane::Suspect),
-            bytes_in: read(&counters.bytes_in),
-            bytes_out: read(&counters.bytes_out),
+            bytes_in,
+            bytes_out,
         };
         let now = Instant::now();
         works.minute.push_back((now, totals));
