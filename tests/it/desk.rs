@@ -11,7 +11,7 @@ use bytes::Bytes;
 use chrono::Duration;
 use http::{Method, Request};
 use preau_admission::{
-    Level,
+    Level, Mode,
     event::{Cause, Event, Inputs, What},
 };
 use preau_desk::{OrderAct, SlotMode, Wish};
@@ -227,6 +227,37 @@ fn a_node_that_is_drained_by_order_is_no_capacity_until_the_order_ends() {
 }
 
 #[test]
+fn how_people_come_in_and_how_many_a_second_is_ordered_until_the_order_ends() {
+    play(async |stage| {
+        let node = stage.node().await;
+        let here = stage.territory("ici").await;
+        let mine = node.proven(&here.admin().await).await;
+        let give = async |act: Value| post(&mine, &orders_url(here.id), &wish(act)).await;
+        let cap = |per_s: u32| json!({ "kind": "cap", "per_s": per_s });
+        for act in [json!({ "kind": "mode", "mode": "codel" }), cap(50), cap(20)] {
+            give(act).await.expect(201);
+        }
+        for per_s in [0, 100_001] {
+            let told = give(cap(per_s)).await.refused(422, "against-the-rules").json();
+            assert_eq!(told["errors"][0]["field"], "act.per_s");
+        }
+        let orders = node.app.desk.re_read().await.unwrap();
+        let told = orders.effective(stage.clock().now());
+        assert_eq!((told.mode().map(|(mode, _)| mode), told.cap()), (Some(Mode::Codel), Some(20)));
+        node.app.door.obey(orders);
+        let load = mine.get(&url(here.id, "load")).await.expect(200).json();
+        assert_eq!(load["mode"], "codel");
+        let orders = load["orders"].as_array().unwrap();
+        let kinds: Vec<_> = orders.iter().map(|one| &one["act"]["kind"]).collect();
+        assert_eq!(kinds, ["cap", "cap", "mode"], "the latest first");
+        assert_eq!(orders[1]["state"], "overridden", "{load}");
+        stage.advance(Duration::minutes(31));
+        node.app.door.turn().await;
+        assert_eq!(node.app.door.mode(), Mode::Ticket, "every order ends");
+    });
+}
+
+#[test]
 fn of_contradictory_orders_one_counts_on_every_node_and_all_are_shown() {
     play(async |stage| {
         let (a, b) = (stage.node().await, stage.node().await);
@@ -381,6 +412,8 @@ fn what_concerns_all_is_the_operators_and_what_is_wrong_is_said() {
         for act in [
             json!({ "kind": "drain", "node": "noeud-1" }),
             json!({ "kind": "epoch" }),
+            json!({ "kind": "mode", "mode": "codel" }),
+            json!({ "kind": "cap", "per_s": 50 }),
             json!({ "kind": "rung", "code": "exports", "on": false }),
         ] {
             post(&mine, &orders, &wish(act)).await.refused(403, "installation-wide");
@@ -400,9 +433,13 @@ fn what_concerns_all_is_the_operators_and_what_is_wrong_is_said() {
         let mut late = level(2);
         late["until"] = json!("2026-11-25T08:00:00Z");
         post(&mine, &orders, &late).await.refused(422, "against-the-rules");
-        post(&mine, &orders, &wish(json!({ "kind": "close", "class": "everybody" })))
-            .await
-            .refused(400, "invalid-field");
+        for act in [
+            json!({ "kind": "close", "class": "everybody" }),
+            // No operator lifts every limit of a service that runs.
+            json!({ "kind": "mode", "mode": "off" }),
+        ] {
+            post(&mine, &orders, &wish(act)).await.refused(400, "invalid-field");
+        }
         post(&unproven, &orders, &level(1)).await.refused(403, "proof-required");
         post(&foreign, &orders, &level(1)).await.expect(404);
         assert_eq!(stage.fingerprint().await, before, "nothing that was refused is written");

@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use preau_admission::{Level, Mode, Order, Orders, orders::Act};
+use preau_admission::{
+    Level, Mode, Order, Orders,
+    event::{Cause, What},
+    orders::Act,
+};
 use preau_directory::school_weights;
 use preau_tests::{PASSWORD, Stage, play};
 use serde_json::json;
@@ -40,13 +44,22 @@ fn an_operator_changes_the_mode_while_it_runs() {
             made_at: stage.clock().now(),
             until: Some(stage.clock().now() + chrono::Duration::minutes(5)),
         };
+        let told = || {
+            let modes = node.app.door.take_events().into_iter().filter(|event| event.what == What::Mode);
+            modes.map(|event| (event.to, event.cause)).collect::<Vec<_>>()
+        };
+        node.app.door.turn().await;
         node.app.door.obey(Arc::new(Orders(vec![order(Act::Mode { mode: Mode::Codel })])));
         assert_eq!(node.app.door.mode(), Mode::Codel);
+        node.app.door.turn().await;
+        assert_eq!(told(), [("codel".to_owned(), Cause::Order(Uuid::from_u128(1)))]);
+        assert!(node.app.door.status().leader.is_some(), "pressure and levels go on meanwhile");
         node.app.door.obey(Arc::new(Orders(vec![order(Act::Drain { node: node.app.door.node().into() })])));
         assert!(!node.app.is_ready(), "a drained node leaves the balancer");
         stage.advance(chrono::Duration::minutes(6));
         node.app.door.turn().await;
         assert_eq!(node.app.door.mode(), Mode::Ticket, "every order ends");
+        assert_eq!(told(), [("ticket".to_owned(), Cause::OrderEnded)]);
         assert!(node.app.is_ready());
     });
 }

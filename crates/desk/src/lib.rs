@@ -11,14 +11,16 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
-use preau_admission::{Level, Order, Orders, event::Event, orders::Act, slots::Posture, status::Status};
+use preau_admission::{
+    Level, Mode, Order, Orders, event::Event, orders::Act, slots::Posture, status::Status,
+};
 use preau_db::{Db, DbError, journal};
 use preau_http::{Brownout, FieldError, Forced, Problem};
 use preau_kernel::{Clock, PersonId, TerritoryId};
 use serde_json::json;
 use uuid::Uuid;
 
-pub use orders::{Kept, OrderAct, SlotMode};
+pub use orders::{DoorMode, Kept, OrderAct, SlotMode};
 pub use queries::StoredEvent;
 pub use routes::routes;
 
@@ -278,10 +280,9 @@ impl Known {
 
     /// Those of one's own scope that count in the place of an order.
     fn above<'a>(&'a self, order: &'a Kept) -> impl Iterator<Item = &'a Kept> {
-        let scope = |of: &Kept| if self.alone { None } else { of.territory };
-        self.orders
-            .iter()
-            .filter(move |other| scope(other) == scope(order) && orders::replaces(other, order, self.alone))
+        self.orders.iter().filter(|other| {
+            other.scope(self.alone) == order.scope(self.alone) && orders::replaces(other, order, self.alone)
+        })
     }
 
     /// The orders that no other of their own scope replaces.
@@ -298,8 +299,7 @@ impl Known {
     fn forced(&self) -> Forced {
         let mut forced = Forced::default();
         for order in self.standing() {
-            let scope = if self.alone { None } else { order.territory };
-            match (&order.act, scope) {
+            match (&order.act, order.scope(self.alone)) {
                 (OrderAct::Level { level }, Some(territory)) => {
                     forced.levels.push((territory, Level::from_index(*level).unwrap_or(Level::L4)));
                 }
@@ -335,12 +335,14 @@ impl Known {
             OrderAct::Close { class } => Act::Close { lane: *class },
             OrderAct::Slots { mode } => Act::Slots { posture: (*mode).into() },
             OrderAct::Drain { node } => Act::Drain { node: node.clone() },
+            OrderAct::Mode { mode } => Act::Mode { mode: (*mode).into() },
+            OrderAct::Cap { per_s } => Act::Cap { per_s: *per_s },
             OrderAct::Rung { .. } | OrderAct::Epoch {} => return None,
         };
         Some(Order {
             id: order.id,
             act,
-            territory: if self.alone { None } else { order.territory },
+            territory: order.scope(self.alone),
             author: order.author.clone(),
             reason: order.reason.clone(),
             made_at: order.made_at,
@@ -365,6 +367,16 @@ impl From<Posture> for SlotMode {
             Posture::Open => Self::Open,
             Posture::Soft => Self::Soft,
             Posture::Hard => Self::Hard,
+        }
+    }
+}
+
+impl From<DoorMode> for Mode {
+    fn from(mode: DoorMode) -> Self {
+        match mode {
+            DoorMode::Ticket => Self::Ticket,
+            DoorMode::Codel => Self::Codel,
+            DoorMode::Bounded => Self::Bounded,
         }
     }
 }
@@ -414,6 +426,21 @@ mod tests {
         let alone = known(vec![level], true);
         assert!(alone.forced().levels.is_empty());
         assert_eq!(alone.told(None).effective(now).level(None).map(|(level, _)| level), Some(Level::L3));
+    }
+
+    #[test]
+    fn the_door_goes_on_obeying_the_only_territory_when_others_come() {
+        let orders = vec![
+            order(1, Some(7), OrderAct::Mode { mode: DoorMode::Bounded }, 0),
+            order(2, Some(7), OrderAct::Cap { per_s: 20 }, 0),
+            order(3, None, OrderAct::Cap { per_s: 50 }, 1),
+        ];
+        let now = DateTime::UNIX_EPOCH + TimeDelta::minutes(5);
+        for alone in [true, false] {
+            let effective = known(orders.clone(), alone).told(None).effective(now);
+            let mode = effective.mode().map(|(mode, _)| mode);
+            assert_eq!((mode, effective.cap()), (Some(Mode::Bounded), Some(50)), "{alone}");
+        }
     }
 
     #[test]

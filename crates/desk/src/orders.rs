@@ -13,6 +13,8 @@ use uuid::Uuid;
 const LONGEST: TimeDelta = TimeDelta::hours(24);
 /// The widest floor: lanes are a strict order, and a floor takes from those before it.
 const WIDEST_FLOOR: u8 = 20;
+/// The highest cap: more than any installation lets in.
+const HIGHEST_CAP: u32 = 100_000;
 
 /// How strictly time slots are held to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -24,6 +26,18 @@ pub enum SlotMode {
     Soft,
     /// Whoever is outside their slot gets a dated place.
     Hard,
+}
+
+/// How sign-in is guarded while the service runs. Without any guard a node can only be started, for the laboratory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DoorMode {
+    /// By kept places.
+    Ticket,
+    /// Without places: the last first, and those who waited too long refused.
+    Codel,
+    /// Without places: whoever finds the queue full is refused.
+    Bounded,
 }
 
 /// What is ordered.
@@ -71,6 +85,17 @@ pub enum OrderAct {
     },
     /// Every ticket given so far is void: everybody draws again.
     Epoch {},
+    /// How sign-in is guarded.
+    Mode {
+        /// By tickets, or one of the plainer ways.
+        mode: DoorMode,
+    },
+    /// At most so many people a second come in, of all classes together.
+    Cap {
+        /// 1 to 100,000 people a second.
+        #[schema(minimum = 1, maximum = 100_000)]
+        per_s: u32,
+    },
 }
 
 /// What an order is about: two orders about the same contradict each other.
@@ -82,6 +107,8 @@ pub(crate) enum Subject<'a> {
     Rung(&'a str),
     Node(&'a str),
     Epoch,
+    Mode,
+    Cap,
 }
 
 impl OrderAct {
@@ -94,6 +121,8 @@ impl OrderAct {
             Self::Rung { code, .. } => Subject::Rung(code),
             Self::Drain { node } => Subject::Node(node),
             Self::Epoch {} => Subject::Epoch,
+            Self::Mode { .. } => Subject::Mode,
+            Self::Cap { .. } => Subject::Cap,
         }
     }
 
@@ -107,13 +136,15 @@ impl OrderAct {
             Self::Rung { .. } => "rung",
             Self::Drain { .. } => "drain",
             Self::Epoch {} => "epoch",
+            Self::Mode { .. } => "mode",
+            Self::Cap { .. } => "cap",
         }
     }
 
-    /// Whether it concerns nodes that all territories share.
+    /// Whether it concerns what all territories share: nodes and the door.
     pub(crate) fn is_of_the_installation(&self) -> bool {
         match self {
-            Self::Drain { .. } | Self::Epoch {} => true,
+            Self::Drain { .. } | Self::Epoch {} | Self::Mode { .. } | Self::Cap { .. } => true,
             Self::Level { .. }
             | Self::Floor { .. }
             | Self::Close { .. }
@@ -149,13 +180,18 @@ pub(crate) fn faults(
         OrderAct::Drain { node } if !(1..=64).contains(&node.chars().count()) => {
             refuse("act.node", "length", "1 to 64 characters");
         }
+        OrderAct::Cap { per_s } if !(1..=HIGHEST_CAP).contains(per_s) => {
+            refuse("act.per_s", "range", "1 to 100000 people a second");
+        }
         OrderAct::Level { .. }
         | OrderAct::Floor { .. }
         | OrderAct::Close { .. }
         | OrderAct::Slots { .. }
         | OrderAct::Rung { .. }
         | OrderAct::Drain { .. }
-        | OrderAct::Epoch {} => {}
+        | OrderAct::Epoch {}
+        | OrderAct::Mode { .. }
+        | OrderAct::Cap { .. } => {}
     }
     if !(5..=500).contains(&reason.trim().chars().count()) {
         refuse("reason", "length", "5 to 500 characters: the heads of the schools concerned read it");
@@ -187,10 +223,18 @@ pub struct Kept {
     pub until: DateTime<Utc>,
 }
 
+impl Kept {
+    /// Whom it concerns: the people of a territory, or everybody. In an installation of one territory (`alone`), its
+    /// administrators are its operators; what they order then of what all share holds on when others come.
+    pub(crate) fn scope(&self, alone: bool) -> Option<TerritoryId> {
+        self.territory.filter(|_| !alone && !self.act.is_of_the_installation())
+    }
+}
+
 /// For each of `orders`, the one that counts in its place, if another does.
 ///
-/// A territory's goes before the installation's, then the later before the earlier. In an installation of one territory
-/// (`alone`), its administrators are its operators, and the later word counts whoever says it.
+/// A territory's goes before the installation's, then the later before the earlier. What concerns everybody is the
+/// installation's whoever orders it, as all is in an installation of one territory (`alone`): there the later word counts.
 pub fn overridden(orders: &[Kept], alone: bool) -> Vec<Option<Uuid>> {
     let stronger = |one: &Kept| {
         let over = orders.iter().filter(|other| replaces(other, one, alone));
@@ -206,15 +250,15 @@ pub(crate) fn replaces(one: &Kept, other: &Kept, alone: bool) -> bool {
 
 /// Ids tell apart what one instant made.
 fn rank(order: &Kept, alone: bool) -> (bool, DateTime<Utc>, Uuid) {
-    (order.territory.is_some() && !alone, order.made_at, order.id)
+    (order.scope(alone).is_some(), order.made_at, order.id)
 }
 
 /// Whether they are about the same thing, for the same people.
 fn contradicts(one: &Kept, other: &Kept, alone: bool) -> bool {
     // What a territory gives up comes on top of what all give up.
     let adds_up = matches!(one.act, OrderAct::Level { .. } | OrderAct::Rung { .. });
-    let same_scope = alone || one.territory == other.territory;
-    let meet = same_scope || (!adds_up && (one.territory.is_none() || other.territory.is_none()));
+    let (of_one, of_other) = (one.scope(alone), other.scope(alone));
+    let meet = of_one == of_other || (!adds_up && (of_one.is_none() || of_other.is_none()));
     one.id != other.id && meet && one.act.subject() == other.act.subject()
 }
 
@@ -273,6 +317,30 @@ mod tests {
     }
 
     #[test]
+    fn of_what_all_share_the_later_word_counts_whoever_said_it() {
+        let orders = [
+            order(1, Some(7), OrderAct::Mode { mode: DoorMode::Codel }, 0),
+            order(2, None, OrderAct::Mode { mode: DoorMode::Ticket }, 1),
+            order(3, None, OrderAct::Cap { per_s: 50 }, 0),
+            order(4, Some(7), OrderAct::Cap { per_s: 20 }, 1),
+            order(5, None, OrderAct::Slots { mode: SlotMode::Hard }, 2),
+        ];
+        for alone in [false, true] {
+            let by = |n: u128| Some(Uuid::from_u128(n));
+            assert_eq!(overridden(&orders, alone), [by(2), None, by(4), None, None], "{alone}");
+        }
+    }
+
+    #[test]
+    fn nobody_lifts_every_limit_of_a_running_service() {
+        let read = |mode: &str| {
+            serde_json::from_value::<OrderAct>(serde_json::json!({ "kind": "mode", "mode": mode })).ok()
+        };
+        assert_eq!(read("codel"), Some(OrderAct::Mode { mode: DoorMode::Codel }));
+        assert_eq!(read("off"), None);
+    }
+
+    #[test]
     fn what_may_not_be_ordered_is_refused_field_by_field() {
         let now = at(0);
         let told = |act: &OrderAct, reason: &str, until| {
@@ -286,6 +354,12 @@ mod tests {
         assert_eq!(told(&OrderAct::Floor { class: Lane::Guardian, percent: 21 }, why, soon), ["act.percent"]);
         assert_eq!(told(&OrderAct::Rung { code: "nothing".into(), on: true }, why, soon), ["act.code"]);
         assert!(told(&OrderAct::Rung { code: "exports".into(), on: true }, why, soon).is_empty());
+        for per_s in [0, 100_001] {
+            assert_eq!(told(&OrderAct::Cap { per_s }, why, soon), ["act.per_s"]);
+        }
+        for per_s in [1, 100_000] {
+            assert!(told(&OrderAct::Cap { per_s }, why, soon).is_empty());
+        }
         assert_eq!(told(&level(2), "   non   ", at(0)), ["reason", "until"]);
         assert_eq!(told(&level(2), why, at(24 * 60 + 1)), ["until"]);
     }
@@ -293,7 +367,7 @@ mod tests {
     proptest! {
         #[test]
         fn somebody_always_has_the_last_word(
-            drawn in prop::collection::vec((prop::option::of(0_u128..3), 0_u8..4, 0_i64..3), 1..12),
+            drawn in prop::collection::vec((prop::option::of(0_u128..3), 0_u8..6, 0_i64..3), 1..12),
             alone: bool,
         ) {
             let orders: Vec<Kept> = drawn
@@ -304,6 +378,8 @@ mod tests {
                         0 => level(2),
                         1 => OrderAct::Close { class: Lane::Guardian },
                         2 => OrderAct::Floor { class: Lane::Guardian, percent: 3 },
+                        3 => OrderAct::Mode { mode: DoorMode::Codel },
+                        4 => OrderAct::Cap { per_s: 50 },
                         _ => OrderAct::Slots { mode: SlotMode::Hard },
                     };
                     order(id, *territory, act, *minute)
@@ -313,8 +389,8 @@ mod tests {
             for (one, first) in orders.iter().enumerate() {
                 let strongest = orders.iter().all(|other| {
                     !contradicts(first, other, alone)
-                        || (first.territory.is_some() && !alone, first.made_at, first.id)
-                            > (other.territory.is_some() && !alone, other.made_at, other.id)
+                        || (first.scope(alone).is_some(), first.made_at, first.id)
+                            > (other.scope(alone).is_some(), other.made_at, other.id)
                 });
                 prop_assert_eq!(told[one].is_none(), strongest);
                 for (other, second) in orders.iter().enumerate().filter(|(other, _)| *other != one) {

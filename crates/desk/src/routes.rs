@@ -102,8 +102,9 @@ async fn list_load_orders(
     Ok(Reply(Page::cut(shown, list.limit, |last| key.seal("list_load_orders", &last.id))))
 }
 
-/// Order something: a level, a floor, a closed class, a slot mode, a rung, a node drained, new tickets for all. It has an
-/// author, a reason and an end, it is journaled, and the heads of the schools concerned see it.
+/// Order something: a level, a floor, a closed class, a slot mode, a rung, a node drained, new tickets for all, a mode of
+/// sign-in, so many people a second at most. It has an author, a reason and an end, it is journaled, and the heads of the
+/// schools concerned see it.
 #[utoipa::path(
     post,
     path = "/api/v1/territories/{territory_id}/load-orders",
@@ -194,7 +195,7 @@ async fn list_school_load_orders(
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct LoadEventFilter {
-    /// Only changes of this: `level`, `slots`, `lane`, `leader`, `frozen`, `mode`, `epoch`, `replicas`, `node`.
+    /// Only changes of this: `level`, `slots`, `lane`, `leader`, `frozen`, `line`, `mode`, `epoch`, `replicas`, `node`.
     what: Option<String>,
     /// Only from this instant on.
     from: Option<DateTime<Utc>>,

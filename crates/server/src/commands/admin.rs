@@ -59,7 +59,7 @@ pub(super) enum Admin {
     /// it, and the heads of all schools see it.
     Order {
         /// What: `level 2`, `slots open|soft|hard`, `close CLASS`, `floor CLASS PERCENT`, `pause RUNG`, `keep RUNG`,
-        /// `drain NODE`, `epoch`.
+        /// `drain NODE`, `epoch`, `mode ticket|codel|bounded`, `cap PEOPLE_A_SECOND`.
         #[arg(required = true, num_args = 1..=3)]
         what: Vec<String>,
         /// Why, in words that the heads of schools read.

@@ -129,6 +129,8 @@ struct Act {
     on: bool,
     #[serde(default)]
     node: String,
+    #[serde(default)]
+    per_s: u32,
 }
 
 /// A change of state, as the API shows it.
@@ -189,6 +191,8 @@ fn act_words(w: &Words, act: &Act) -> String {
         "rung" if act.on => fill(w.page_load_act_rung_on, &[("rung", rung)]),
         "rung" => fill(w.page_load_act_rung_off, &[("rung", rung)]),
         "drain" => fill(w.page_load_act_drain, &[("node", &act.node)]),
+        "mode" => fill(w.page_load_act_mode, &[("mode", named(w.page_load_modes, &act.mode))]),
+        "cap" => fill(w.page_load_act_cap, &[("n", &act.per_s.to_string())]),
         _ => w.page_load_act_epoch.to_owned(),
     }
 }
@@ -405,6 +409,12 @@ fn offers(w: &Words, load: &Load) -> Vec<Offer> {
         offer(format!("drain:{}", node.node));
     }
     offer("epoch".to_owned());
+    for mode in ["ticket", "codel", "bounded"] {
+        offer(format!("mode:{mode}"));
+    }
+    for per_s in ["5", "10", "20", "50", "100", "200", "500", "1000", "2000", "5000"] {
+        offer(format!("cap:{per_s}"));
+    }
     offers
 }
 
@@ -427,6 +437,8 @@ pub fn read_offer(value: &str) -> Option<serde_json::Value> {
         ("pause", Some(code), None) => json!({ "kind": "rung", "code": code, "on": true }),
         ("keep", Some(code), None) => json!({ "kind": "rung", "code": code, "on": false }),
         ("epoch", None, None) => json!({ "kind": "epoch" }),
+        ("mode", Some(mode), None) => json!({ "kind": "mode", "mode": mode }),
+        ("cap", Some(per_s), None) => json!({ "kind": "cap", "per_s": per_s.parse::<u32>().ok()? }),
         _ => return None,
     })
 }
@@ -575,18 +587,20 @@ mod tests {
             "keep:exports",
             "drain:n:1",
             "epoch",
+            "mode:codel",
+            "cap:50",
         ];
         for value in values {
             let act: Act = serde_json::from_value(read_offer(value).unwrap()).unwrap();
             for w in [&FRENCH, &ENGLISH] {
                 let words = act_words(w, &act);
                 assert!(
-                    !words.contains('{') && !words.contains("guardian") && !words.contains("exports"),
+                    !["{", "guardian", "exports", "codel"].iter().any(|code| words.contains(code)),
                     "{words}"
                 );
             }
         }
-        for other in ["", "level", "level:x", "floor:guardian", "epoch:1", "rm:x"] {
+        for other in ["", "level", "level:x", "floor:guardian", "epoch:1", "mode", "cap:x", "rm:x"] {
             assert!(read_offer(other).is_none(), "{other}");
         }
     }

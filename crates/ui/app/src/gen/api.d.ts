@@ -2602,8 +2602,9 @@ export interface paths {
         get: operations["list_load_orders"];
         put?: never;
         /**
-         * Order something: a level, a floor, a closed class, a slot mode, a rung, a node drained, new tickets for all. It has an
-         *     author, a reason and an end, it is journaled, and the heads of the schools concerned see it.
+         * Order something: a level, a floor, a closed class, a slot mode, a rung, a node drained, new tickets for all, a mode of
+         *     sign-in, so many people a second at most. It has an author, a reason and an end, it is journaled, and the heads of the
+         *     schools concerned see it.
          */
         post: operations["create_load_order"];
         delete?: never;
@@ -3561,6 +3562,11 @@ export interface components {
             /** @description Head teacher (professeur principal). */
             head: boolean;
         };
+        /**
+         * @description How sign-in is guarded while the service runs. Without any guard a node can only be started, for the laboratory.
+         * @enum {string}
+         */
+        DoorMode: "ticket" | "codel" | "bounded";
         /** @description A decision on a pair. */
         DuplicateDecision: {
             /** @description The verdict. */
@@ -5030,6 +5036,19 @@ export interface components {
         } | {
             /** @enum {string} */
             kind: "epoch";
+        } | {
+            /** @description By tickets, or one of the plainer ways. */
+            mode: components["schemas"]["DoorMode"];
+            /** @enum {string} */
+            kind: "mode";
+        } | {
+            /**
+             * Format: int32
+             * @description 1 to 100,000 people a second.
+             */
+            per_s: number;
+            /** @enum {string} */
+            kind: "cap";
         };
         /**
          * @description Where an order stands.
@@ -30760,7 +30779,7 @@ export interface operations {
                 limit?: number;
                 /** @description Where the last page ended. */
                 cursor?: string;
-                /** @description Only changes of this: `level`, `slots`, `lane`, `leader`, `frozen`, `mode`, `epoch`, `replicas`, `node`. */
+                /** @description Only changes of this: `level`, `slots`, `lane`, `leader`, `frozen`, `line`, `mode`, `epoch`, `replicas`, `node`. */
                 what?: string;
                 /** @description Only from this instant on. */
                 from?: string;
@@ -30861,7 +30880,7 @@ export interface operations {
     export_load_events: {
         parameters: {
             query?: {
-                /** @description Only changes of this: `level`, `slots`, `lane`, `leader`, `frozen`, `mode`, `epoch`, `replicas`, `node`. */
+                /** @description Only changes of this: `level`, `slots`, `lane`, `leader`, `frozen`, `line`, `mode`, `epoch`, `replicas`, `node`. */
                 what?: string;
                 /** @description Only from this instant on. */
                 from?: string;
