@@ -1,5 +1,5 @@
 //! What is given up, in which order, so that signing in and today's lessons stay. Each rung names a feature that exists
-//! and what giving it up saves, as measured; features register theirs.
+//! and what giving it up saves; features register theirs.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -100,7 +100,7 @@ pub struct Rung {
     pub level: Level,
     /// The crate that gives it up.
     pub feature: &'static str,
-    /// What that saves, as measured: "0.4 ms CPU a request", with the bench that says so.
+    /// What that saves, in words. `preau bench rungs` measures it, where a request is spared.
     pub saving: &'static str,
 }
 
@@ -111,7 +111,7 @@ pub struct Ladder(Vec<Rung>);
 /// A ladder that cannot be climbed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BadLadder {
-    /// A rung without a code, a feature or a measured saving.
+    /// A rung without a code, a feature or a saving.
     #[error("rung {0:?} is empty")]
     Empty(&'static str),
     /// Two rungs of one name.

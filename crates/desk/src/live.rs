@@ -155,7 +155,7 @@ struct LadderRung {
     level: u8,
     /// The feature that gives it up.
     feature: &'static str,
-    /// What that saves, as measured.
+    /// What that saves, in words.
     saving: &'static str,
     /// Whether it holds here now.
     on: bool,

@@ -124,7 +124,7 @@ async fn hear_bells(app: &App) {
 /// Every feature that declares facts to the door, one a line: a lesson live or soon, work due today. Homework has its line
 /// here when it is built.
 pub fn fact_sources(app: &App) -> Sources {
-    Sources::default().with(lessons::Rung(app.bells.clone()))
+    Sources::default().with(lessons::BellFacts(app.bells.clone()))
 }
 
 /// Tells the door what features have declared.

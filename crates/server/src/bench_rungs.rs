@@ -98,14 +98,14 @@ impl Place {
         Ok(Self { territory, school, class, person })
     }
 
-    /// What is asked for; `None` where the rung spares no request: work of its own, or a write that would pile up.
+    /// What is asked for; `None` where the rung spares no request (work of its own, a write that would pile up) or none that
+    /// can be repeated: one person exports the records of so many people a day and no more.
     fn request(&self, code: &str) -> Option<(Method, String)> {
         let territory = |path: &str| format!("/api/v1/territories/{}/{path}", self.territory);
         let school = |path: &str| format!("/api/v1/schools/{}/{path}", self.school);
         let path = match code {
             "statistics" => territory("schools?limit=200"),
             "verification" => school("administration/journal/verification"),
-            "exports" => school("administration/exports/classes"),
             "search-in-class" => school("people?q=m"),
             "search" => school(&format!("people?class_id={}", self.class)),
             "home-stale" => "/api/v1/home".to_owned(),
@@ -142,8 +142,10 @@ impl Place {
             Err(never) => match never {},
         };
         let status = answer.status();
-        answer.into_body().collect().await.map_err(|_| anyhow::anyhow!("{path}: the body broke off"))?;
-        ensure!(status.is_success() || status.as_u16() == 429, "{path}: {status}");
+        let body =
+            answer.into_body().collect().await.map_err(|_| anyhow::anyhow!("{path}: the body broke off"))?;
+        let said = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+        ensure!(status.is_success() || status.as_u16() == 429, "{path}: {status} {said}");
         Ok(())
     }
 }

@@ -49,9 +49,9 @@ fn lesson(lesson: Lesson) -> NewLesson {
 }
 
 /// The timetable's lessons, as they are declared to the door.
-pub(crate) struct Rung(pub(crate) Bells);
+pub(crate) struct BellFacts(pub(crate) Bells);
 
-impl Declares for Rung {
+impl Declares for BellFacts {
     fn facts(&self) -> Vec<Fact> {
         declared(self.0.facts())
     }

@@ -4294,7 +4294,7 @@ export interface components {
             level: number;
             /** @description The feature that gives it up. */
             feature: string;
-            /** @description What that saves, as measured. */
+            /** @description What that saves, in words. */
             saving: string;
             /** @description Whether it holds here now. */
             on: boolean;
