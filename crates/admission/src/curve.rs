@@ -26,6 +26,11 @@ impl Curve {
         Self(points)
     }
 
+    /// Through points that rise.
+    pub fn through(points: impl IntoIterator<Item = (u64, u64)>) -> Self {
+        Self(points.into_iter().collect())
+    }
+
     /// People before this tag: 0 up to the threshold, everybody after the last point.
     pub fn ahead(&self, tag: u64) -> u64 {
         let next = self.0.partition_point(|&(at, _)| at <= tag);

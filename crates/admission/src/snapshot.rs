@@ -178,10 +178,8 @@ impl Snapshot {
 
     fn place(&self, lane: &LaneSnap, tag: u64, id: [u8; 8], now: DateTime<Utc>) -> Place {
         let position = lane.curve.ahead(tag.saturating_sub(1)) + 1;
-        let mut eta = eta::estimate(position, lane.rates);
-        if self.frozen {
-            eta = Eta { s: eta.s, low_s: eta.low_s, high_s: eta::LONGEST_S };
-        } else if tag <= lane.threshold {
+        let mut eta = self.eta(lane, position);
+        if !self.frozen && tag <= lane.threshold {
             // The turn has come; only room for the hash is missing.
             eta = Eta { s: 1, low_s: 0, high_s: 5 };
         }
@@ -192,6 +190,11 @@ impl Snapshot {
             eta::poll_after_ms(eta, eta::longest_look_s(lane.rates), id, at_ms)
         };
         Place { position, eta, poll_after_ms }
+    }
+
+    fn eta(&self, lane: &LaneSnap, position: u64) -> Eta {
+        let eta = eta::estimate(position, lane.rates);
+        if self.frozen { Eta { high_s: eta::LONGEST_S, ..eta } } else { eta }
     }
 
     /// Whether somebody waits in this lane or a better one: then a newcomer draws a place too.
@@ -213,23 +216,28 @@ impl Snapshot {
             })
             .filter(|(_, lanes)| !lanes.is_empty())
             .collect();
-        // 2 kB hold some sixty points; each territory has as many, so one territory alone always fits.
+        // 2 kB hold some thirty points; each territory has as many, so one territory alone always fits.
         let territories = waiting
             .into_iter()
             .map(|(territory_id, lanes)| {
-                let most = (38 / num::count(lanes.len()).max(1)).clamp(4, 32);
+                let most = (28 / num::count(lanes.len()).max(1)).max(4);
                 let lanes = lanes
                     .into_iter()
                     .map(|(class, lane)| NowLane {
                         class,
                         threshold: lane.threshold,
                         rate_per_s: round(if self.frozen { 0.0 } else { lane.rates.own() }),
-                        clear_s: num::whole(lane.rates.clear_s),
-                        after_per_s: round(if self.frozen { 0.0 } else { lane.rates.after }),
-                        called: num::whole(lane.rates.to_come),
                         look_max_s: if self.frozen { 30 } else { eta::longest_look_s(lane.rates) },
                         waiting: lane.waiting,
-                        sketch: lane.curve.sketch(most),
+                        sketch: lane
+                            .curve
+                            .sketch(most)
+                            .points()
+                            .map(|(tag, ahead)| {
+                                let Eta { low_s, s, high_s } = self.eta(lane, ahead);
+                                (tag, ahead, low_s, s, high_s)
+                            })
+                            .collect(),
                     })
                     .collect();
                 NowTerritory { territory_id, lanes }
@@ -244,11 +252,6 @@ impl Snapshot {
             territories,
         }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_none(people: &u64) -> bool {
-    *people == 0
 }
 
 fn round(x: f64) -> f64 {
@@ -290,24 +293,17 @@ pub struct NowLane {
     pub threshold: u64,
     /// People whose turn comes, a second.
     pub rate_per_s: f64,
-    /// Seconds until the better lanes are empty, and people a second from then on: with `rate` the rate above and
-    /// `n = rate * clear_s`, the estimate is `position / rate` when `position <= n`, else
-    /// `clear_s + (position - n) / after_per_s`.
-    pub clear_s: u64,
-    /// See above.
-    pub after_per_s: f64,
-    /// People called by lessons of these minutes who have not come yet, whom `clear_s` counts: at best none of them comes, and
-    /// `clear_s` is `called / after_per_s` less; at worst all come before, and it takes at least
-    /// `position / after_per_s + max(clear_s, called / after_per_s)`. Left out when there are none.
-    #[serde(default, skip_serializing_if = "is_none")]
-    pub called: u64,
-    /// The longest between two looks, in seconds: look at 25 to 40 % of the estimate, at least a second, at most this.
+    /// The longest between two looks, in seconds: look at 25 to 40 % of the estimate and within three quarters of what it is at
+    /// best or a tenth of it, at least a second, at most this.
     pub look_max_s: u64,
     /// People whose turn has not come.
     pub waiting: u64,
-    /// Points `[tag, people before or at it]`.
-    pub sketch: Curve,
+    /// The queue and its times; straight lines between.
+    pub sketch: Vec<Point>,
 }
+
+/// `(tag, people before or at it, seconds until its turn at best, as estimated, at worst)`: from one to the next all rise.
+pub type Point = (u64, u64, u64, u64, u64);
 
 impl NowLane {
     /// What a browser computes from its own tag:
@@ -317,10 +313,12 @@ impl NowLane {
     /// find the points a, b of sketch with a[0] <= tag < b[0]          (after the last: ahead = waiting)
     /// ahead = a[1] + (b[1] - a[1]) * (tag - a[0]) / (b[0] - a[0])
     /// position = floor(ahead) + 1, and never more than what was shown before
+    /// the seconds, at best, as estimated and at worst, on the same lines: those of the last point after it
     /// ```
     /// Nothing when the turn has come.
     pub fn position(&self, tag: u64) -> Option<u64> {
-        (tag > self.threshold).then(|| self.sketch.ahead(tag.saturating_sub(1)) + 1)
+        let curve = Curve::through(self.sketch.iter().map(|&(tag, ahead, ..)| (tag, ahead)));
+        (tag > self.threshold).then(|| curve.ahead(tag.saturating_sub(1)) + 1)
     }
 }
 

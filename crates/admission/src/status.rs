@@ -67,7 +67,9 @@ pub struct LaneStatus {
     pub admitted_per_s: f64,
     /// People whose turn has not come.
     pub waiting: u64,
-    /// What the last of them is told.
+    /// People called by lessons of these minutes who have not come yet and go before this lane.
+    pub called: u64,
+    /// What the last of those who wait is told.
     pub eta_last: Eta,
     /// Of those whose turn came, how many do not show up.
     pub no_show: f64,

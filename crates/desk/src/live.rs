@@ -93,7 +93,9 @@ struct LoadClass {
     admitted_per_s: f64,
     /// People waiting.
     waiting: u64,
-    /// What the last of them is told, in seconds: at best.
+    /// People called by lessons of these minutes who have not come yet and go before this class.
+    called: u64,
+    /// What the last of those who wait is told, in seconds: at best.
     eta_low_s: u64,
     /// At worst.
     eta_high_s: u64,
@@ -292,6 +294,7 @@ impl Desk {
                 arrivals_per_s: finite(lane.arrivals_per_s),
                 admitted_per_s: finite(lane.admitted_per_s),
                 waiting: lane.waiting,
+                called: lane.called,
                 eta_low_s: lane.eta_last.low_s,
                 eta_high_s: lane.eta_last.high_s,
                 closed: lane.closed,
@@ -302,6 +305,7 @@ impl Desk {
                 arrivals_per_s: 0.0,
                 admitted_per_s: 0.0,
                 waiting: 0,
+                called: 0,
                 eta_low_s: 0,
                 eta_high_s: 0,
                 closed: false,

@@ -221,20 +221,15 @@ struct NowLane {
     threshold: u64,
     /// People a second, as measured.
     rate_per_s: f64,
-    /// The longest between two looks, in seconds: look again after 25 to 40 % of what remains, and no later than this.
+    /// The longest between two looks, in seconds: look again after 25 to 40 % of what remains, within three quarters of what
+    /// remains at best or a tenth of the estimate, and no later than this.
     look_max_s: u64,
-    /// For how long it goes at that speed, in seconds…
-    clear_s: u64,
-    /// …and people a second after that: a lane may have its floor only while better ones are full.
-    after_per_s: f64,
-    /// People called by lessons of these minutes who have not come yet and go before this lane; left out when there are none.
-    /// `clear_s` counts them: at best none of them comes, and it is `called / after_per_s` less; at worst all come before.
-    called: Option<u64>,
     /// People in it.
     waiting: u64,
-    /// `[tag, people before or at it]`, ascending, straight lines between; one's place is that of `tag - 1`, and one more.
+    /// `[tag, people before or at it, seconds until its turn at best, as estimated, at worst]`, ascending, straight lines between;
+    /// one's place is that of `tag - 1`, and one more; one's times are those of `tag`.
     #[schema(value_type = Vec<Vec<u64>>)]
-    sketch: Vec<(u64, u64)>,
+    sketch: Vec<(u64, u64, u64, u64, u64)>,
 }
 
 /// How the line stands now.

@@ -107,13 +107,15 @@ impl Double {
                 (
                     200,
                     json!({ "territories": [{ "territory_id": "t", "lanes": [
-                    { "class": "guardian", "threshold": 0, "waiting": 1, "sketch": [[0, 0], [1, 1]] }] }] }),
+                    { "class": "guardian", "threshold": 0, "waiting": 1, "sketch": [[0, 0, 0, 0, 0], [1, 1, 1, 1, 5]] }] }] }),
                 )
             }
             (&Method::GET, "/api/v1/queue/now") => {
                 let (threshold, last) = (self.threshold(), self.drawn.load(Ordering::SeqCst));
+                let (last, s) = (last.max(threshold + 1), waiting / 20);
                 let lane = json!({ "class": "in-slot", "threshold": threshold, "rate_per_s": 20.0,
-                    "waiting": waiting.max(1), "look_max_s": 1, "sketch": [[threshold, 0], [last.max(threshold + 1), waiting]] });
+                    "waiting": waiting.max(1), "look_max_s": 1,
+                    "sketch": [[threshold, 0, 0, 0, 0], [last, waiting, s, s, s]] });
                 (
                     200,
                     json!({ "epoch": 1, "pressure": 1.5, "territories": [{ "territory_id": "t", "lanes": [lane] }] }),

@@ -12,7 +12,13 @@ use serde::{Deserialize, Serialize};
 
 pub use share::{Demand, share};
 
-use crate::{eta::Rates, lane::Lane, num, orders::LaneOrder, seats};
+use crate::{
+    eta::{self, Rates},
+    lane::Lane,
+    num,
+    orders::LaneOrder,
+    seats,
+};
 
 /// What the inlet is tuned by.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,11 +120,13 @@ struct Meter {
     seen: f64,
     rates: Rates,
     ahead_tick: f64,
+    /// People drawn ahead, a second: means over 3 s, 10 s and a minute.
+    ahead: [f64; 3],
     /// Seconds measured.
     age: f64,
-    /// People waiting in better lanes, and how fast they become fewer, mean over 10 s.
+    /// People waiting in better lanes, and how fast they become fewer: means over 10 s and a minute.
     better: f64,
-    clearing: f64,
+    clearing: [f64; 2],
 }
 
 /// People whom lessons call in a territory: they go before all lanes after theirs.
@@ -198,8 +206,11 @@ impl Inlet {
             let waiting = demands.iter().find(|demand| demand.territory == *territory).map(|it| &it.waiting);
             calls.fold(waiting.map_or(0, |of| of.get(Lane::Safety) + of.get(Lane::Lesson)), dt);
         }
+        let weights: u64 = demands.iter().map(|demand| demand.weight).sum();
         for demand in demands {
-            self.look_ahead(demand, dt);
+            // What those take who enter without a place is this territory's, as far as room is, if they stay away.
+            let part = num::real(demand.weight) / num::real(weights.max(1));
+            self.look_ahead(demand, capacity.direct_per_s * part, dt);
         }
         for calls in self.calls.values_mut() {
             calls.came_tick = 0.0;
@@ -229,35 +240,41 @@ impl Inlet {
         grants
     }
 
-    /// When each lane will have all that its territory passes, because the better ones are empty and, after the lane of the
+    /// When each lane will have what its territory passes, because the better ones are empty and, after the lane of the
     /// lesson, all whom lessons call have come.
     ///
     /// Of what passes now before the lanes after the lesson, they will have the speed at which the called come in: the rest
     /// is teachers, who keep coming, and those whom lessons call and who walk in without a place pass no threshold.
-    fn look_ahead(&mut self, demand: &Demand, dt: f64) {
+    fn look_ahead(&mut self, demand: &Demand, direct: f64, dt: f64) {
         let fast = |lane| self.rates(demand.territory, lane).fast;
         let all: f64 = Lane::ALL.into_iter().map(fast).sum();
         let calls = self.calls.get(&demand.territory).copied().filter(|calls| calls.to_come > 0.0);
         let calls = calls.unwrap_or_default();
         let behind: f64 = Lane::ALL.into_iter().filter(|lane| *lane > Lane::Lesson).map(fast).sum();
-        let mut better = 0.0;
+        let (mut better, mut lasting_s) = (0.0, 0.0_f64);
         for (lane, waiting) in demand.waiting.iter() {
             if let Some(meter) = self.meters.get_mut(&(demand.territory, lane)) {
                 let foreseen = lane > Lane::Lesson && calls.to_come > 0.0;
                 let (to_come, came) = if foreseen { (calls.to_come, calls.came_tick) } else { (0.0, 0.0) };
-                let after = if foreseen { behind + calls.speed.max(0.0) } else { all };
                 if dt > 0.0 {
                     let clearing = (meter.better - better + came) / dt;
-                    let part = num::forget(dt, 10.0).max((dt / meter.age.max(dt)).min(1.0));
-                    meter.clearing += (clearing - meter.clearing) * part;
+                    let parts = [10.0, 60.0].map(|tau| meter.part(dt, tau));
+                    for (mean, part) in meter.clearing.iter_mut().zip(parts) {
+                        *mean += (clearing - *mean) * part;
+                    }
                 }
                 meter.better = better;
-                meter.rates.after = after;
                 meter.rates.to_come = to_come;
-                // Arrivals end: a lane that still grows is taken to drain at half of what is passed.
+                let clearing = meter.clearing[0].max(meter.clearing[1]);
+                let most = if foreseen { behind + calls.speed.max(0.0) } else { all };
                 let stock = better + to_come;
-                meter.rates.clear_s =
-                    if stock < 0.5 { 0.0 } else { stock / meter.clearing.max(after / 2.0).max(0.1) };
+                (meter.rates.clear_s, meter.rates.after) =
+                    clear(stock, clearing, lasting_s, meter.rates.own(), most);
+                meter.rates.most = most + direct;
+                meter.rates.soonest_s = (better / meter.rates.most.max(0.1)).min(meter.rates.clear_s);
+                if *waiting > 0 {
+                    lasting_s = lasting_s.max(meter.age.min(eta::LASTING_S));
+                }
             }
             better += num::real(*waiting);
         }
@@ -325,6 +342,18 @@ impl Inlet {
     }
 }
 
+/// When the `stock` before a lane is gone, in seconds, and what the lane passes a second from then on, `most` at most. People keep
+/// coming before it for `lasting_s`, as they have, while the stock falls by `clearing` a second; then nobody comes.
+fn clear(stock: f64, clearing: f64, lasting_s: f64, own: f64, most: f64) -> (f64, f64) {
+    if stock < 0.5 {
+        return (0.0, most);
+    }
+    if clearing > 0.0 && stock <= clearing * lasting_s {
+        return (stock / clearing, (own + clearing).min(most));
+    }
+    (lasting_s + (stock - clearing * lasting_s) / most.max(0.1), most)
+}
+
 impl Calls {
     fn fold(&mut self, waiting: u64, dt: f64) {
         if dt <= 0.0 {
@@ -359,16 +388,26 @@ impl Meter {
         self.shown += (self.shown_tick / dt - self.shown) * keep;
         self.seen += expected;
         self.shown_tick = 0.0;
-        // A young mean is a plain one: a rate is believed after the first ticks, not after its time constant.
         self.age += dt;
-        let part = |tau: f64| num::forget(dt, tau).max((dt / self.age).min(1.0));
         let rate = self.passed_tick / dt;
-        self.rates.fast += (rate - self.rates.fast) * part(5.0);
-        self.rates.slow += (rate - self.rates.slow) * part(30.0);
-        self.rates.ahead += (self.ahead_tick / dt - self.rates.ahead) * part(10.0);
-        self.rates.age_s = self.age.min(60.0);
+        self.rates.fast += (rate - self.rates.fast) * self.part(dt, 5.0);
+        self.rates.slow += (rate - self.rates.slow) * self.part(dt, 30.0);
+        let drawn = self.ahead_tick / dt;
+        let parts = [3.0, 10.0, 60.0].map(|tau| self.part(dt, tau));
+        for (mean, part) in self.ahead.iter_mut().zip(parts) {
+            *mean += (drawn - *mean) * part;
+        }
+        // A surge of a moment in a queue that is old is not taken to last, nor one that has ended.
+        self.rates.ahead = self.ahead.iter().copied().fold(f64::INFINITY, f64::min);
+        self.rates.age_s = self.age.min(eta::LASTING_S);
         self.passed_tick = 0.0;
         self.ahead_tick = 0.0;
+    }
+
+    /// What a tick of `dt` weighs in a mean over `tau`. A young mean is a plain one: a rate is believed after the first ticks, not
+    /// after its time constant.
+    fn part(&self, dt: f64, tau: f64) -> f64 {
+        num::forget(dt, tau).max((dt / self.age.max(dt)).min(1.0))
     }
 
     fn no_show(&self) -> f64 {

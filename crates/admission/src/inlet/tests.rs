@@ -189,6 +189,21 @@ fn a_leader_that_was_away_does_not_make_up_for_it_at_once() {
     assert!(granted <= 130, "a second's hashes and what fills an empty queue: {granted}");
 }
 
+#[test]
+fn a_lane_behind_a_crowd_that_lasts_is_not_promised_its_end() {
+    // 44 a second pass, as many come: sixty people wait before this lane, and always will.
+    let lasting = clear(60.0, 0.0, 600.0, 1.0, 44.0);
+    assert!(lasting.0 > 600.0 && lasting.0 < 602.0, "{lasting:?}");
+    // The crowd is over, or nearly.
+    assert_eq!(clear(0.0, 3.0, 600.0, 1.0, 44.0), (0.0, 44.0));
+    assert_eq!(clear(400.0, 40.0, 600.0, 4.0, 44.0), (10.0, 44.0));
+    // Teachers keep more than half of what passes.
+    assert_eq!(clear(400.0, 16.0, 600.0, 4.0, 44.0), (25.0, 20.0));
+    // Ten times as many as pass, for five seconds until now: five more, and then what is there is let in.
+    let burst = clear(1980.0, -396.0, 5.0, 1.0, 44.0);
+    assert!((burst.0 - 95.0).abs() < 1e-9, "{burst:?}");
+}
+
 proptest! {
     /// Whatever waits: never more than there is, nothing to who does not wait, and nothing wasted.
     #[test]

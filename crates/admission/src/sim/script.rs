@@ -89,6 +89,42 @@ pub fn bell(foreseen: bool) -> World {
     }
 }
 
+/// A little more than there is room for, for five minutes: forty schools of log-normal size, of which every second one comes
+/// with three times as many of its people as the others, and guardians behind. Nothing ends while people wait: those of the schools
+/// that come less pass before them, and whoever has only a floor keeps it.
+pub fn sustained() -> World {
+    const SECONDS: f64 = 300.0;
+    let sizes = sizes(40, &mut Dice::new(40));
+    let sum: f64 = (0u32..).zip(&sizes).map(|(school, size)| size * f64::from(1 + 2 * (school % 2))).sum();
+    let cohorts = (0u32..)
+        .zip(sizes)
+        .flat_map(|(school, size)| {
+            let of = |part: f64| whole(80.0 * 1.2 * SECONDS * part * size / sum).max(1);
+            let (all, times) = (of(1.0), 1 + 2 * (school % 2));
+            let come = |lane, people| Cohort {
+                roster: all * 3,
+                ..cohort(school, lane, people, 0, whole(SECONDS * 1000.0))
+            };
+            [
+                come(Lane::InSlot, of(0.97 * f64::from(times))),
+                come(Lane::Guardian, of(0.03 * f64::from(times))),
+            ]
+        })
+        .collect();
+    World::small(Policy::Ticket(Tickets::default()), cohorts, SECONDS)
+}
+
+/// Log-normal sizes of schools.
+fn sizes(schools: u32, dice: &mut Dice) -> Vec<f64> {
+    (0..schools)
+        .map(|_| {
+            // The sum of twelve dice is nearly normal.
+            let normal: f64 = (0..12).map(|_| dice.unit()).sum::<f64>() - 6.0;
+            (0.8 * normal).exp()
+        })
+        .collect()
+}
+
 /// Two territories of one size: the first at twenty times its half of the capacity, the second at a fifth of its own.
 pub fn bulkhead() -> World {
     let cohort = |territory, people| Cohort {
@@ -107,13 +143,7 @@ pub fn bulkhead() -> World {
 /// of the hour, on `nodes` nodes of two processors.
 pub fn country(people: u32, schools: u32, nodes: u32) -> World {
     let mut dice = Dice::new(9);
-    let sizes: Vec<f64> = (0..schools)
-        .map(|_| {
-            // The sum of twelve dice is nearly normal.
-            let normal: f64 = (0..12).map(|_| dice.unit()).sum::<f64>() - 6.0;
-            (0.8 * normal).exp()
-        })
-        .collect();
+    let sizes = sizes(schools, &mut dice);
     let sum: f64 = sizes.iter().sum();
     let mut cohorts = Vec::new();
     for (school, size) in (0u32..).zip(sizes) {

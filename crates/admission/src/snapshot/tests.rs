@@ -25,7 +25,15 @@ fn crowd(people: u128, lane: Lane) -> (Snapshot, Vec<u64>) {
             lanes::issue(&mut state, &mut finish, &Draw { school, step, phase, second: false })
         })
         .collect();
-    let rates = Rates { fast: 80.0, slow: 78.0, ahead: 2.0, age_s: 60.0, after: 80.0, ..Rates::default() };
+    let rates = Rates {
+        fast: 80.0,
+        slow: 78.0,
+        ahead: 2.0,
+        age_s: 60.0,
+        after: 80.0,
+        most: 80.0,
+        ..Rates::default()
+    };
     let mut lanes = PerLane::<LaneSnap>::default();
     *lanes.get_mut(lane) = LaneSnap::of(&state, rates);
     let lanes = BTreeMap::from([(Uuid::from_u128(5).into(), lanes)]);
@@ -62,7 +70,49 @@ fn a_browser_computes_nearly_the_place_that_a_node_does() {
         let computed = lane.position(*tag).unwrap();
         let off = computed.abs_diff(place.position);
         assert!(off <= 20 + place.position / 30, "{computed} for {}", place.position);
+        let Some(&(_, _, low_s, s, high_s)) = lane.sketch.iter().find(|point| point.0 >= *tag) else {
+            panic!()
+        };
+        let told = [low_s, s, high_s];
+        let node = [place.eta.low_s, place.eta.s, place.eta.high_s];
+        assert!(told.iter().zip(node).all(|(told, node)| *told + 1 >= node), "{told:?} for {node:?}");
     }
+    let last = lane.sketch.last().unwrap();
+    let behind_all =
+        eta::estimate(20_000, Rates { ..snapshot.lanes.values().next().unwrap()[Lane::InSlot].rates });
+    assert_eq!((last.2, last.3, last.4), (behind_all.low_s, behind_all.s, behind_all.high_s));
+}
+
+#[test]
+fn nobody_is_told_of_a_speed_before_somebody_has_passed() {
+    let fresh = Rates { age_s: 0.4, clear_s: 3.0, ..Rates::default() };
+    assert_eq!(eta::estimate(500, fresh), eta::UNKNOWN);
+    assert_eq!(eta::estimate(500, Rates { age_s: 60.0, ..fresh }).s, eta::LONGEST_S, "it stands still");
+}
+
+#[test]
+fn people_are_taken_to_keep_coming_for_as_long_as_they_have() {
+    let crowd = Rates {
+        fast: 40.0,
+        slow: 40.0,
+        ahead: 20.0,
+        age_s: 600.0,
+        after: 40.0,
+        most: 40.0,
+        ..Rates::default()
+    };
+    let told = |position, rates| eta::estimate(position, rates).s;
+    assert_eq!(told(400, crowd), 20, "half of those who pass were drawn ahead");
+    assert_eq!(told(400, Rates { age_s: 10.0, ..crowd }), 15, "ten seconds so, and then all of the speed");
+    assert_eq!(told(400, Rates { ahead: 90.0, ..crowd }), 50, "a fifth of it is left at least");
+    let floor =
+        Rates { fast: 1.0, slow: 1.0, ahead: 0.0, clear_s: 100.0, after: 11.0, soonest_s: 10.0, ..crowd };
+    let eta = eta::estimate(650, floor);
+    assert_eq!(
+        (eta.s, eta.low_s, eta.high_s),
+        (150, 19, 218),
+        "at best nobody comes any more before the lane"
+    );
 }
 
 #[test]
@@ -71,12 +121,11 @@ fn the_public_copy_fits_even_when_every_lane_of_a_territory_waits() {
     let full = snapshot.lanes.values().next().unwrap().get(Lane::InSlot).clone();
     snapshot.lanes.insert(Uuid::from_u128(5).into(), PerLane::from_fn(|_| full.clone()));
     assert!(snapshot.now().json().len() <= 2048, "{}", snapshot.now().json().len());
-    assert!(!snapshot.now().json().contains("called"), "nobody is");
-    let calling = Rates { to_come: 12_345.0, clear_s: 154.0, ..full.rates };
-    let lane =
-        |lane| LaneSnap { rates: if lane > Lane::Lesson { calling } else { full.rates }, ..full.clone() };
-    snapshot.lanes.insert(Uuid::from_u128(5).into(), PerLane::from_fn(lane));
-    assert_eq!(snapshot.now().json().matches("\"called\":12345").count(), 4);
+    // Nobody passes any more: all times are the longest.
+    let still = Rates { age_s: 900.0, clear_s: 14_000.0, ..Rates::default() };
+    let lane = PerLane::from_fn(|_| LaneSnap { rates: still, ..full.clone() });
+    snapshot.lanes.insert(Uuid::from_u128(5).into(), lane);
+    assert!(snapshot.now().json().contains(",12237,14400,14400]"));
     assert!(snapshot.now().json().len() <= 2048, "{}", snapshot.now().json().len());
     assert!(Snapshot::empty(start()).now().json().len() < 200);
 }
@@ -157,8 +206,10 @@ proptest! {
     #[test]
     fn estimates_are_in_their_own_range(position in 0..2_000_000u64, fast in 0.0..3000.0f64, slow in 0.0..3000.0f64,
         ahead in 0.0..500.0f64, clear_s in 0.0..3000.0f64, after in 0.0..3000.0f64, id in any::<[u8; 8]>(),
-        to_come in prop_oneof![Just(0.0), 0.0..200_000.0f64]) {
-        let rates = Rates { fast, slow, ahead, age_s: 60.0, clear_s, after, to_come };
+        to_come in prop_oneof![Just(0.0), 0.0..200_000.0f64], age_s in 0.2..900.0f64, sooner in 0.0..1.0f64) {
+        let soonest = (clear_s * sooner, after * (1.0 + sooner));
+        let rates =
+            Rates { fast, slow, ahead, age_s, clear_s, after, soonest_s: soonest.0, most: soonest.1, to_come };
         let eta = eta::estimate(position, rates);
         prop_assert!(eta.low_s <= eta.s && eta.s <= eta.high_s, "{eta:?}");
         // Whoever is called narrows nothing.

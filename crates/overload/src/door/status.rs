@@ -47,6 +47,7 @@ impl Inner {
                         arrivals_per_s: *view.board.arrivals.get(lane),
                         admitted_per_s: *view.board.admitted.get(lane),
                         waiting: snap.waiting,
+                        called: super::whole(snap.rates.to_come),
                         eta_last: if snap.waiting == 0 {
                             eta::Eta::default()
                         } else {

@@ -76,14 +76,9 @@ pub struct LaneNow {
     /// Look again after this many seconds at most.
     #[serde(default)]
     pub look_max_s: f64,
-    /// Of a lane that has only its floor: after so many seconds it moves at `after_per_s`.
+    /// `[tag, people ahead of it, seconds at best, as estimated, at worst]`, sorted; straight lines between.
     #[serde(default)]
-    pub clear_s: f64,
-    #[serde(default)]
-    pub after_per_s: f64,
-    /// `[tag, people ahead of it]`, sorted; straight lines between.
-    #[serde(default)]
-    pub sketch: Vec<(u64, f64)>,
+    pub sketch: Vec<[f64; 5]>,
 }
 
 /// Where somebody stands by a snapshot.
@@ -91,8 +86,9 @@ pub struct LaneNow {
 pub enum Stand {
     /// It is their turn, or nobody waits in their lane.
     Turn,
-    /// So many are ahead of them (themselves included); how long that takes, and when to look again at the latest.
-    Behind { position: f64, eta_s: f64, look_max_s: f64 },
+    /// So many are ahead of them (themselves included); how long that takes, at best and as estimated, and when to look again at the
+    /// latest.
+    Behind { position: f64, best_s: f64, eta_s: f64, look_max_s: f64 },
 }
 
 impl Now {
@@ -106,11 +102,15 @@ impl Now {
         let lane =
             territory.and_then(|territory| territory.lanes.iter().find(|lane| lane.class == place.class));
         match lane {
-            Some(lane) if lane.threshold < place.tag => Stand::Behind {
-                position: lane.position(place.tag),
-                eta_s: lane.eta_s(lane.position(place.tag)),
-                look_max_s: if lane.look_max_s >= 1.0 { lane.look_max_s } else { 30.0 },
-            },
+            Some(lane) if lane.threshold < place.tag => {
+                let [_, before, best_s, eta_s, _] = lane.at(place.tag);
+                Stand::Behind {
+                    position: before + 1.0,
+                    best_s,
+                    eta_s,
+                    look_max_s: if lane.look_max_s >= 1.0 { lane.look_max_s } else { 30.0 },
+                }
+            }
             _ => Stand::Turn,
         }
     }
@@ -123,33 +123,22 @@ impl Now {
 }
 
 impl LaneNow {
-    fn position(&self, tag: u64) -> f64 {
-        (self.ahead(tag) - self.ahead(self.threshold) + 1.0).max(1.0)
-    }
-
-    /// At the lane's rate, or, once the better lanes are empty, at the faster one after.
-    fn eta_s(&self, position: f64) -> f64 {
-        let (rate, soon) = (self.rate_per_s, self.rate_per_s * self.clear_s);
-        if self.after_per_s > rate && position > soon {
-            return self.clear_s + (position - soon) / self.after_per_s;
-        }
-        if rate > 0.0 { position / rate } else { 60.0 }
-    }
-
-    fn ahead(&self, tag: u64) -> f64 {
-        let (mut before, mut ahead_before) = match self.sketch.first() {
-            Some(&(first, ahead)) if tag > first => (first, ahead),
-            _ => return 0.0,
-        };
-        for &(at, ahead) in &self.sketch {
-            if tag <= at {
-                let width = float(at.saturating_sub(before));
-                let part = if width > 0.0 { float(tag.saturating_sub(before)) / width } else { 1.0 };
-                return ahead_before + (ahead - ahead_before) * part;
+    /// The sketch at a tag: the last point's after it.
+    fn at(&self, tag: u64) -> [f64; 5] {
+        let tag = float(tag);
+        let mut before = [0.0; 5];
+        for &point in &self.sketch {
+            let ([from, ..], [to, ..]) = (before, point);
+            if tag <= to {
+                let part = if to > from { (tag - from) / (to - from) } else { 1.0 };
+                for (here, there) in before.iter_mut().zip(point) {
+                    *here += (there - *here) * part;
+                }
+                return before;
             }
-            (before, ahead_before) = (at, ahead);
+            before = point;
         }
-        float(self.waiting).max(ahead_before)
+        before
     }
 }
 
@@ -182,7 +171,7 @@ mod tests {
 
     const NOW: &str = r#"{"at":"2026-11-22T08:00:00Z","mode":"ticket","epoch":3,"pressure":1.2,"territories":[
         {"territory_id":"t","lanes":[{"class":"in-slot","threshold":100,"rate_per_s":40.5,"waiting":60,
-         "sketch":[[100,0],[200,40],[400,60]]}]}]}"#;
+         "sketch":[[100,0,0,0,0],[200,40,1,2,9],[400,60,2,4,12]]}]}]}"#;
 
     fn place(class: &str, tag: u64) -> Place {
         Place {
@@ -199,27 +188,23 @@ mod tests {
         let now: Now = serde_json::from_str(NOW).unwrap();
         assert_eq!(now.waiting(), 60);
         let at = |tag| match now.stand(&place("in-slot", tag)) {
-            Stand::Turn => 0.0,
-            Stand::Behind { position, eta_s, look_max_s } => {
+            Stand::Turn => [0.0; 3],
+            Stand::Behind { position, best_s, eta_s, look_max_s } => {
                 assert!((look_max_s - 30.0).abs() < 1e-9, "an older Préau says nothing");
-                assert!((eta_s - position / 40.5).abs() < 1e-9);
-                position
+                [position, best_s, eta_s]
             }
         };
-        for (tag, position) in [(100, 0.0), (150, 21.0), (200, 41.0), (300, 51.0), (400, 61.0), (900, 61.0)] {
-            assert!((at(tag) - position).abs() < 1e-9, "{tag}: {}", at(tag));
+        for (tag, expected) in [
+            (100, [0.0; 3]),
+            (150, [21.0, 0.5, 1.0]),
+            (200, [41.0, 1.0, 2.0]),
+            (300, [51.0, 1.5, 3.0]),
+            (400, [61.0, 2.0, 4.0]),
+            (900, [61.0, 2.0, 4.0]),
+        ] {
+            let close = at(tag).iter().zip(expected).all(|(one, other)| (one - other).abs() < 1e-9);
+            assert!(close, "{tag}: {:?}", at(tag));
         }
-    }
-
-    #[test]
-    fn a_lane_with_its_floor_alone_moves_faster_later() {
-        let lane = LaneNow { rate_per_s: 1.0, clear_s: 20.0, after_per_s: 40.0, ..LaneNow::default() };
-        assert!((lane.eta_s(10.0) - 10.0).abs() < 1e-9);
-        assert!((lane.eta_s(100.0) - 22.0).abs() < 1e-9);
-        assert!(
-            (LaneNow::default().eta_s(5.0) - 60.0).abs() < 1e-9,
-            "a lane that stands still promises nothing"
-        );
     }
 
     #[test]

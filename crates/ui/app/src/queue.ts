@@ -4,22 +4,16 @@
  * asks the server now and then; whose lane is closed follows it like any other, and asks the server to keep the place.
  */
 
-/** `[tag, people before that tag]`, ascending; straight lines between. */
-type Sketch = [number, number][];
+/** `[tag, people before or at it, seconds until its turn at best, as estimated, at worst]`, ascending; straight lines between. */
+type Point = [number, number, number, number, number];
 
 export interface Lane {
   class: string;
   threshold: number;
-  rate_per_s: number;
   /** The longest between two looks, in seconds. */
   look_max_s: number;
-  /** For how long the lane goes at that speed, and at which after: it may have its floor only while better ones are full. */
-  clear_s: number;
-  after_per_s: number;
-  /** People whom lessons call and who have not come yet: they go before. */
-  called?: number;
   waiting: number;
-  sketch: Sketch;
+  sketch: Point[];
 }
 
 export interface Now {
@@ -41,17 +35,19 @@ export interface Mine {
   words: string[];
 }
 
-/** People of the lane before or at a tag: none up to the threshold, everybody after the last point. */
-export function ahead({ sketch, waiting }: Lane, tag: number): number {
-  let before: [number, number] | undefined;
-  for (const point of sketch) {
+/** The sketch at a tag: nobody up to the threshold, everybody after the last point. */
+export function at(lane: Lane, tag: number): Point {
+  let before: Point | undefined;
+  for (const point of lane.sketch) {
     if (tag < point[0]) {
-      if (!before) return 0;
-      return Math.floor(before[1] + ((point[1] - before[1]) * (tag - before[0])) / (point[0] - before[0]));
+      const from = before;
+      if (!from) break;
+      const part = (tag - from[0]) / (point[0] - from[0]);
+      return from.map((it, k) => it + (point[k]! - it) * part) as Point;
     }
     before = point;
   }
-  return waiting;
+  return before ?? [tag, 0, 0, 0, 0];
 }
 
 /** One's lane, while somebody waits in it. */
@@ -61,38 +57,22 @@ export function laneOf(now: Now, mine: Mine): Lane | undefined {
 
 /** One's place, or 0 when the turn has come: nobody waits in the lane any more, or it has passed one's tag. */
 export function position(lane: Lane | undefined, tag: number): number {
-  return !lane || tag <= lane.threshold ? 0 : ahead(lane, tag - 1) + 1;
-}
-
-/** Seconds to wait at a place; 0 when nothing was measured yet. */
-export function seconds({ rate_per_s: rate, clear_s: clear, after_per_s: after }: Lane, place: number): number {
-  const soon = rate * clear;
-  if (after > rate && place > soon) return clear + (place - soon) / after;
-  return rate > 0 ? place / rate : 0;
-}
-
-/** At best and at worst, in seconds: nobody whom a lesson calls comes, or all of them before this place. */
-export function bounds(lane: Lane, place: number): [number, number] {
-  const { clear_s: clear, after_per_s: after, called } = lane;
-  const left = seconds(lane, place);
-  if (!called || after <= 0) return [left, left];
-  const best = seconds({ ...lane, clear_s: Math.max(0, clear - called / after) }, place);
-  return [best, Math.max(left, place / after + Math.max(clear, called / after))];
+  return !lane || tag <= lane.threshold ? 0 : Math.floor(at(lane, tag - 1)[1]) + 1;
 }
 
 /** « de 5 à 8 minutes », rounded outwards, as the server writes it (`pages/queue.rs`). */
 export function range(best: number, worst: number, words: string[]): string {
-  const low = Math.max(1, Math.floor(Math.min(best - 10, best * 0.8) / 60));
-  const high = Math.ceil(Math.max(worst + 10, worst * 1.2) / 60);
+  const low = Math.max(1, Math.floor(best / 60));
+  const high = Math.ceil(worst / 60);
   const [, between, about, soon, over] = words as [string, string, string, string, string];
   if (high <= 1) return soon;
   const sentence = high > 30 ? over : low === high ? about : between;
   return sentence.replace('{a}', String(Math.min(low, 30))).replace('{b}', String(high));
 }
 
-/** When to ask again: well before one's turn, spread, never in step with others, and no later than the server trusts itself. */
-export function pause(left: number, longest: number, spread: number = Math.random()): number {
-  return 1000 * Math.min(longest, Math.max(1, left * (0.25 + 0.15 * spread)));
+/** When to ask again: well before one's turn, be it early, spread, never in step with others, and no later than the server trusts itself. */
+export function pause(best: number, left: number, longest: number, spread: number = Math.random()): number {
+  return 1000 * Math.min(longest, Math.max(1, Math.min(left * (0.25 + 0.15 * spread), Math.max(best * 0.75, left * 0.1))));
 }
 
 /** When to ask for a slot that opens in `left` ms: as the server says, or in the half minute after it opens. Order is kept there. */
@@ -182,18 +162,15 @@ export function follow(page: Document, turned: () => void, show: (page: string) 
       page.cookie = `__Host-preau-rang=${mine.tag}.${mine.best}; Path=/; Secure; SameSite=Lax; Max-Age=14400`;
       place.textContent = String(mine.best);
       page.title = `${mine.best}${tab}`;
-      const left = lane ? seconds(lane, mine.best) : 0;
       const shut = due - Date.now();
       if (shut > 0) {
         // What was measured before it closed says nothing of how fast it will go.
         next = slotPause(mine.poll, shut);
         wait.textContent = '';
-      } else if (lane && left > 0) {
-        wait.textContent = range(...bounds(lane, mine.best), mine.words);
-        next = pause(left, lane.look_max_s);
       } else if (lane) {
-        // Nothing was measured yet: whoever waited half a minute for that would leave a quiet door idle.
-        next = 1000 * lane.look_max_s * (1 + Math.random() / 5);
+        const [, , best, left, worst] = at(lane, mine.tag);
+        wait.textContent = range(best, worst, mine.words);
+        next = pause(best, left, lane.look_max_s);
       }
       speak(`${placed.replace('{n}', String(mine.best))}. ${wait.textContent}`);
     } catch {

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { type Lane, type Mine, type Now, ahead, bounds, follow, laneOf, pause, position, range, seconds, slotPause } from '../src/queue';
+import { type Lane, type Mine, type Now, at, follow, laneOf, pause, position, range, slotPause } from '../src/queue';
 
 const lane = (change: Partial<Lane> = {}): Lane => ({
-  class: 'in-slot', threshold: 1000, rate_per_s: 10, look_max_s: 30, clear_s: 0, after_per_s: 0, waiting: 900, sketch: [[1000, 0], [2000, 500], [4000, 900]], ...change,
+  class: 'in-slot', threshold: 1000, look_max_s: 30, waiting: 900, sketch: [[1000, 0, 0, 0, 0], [2000, 500, 30, 50, 100], [4000, 900, 60, 90, 200]], ...change,
 });
 const now = (...lanes: Lane[]): Now => ({ territories: [{ territory_id: 'idf', lanes }] });
 const words = ['Place {n}', '{a}-{b} min', '~{b} min', '< 1 min', '> {a} min', 'À vous', '10 minutes', 'Perdu'];
@@ -10,9 +10,11 @@ const mine = (change: Partial<Mine> = {}): Mine => ({
   tag: 2000, lane: 'in-slot', zone: 'idf', poll: 5000, best: null, opens: null, look: null, words, ...change,
 });
 
-test('people before a tag lie on straight lines between the points', () => {
-  expect([500, 999, 1000, 1500, 2000, 3000, 4000].map((tag) => ahead(lane(), tag))).toEqual([0, 0, 0, 250, 500, 700, 900]);
-  expect(ahead(lane(), 9000)).toBe(900);
+test('people before a tag, and their times, lie on straight lines between the points', () => {
+  const people = (tag: number): number => at(lane(), tag)[1];
+  expect([500, 999, 1000, 1500, 2000, 3000, 4000, 9000].map(people)).toEqual([0, 0, 0, 250, 500, 700, 900, 900]);
+  expect(at(lane(), 3000).slice(2)).toEqual([45, 70, 150]);
+  expect(at(lane({ sketch: [] }), 3000).slice(1)).toEqual([0, 0, 0, 0]);
 });
 
 test('a place counts from the threshold, and a passed tag has its turn', () => {
@@ -25,38 +27,22 @@ test('a place counts from the threshold, and a passed tag has its turn', () => {
   expect(laneOf(now(lane({ class: 'lesson' })), mine())).toBeUndefined();
 });
 
-test('a lane that has its floor only while better ones are full speeds up after them', () => {
-  expect(seconds(lane(), 50)).toBe(5);
-  const floor = lane({ rate_per_s: 1, clear_s: 60, after_per_s: 20 });
-  expect([seconds(floor, 30), seconds(floor, 60), seconds(floor, 260)]).toEqual([30, 60, 70]);
-  expect(seconds(lane({ rate_per_s: 0, after_per_s: 0 }), 50)).toBe(0);
-  // Nobody passes while better lanes are full: then all of it goes at the speed after.
-  expect(seconds(lane({ rate_per_s: 0, clear_s: 15, after_per_s: 2 }), 4)).toBe(17);
-});
-
-test('whom lessons call may stay away or all come before', () => {
-  expect(bounds(lane(), 50)).toEqual([5, 5]);
-  const calling = lane({ rate_per_s: 1, clear_s: 100, after_per_s: 20, called: 1200 });
-  expect(seconds(calling, 200)).toBe(105);
-  expect(bounds(calling, 200)).toEqual([48, 110]); // 60 s of the clearing are people who may not come
-  expect(bounds({ ...calling, clear_s: 50 }, 200)).toEqual([10, 70]); // slower than all of them would be
-  expect(bounds({ ...calling, after_per_s: 0 }, 200)).toEqual([200, 200]);
-});
-
 test('waits are rounded outwards, as the server rounds them', () => {
-  expect(range(20, 20, words)).toBe('< 1 min');
-  expect(range(360, 360, words)).toBe('4-8 min');
-  expect(range(90, 90, words)).toBe('1-2 min');
-  expect(range(150, 330, words)).toBe('2-7 min');
-  expect(range(3600, 3600, words)).toBe('> 30 min');
+  expect(range(0, 40, words)).toBe('< 1 min');
+  expect(range(290, 480, words)).toBe('4-8 min');
+  expect(range(180, 180, words)).toBe('~3 min');
+  expect(range(1300, 2000, words)).toBe('> 21 min');
+  expect(range(7200, 14_400, words)).toBe('> 30 min');
 });
 
-test('one asks well before one’s turn, never in step, and no later than the server trusts itself', () => {
-  expect(pause(2, 30, 0)).toBe(1000);
-  expect(pause(60, 30, 0)).toBe(15_000);
-  expect(pause(60, 30, 1)).toBeCloseTo(24_000);
-  expect(pause(4000, 30, 0.5)).toBe(30_000);
-  expect(pause(4000, 2, 0.5)).toBe(2000);
+test('one asks well before one’s turn, be it early, never in step, and no later than the server trusts itself', () => {
+  expect(pause(1, 2, 30, 0)).toBe(1000);
+  expect(pause(50, 60, 30, 0)).toBe(15_000);
+  expect(pause(50, 60, 30, 1)).toBeCloseTo(24_000);
+  expect(pause(12, 60, 30, 1)).toBe(9000);
+  expect(pause(0, 60, 30, 1)).toBe(6000);
+  expect(pause(4000, 4000, 30, 0.5)).toBe(30_000);
+  expect(pause(4000, 4000, 2, 0.5)).toBe(2000);
 });
 
 const PAGE = (said: Mine) => `<main><h1>Foule</h1><p id="place">Place <b>500</b></p><p id="wait">4-8 min</p>
@@ -79,7 +65,7 @@ test('the shown place falls and never rises, and the turn waits for the person',
   document.body.innerHTML = PAGE(mine({ best: 400 }));
   document.title = '400 · File';
   const turned = vi.fn();
-  const moved = (threshold: number, before: number) => lane({ threshold, sketch: [[threshold, 0], [2000, before], [4000, before + 400]] });
+  const moved = (threshold: number, before: number) => lane({ threshold, sketch: [[threshold, 0, 0, 0, 0], [2000, before, 9, 10, 20], [4000, before + 400, 20, 40, 80]] });
   serve(now(lane()), now(moved(1800, 101)), now(moved(2000, 0)));
   follow(document, turned, vi.fn());
   const place = (): string => document.querySelector('#place b')?.textContent ?? '';
@@ -98,7 +84,7 @@ test('the shown place falls and never rises, and the turn waits for the person',
 test('without a network the place is kept and asked for again', async () => {
   document.body.innerHTML = PAGE(mine());
   document.title = '500 · File';
-  serve(null, now(lane({ threshold: 1500, sketch: [[1500, 0], [2000, 251]] })));
+  serve(null, now(lane({ threshold: 1500, sketch: [[1500, 0, 0, 0, 0], [2000, 251, 20, 25, 30]] })));
   follow(document, vi.fn(), vi.fn());
   await vi.advanceTimersByTimeAsync(6000);
   expect(document.getElementById('wait')?.textContent).toBe('Perdu');
@@ -108,9 +94,9 @@ test('without a network the place is kept and asked for again', async () => {
   expect(document.getElementById('wait')?.textContent).toBe('< 1 min');
 });
 
-test('who waits where nothing was measured yet looks again as soon as the server says', async () => {
+test('who waits where little was measured yet looks again as soon as the server says', async () => {
   document.body.innerHTML = PAGE(mine());
-  serve(now(lane({ rate_per_s: 0, look_max_s: 1 })), now(lane({ threshold: 2000 })));
+  serve(now(lane({ look_max_s: 1 })), now(lane({ threshold: 2000 })));
   const turned = vi.fn();
   follow(document, turned, vi.fn());
   await vi.advanceTimersByTimeAsync(8000);
@@ -119,7 +105,7 @@ test('who waits where nothing was measured yet looks again as soon as the server
 
 test('a screen reader hears of it at most once a minute', async () => {
   document.body.innerHTML = PAGE(mine());
-  serve(now(lane({ rate_per_s: 100 })));
+  serve(now(lane({ look_max_s: 5 })));
   follow(document, vi.fn(), vi.fn());
   await vi.advanceTimersByTimeAsync(50_000);
   expect(document.getElementById('said')?.textContent).toBe('');
@@ -244,7 +230,7 @@ test('a place in a closed lane follows what everybody reads, and has the server 
 
   // At the opening nobody leaves what is read by all.
   const before = seen.looked.length;
-  line = now(lane({ threshold: 1500, sketch: [[1500, 0], [2000, 251]], rate_per_s: 1 }));
+  line = now(lane({ threshold: 1500, sketch: [[1500, 0, 0, 0, 0], [2000, 251, 200, 260, 340]] }));
   await vi.advanceTimersByTimeAsync(11 * MINUTE);
   expect(seen.looked.slice(before).filter((at) => at >= 540)).toEqual([]);
   expect(document.querySelector('#place b')?.textContent).toBe('251');

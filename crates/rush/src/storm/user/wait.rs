@@ -47,7 +47,9 @@ impl Walk<'_> {
         loop {
             self.pause(wait).await?;
             let Some(now) = self.look().await? else { return Ok(()) };
-            let Stand::Behind { position, eta_s: eta, look_max_s } = now.stand(&place) else { return Ok(()) };
+            let Stand::Behind { position, best_s, eta_s: eta, look_max_s } = now.stand(&place) else {
+                return Ok(());
+            };
             if self.shown.is_some_and(|shown| position > shown + 2.0) {
                 self.life.worsened += 1;
             }
@@ -57,7 +59,8 @@ impl Walk<'_> {
             let seconds = if eta < 3.0 {
                 self.rng.random_range(0.8..1.3)
             } else {
-                (eta * self.rng.random_range(0.25..0.4)).clamp(1.0, look_max_s)
+                let early = (eta * self.rng.random_range(0.25..0.4)).min((best_s * 0.75).max(eta * 0.1));
+                early.max(1.0).min(look_max_s)
             };
             wait = Duration::from_secs_f64(seconds);
         }

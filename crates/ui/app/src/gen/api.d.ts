@@ -4460,7 +4460,12 @@ export interface components {
             waiting: number;
             /**
              * Format: int64
-             * @description What the last of them is told, in seconds: at best.
+             * @description People called by lessons of these minutes who have not come yet and go before this class.
+             */
+            called: number;
+            /**
+             * Format: int64
+             * @description What the last of those who wait is told, in seconds: at best.
              */
             eta_low_s: number;
             /**
@@ -6292,31 +6297,19 @@ export interface components {
             rate_per_s: number;
             /**
              * Format: int64
-             * @description The longest between two looks, in seconds: look again after 25 to 40 % of what remains, and no later than this.
+             * @description The longest between two looks, in seconds: look again after 25 to 40 % of what remains, within three quarters of what
+             *     remains at best or a tenth of the estimate, and no later than this.
              */
             look_max_s: number;
-            /**
-             * Format: int64
-             * @description For how long it goes at that speed, in seconds…
-             */
-            clear_s: number;
-            /**
-             * Format: double
-             * @description …and people a second after that: a lane may have its floor only while better ones are full.
-             */
-            after_per_s: number;
-            /**
-             * Format: int64
-             * @description People called by lessons of these minutes who have not come yet and go before this lane; left out when there are none.
-             *     `clear_s` counts them: at best none of them comes, and it is `called / after_per_s` less; at worst all come before.
-             */
-            called?: number | null;
             /**
              * Format: int64
              * @description People in it.
              */
             waiting: number;
-            /** @description `[tag, people before or at it]`, ascending, straight lines between; one's place is that of `tag - 1`, and one more. */
+            /**
+             * @description `[tag, people before or at it, seconds until its turn at best, as estimated, at worst]`, ascending, straight lines between;
+             *     one's place is that of `tag - 1`, and one more; one's times are those of `tag`.
+             */
             sketch: number[][];
         };
         /** @description The lanes of a territory in which people wait. */
