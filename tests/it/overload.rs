@@ -143,12 +143,13 @@ async fn locked(stage: &Stage, table: &str) -> sqlx::Transaction<'static, sqlx::
     holder
 }
 
+/// What another role's session waits for is hidden from the owner; that its lock was not granted is not.
+const WAITING: &str = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                        WHERE NOT l.granted AND a.datname = current_database()";
+
 /// Until the locked table is waited for.
 async fn somebody_waits(stage: &Stage) {
-    // What another role's session waits for is hidden from the owner; that its lock was not granted is not.
-    let waiting = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-                    WHERE NOT l.granted AND a.datname = current_database()";
-    until(async || stage.count(waiting).await > 0).await;
+    until(async || stage.count(WAITING).await > 0).await;
 }
 
 async fn until(mut reached: impl AsyncFnMut() -> bool) {
@@ -159,6 +160,26 @@ async fn until(mut reached: impl AsyncFnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("never");
+}
+
+/// PostgreSQL is told how long somebody waits: it stops when they do, though the statement might have run for a minute.
+#[test]
+fn postgres_works_no_longer_than_it_is_waited_for() {
+    play(async |stage| {
+        let node = stage.node_with(patient).await;
+        let class = stage.territory("test").await.school("Collège Rosa-Parks").await.class("6e B").await;
+        let lina = class.pupil("Lina Martin").await;
+        let me = node.signed_in(&lina).await;
+        let classes = class.school.url("classes");
+        let holder = locked(&stage, "class").await;
+        let reading = async { me.clone().with("x-deadline-ms", "2000").get(&classes).await };
+        let (read, ()) = tokio::join!(reading, somebody_waits(&stage));
+        assert!(read.header("retry-after").is_some());
+        assert!([429, 503].contains(&read.status.as_u16()), "{}", read.status);
+        until(async || stage.count(WAITING).await == 0).await;
+        holder.rollback().await.unwrap();
+        me.get(&classes).await.expect(200);
+    });
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::place::Place;
 use crate::stores::{self, Stores};
-use crate::{cargo, setup, sh, ui};
+use crate::{cargo, setup, sh, simulate, ui};
 
 /// The profile that `make run` builds with, and the folder that cargo puts it in. The dev profile compiles in half
 /// the time, and hashing is optimised in it (`[profile.dev.package]`).
@@ -189,6 +189,7 @@ pub(crate) fn bench(place: &Place, rest: &[String]) -> Result<()> {
             "--bins",
         ]))
     })?;
+    sh::step("what a ticket costs, and a bad one", || simulate::simulate(place, &["--bench".to_owned()]))?;
     let rush = place.preau("release").with_file_name("preau-rush");
     sh::run(sh::command(place, rush).arg("bench").args(rest))
 }

@@ -50,6 +50,7 @@ pub(crate) fn all() -> String {
     let mut forged = good.clone();
     forged.replace_range(60..61, if forged.get(60..61) == Some("A") { "B" } else { "A" });
     let foreign = ticket.seal(&TicketKeys::new([(Uuid::from_u128(9), [7; 32])])).unwrap_or_default();
+    let truncated = good.get(..good.len() - 8).unwrap_or_default();
 
     let mut text =
         format!("a ticket is {LENGTH} characters; a million wait in {} buckets\n", state.buckets.len());
@@ -66,6 +67,7 @@ pub(crate) fn all() -> String {
     say("refuse one of an unknown key", best(|| keys.open(&foreign, 0, now)));
     say("refuse one of another epoch", best(|| keys.open(&good, 1, now)));
     say("refuse an expired one", best(|| keys.open(&good, 0, now + chrono::Duration::hours(5))));
+    say("refuse a truncated one", best(|| keys.open(truncated, 0, now)));
     say("refuse what is no ticket", best(|| keys.open("no ticket", 0, now)));
     let mut at = 0u128;
     say(
