@@ -162,15 +162,15 @@ pub fn longest_look_s(rates: Rates) -> u64 {
 }
 
 /// When to look again, in milliseconds: at 25 to 40 % of what remains, because a queue that moves faster than announced
-/// would otherwise be met late and in bunches (§A.5), and within three quarters of what remains at best, if that is not under a tenth of the whole; never
-/// under a second nor over [`longest_look_s`]. `id` spreads
-/// people, without a random generator: the same ticket asks at its own pace.
+/// would otherwise be met late and in bunches (§A.5), or of twice what remains at best where that is less, three tenths of
+/// it at least; never under a second nor over [`longest_look_s`]. `id` spreads people, without a random generator: the same ticket
+/// asks at its own pace.
 pub fn poll_after_ms(eta: Eta, longest_s: u64, id: [u8; 8], at_ms: u64) -> u64 {
     let spread = num::fraction(num::mix(u128::from(u64::from_be_bytes(id)), at_ms));
     if eta.s < 3 || longest_s <= 1 {
         return 800 + num::whole(500.0 * spread);
     }
     let (middle, best) = (num::real(eta.s), num::real(eta.low_s));
-    let early = (middle * (0.25 + 0.15 * spread)).min((best * 0.75).max(middle * 0.1));
-    num::whole(early * 1000.0).clamp(1000, longest_s * 1000)
+    let left = middle.min((best * 2.0).max(middle * 0.3));
+    num::whole(left * 1000.0 * (0.25 + 0.15 * spread)).clamp(1000, longest_s * 1000)
 }

@@ -185,7 +185,7 @@ impl Snapshot {
         }
         let at_ms = u64::try_from(now.timestamp_millis()).unwrap_or(0);
         let poll_after_ms = if self.frozen {
-            5000 + eta::poll_after_ms(Eta { s: 12, ..eta }, 30, id, at_ms)
+            5000 + eta::poll_after_ms(Eta { s: 12, low_s: 12, ..eta }, 30, id, at_ms)
         } else {
             eta::poll_after_ms(eta, eta::longest_look_s(lane.rates), id, at_ms)
         };
@@ -293,8 +293,8 @@ pub struct NowLane {
     pub threshold: u64,
     /// People whose turn comes, a second.
     pub rate_per_s: f64,
-    /// The longest between two looks, in seconds: look at 25 to 40 % of the estimate and within three quarters of what it is at
-    /// best or a tenth of it, at least a second, at most this.
+    /// The longest between two looks, in seconds: look at 25 to 40 % of the estimate, or of twice what it is at best where that
+    /// is less (three tenths of it at least); after a second at least, and this at most.
     pub look_max_s: u64,
     /// People whose turn has not come.
     pub waiting: u64,

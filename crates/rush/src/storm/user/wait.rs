@@ -59,8 +59,8 @@ impl Walk<'_> {
             let seconds = if eta < 3.0 {
                 self.rng.random_range(0.8..1.3)
             } else {
-                let early = (eta * self.rng.random_range(0.25..0.4)).min((best_s * 0.75).max(eta * 0.1));
-                early.max(1.0).min(look_max_s)
+                let left = eta.min((best_s * 2.0).max(eta * 0.3));
+                (left * self.rng.random_range(0.25..0.4)).clamp(1.0, look_max_s)
             };
             wait = Duration::from_secs_f64(seconds);
         }
