@@ -114,7 +114,7 @@ impl Case {
 /// Before anybody has passed (the first moments of a queue) it says "a moment", and asks again at once: a
 /// lane that told its first comers "four hours, look again in 30 s" stood idle for half a minute.
 pub fn estimate(position: u64, rates: Rates) -> Eta {
-    if rates == Rates::default() || (rates.age_s < YOUNG_S && rates.own().max(rates.most) < 0.001) {
+    if rates == Rates::default() || (rates.age_s < YOUNG_S && rates.own() < 0.001) {
         return UNKNOWN;
     }
     let people = num::real(position);
@@ -162,15 +162,14 @@ pub fn longest_look_s(rates: Rates) -> u64 {
 }
 
 /// When to look again, in milliseconds: at 25 to 40 % of what remains, because a queue that moves faster than announced
-/// would otherwise be met late and in bunches (§A.5), or of twice what remains at best where that is less, three tenths of
-/// it at least; never under a second nor over [`longest_look_s`]. `id` spreads people, without a random generator: the same ticket
+/// would otherwise be met late and in bunches (§A.5), or of twice what remains at best where that is less: whose turn may come
+/// at once looks each second. Never over [`longest_look_s`]. `id` spreads people, without a random generator: the same ticket
 /// asks at its own pace.
 pub fn poll_after_ms(eta: Eta, longest_s: u64, id: [u8; 8], at_ms: u64) -> u64 {
     let spread = num::fraction(num::mix(u128::from(u64::from_be_bytes(id)), at_ms));
-    if eta.s < 3 || longest_s <= 1 {
+    let left = eta.s.min(eta.low_s * 2);
+    if left < 3 || longest_s <= 1 {
         return 800 + num::whole(500.0 * spread);
     }
-    let (middle, best) = (num::real(eta.s), num::real(eta.low_s));
-    let left = middle.min((best * 2.0).max(middle * 0.3));
-    num::whole(left * 1000.0 * (0.25 + 0.15 * spread)).clamp(1000, longest_s * 1000)
+    num::whole(num::real(left) * 1000.0 * (0.25 + 0.15 * spread)).clamp(1000, longest_s * 1000)
 }

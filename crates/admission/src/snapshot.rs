@@ -293,8 +293,8 @@ pub struct NowLane {
     pub threshold: u64,
     /// People whose turn comes, a second.
     pub rate_per_s: f64,
-    /// The longest between two looks, in seconds: look at 25 to 40 % of the estimate, or of twice what it is at best where that
-    /// is less (three tenths of it at least); after a second at least, and this at most.
+    /// The longest between two looks, in seconds: look after 25 to 40 % of the estimate, or of twice what it is at best where
+    /// that is less; after a second or so at least, and this at most.
     pub look_max_s: u64,
     /// People whose turn has not come.
     pub waiting: u64,

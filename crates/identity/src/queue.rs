@@ -221,8 +221,8 @@ struct NowLane {
     threshold: u64,
     /// People a second, as measured.
     rate_per_s: f64,
-    /// The longest between two looks, in seconds: look again after 25 to 40 % of what remains, or of twice what remains at best
-    /// where that is less (three tenths of it at least); after a second at least, and this at most.
+    /// The longest between two looks, in seconds: look after 25 to 40 % of the estimate, or of twice what it is at best where
+    /// that is less; after a second or so at least, and this at most.
     look_max_s: u64,
     /// People in it.
     waiting: u64,

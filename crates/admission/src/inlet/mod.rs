@@ -106,6 +106,9 @@ pub struct Grant {
     pub people: u64,
 }
 
+/// Seconds without anybody waiting after which a queue has ended.
+const ENDED_S: f64 = 5.0;
+
 #[derive(Clone, Debug, Default)]
 struct Meter {
     carry: f64,
@@ -122,8 +125,9 @@ struct Meter {
     ahead_tick: f64,
     /// People drawn ahead, a second: means over 3 s, 10 s and a minute.
     ahead: [f64; 3],
-    /// Seconds measured.
+    /// Seconds measured, and those at their end in which nobody waited.
     age: f64,
+    idle: f64,
     /// People waiting in better lanes, and how fast they become fewer: means over 10 s and a minute.
     better: f64,
     clearing: [f64; 2],
@@ -275,6 +279,7 @@ impl Inlet {
                 if *waiting > 0 {
                     lasting_s = lasting_s.max(meter.age.min(eta::LASTING_S));
                 }
+                meter.rest(*waiting, dt);
             }
             better += num::real(*waiting);
         }
@@ -328,12 +333,6 @@ impl Inlet {
             meter.recent.iter().map(|(_, people)| people).sum::<f64>() * (1.0 - meter.no_show())
         };
         self.meters.values().map(of).sum()
-    }
-
-    /// Forgets lanes where nobody waits any more.
-    pub fn forget(&mut self, keep: impl Fn(TerritoryId, Lane) -> bool) {
-        self.calls.retain(|territory, _| keep(*territory, Lane::Lesson));
-        self.meters.retain(|(territory, lane), _| keep(*territory, *lane));
     }
 
     /// The tuning.
@@ -402,6 +401,15 @@ impl Meter {
         self.rates.age_s = self.age.min(eta::LASTING_S);
         self.passed_tick = 0.0;
         self.ahead_tick = 0.0;
+    }
+
+    /// A queue that has ended says nothing of how fast the next one will pass; who does not show up is known of both.
+    fn rest(&mut self, waiting: u64, dt: f64) {
+        self.idle = if waiting > 0 { 0.0 } else { self.idle + dt };
+        if self.idle >= ENDED_S {
+            (self.age, self.rates) = (0.0, Rates::default());
+            (self.ahead, self.clearing) = ([0.0; 3], [0.0; 2]);
+        }
     }
 
     /// What a tick of `dt` weighs in a mean over `tau`. A young mean is a plain one: a rate is believed after the first ticks, not

@@ -204,6 +204,28 @@ fn a_lane_behind_a_crowd_that_lasts_is_not_promised_its_end() {
     assert!((burst.0 - 95.0).abs() < 1e-9, "{burst:?}");
 }
 
+#[test]
+fn a_queue_that_has_ended_says_nothing_of_the_next() {
+    let mut inlet = Inlet::new(InletConfig::default());
+    let mut play = |ticks: std::ops::Range<i64>, people: u64, passes: u64| {
+        for tick in ticks {
+            let now = start() + Duration::milliseconds(200 * tick);
+            inlet.tick(now, &capacity(100.0), &[waiting([0, people, 0, 0, 0, 0])], free);
+            inlet.passed(territory(1), Lane::Lesson, passes, now);
+        }
+        inlet.rates(territory(1), Lane::Lesson)
+    };
+    let busy = play(0..300, 500, 8);
+    assert!(busy.age_s > 59.0 && (busy.own() - 40.0).abs() < 1.0, "{busy:?}");
+    // A moment without anybody is still the same queue.
+    let pause = play(300..310, 0, 0);
+    assert!(pause.age_s > 60.0 && pause.own() > 20.0, "{pause:?}");
+    play(310..600, 0, 0);
+    let next = play(600..603, 50, 6);
+    assert!(next.age_s < 1.0 && next.own() > 15.0, "{next:?}");
+    assert_eq!(eta::longest_look_s(next), 1);
+}
+
 proptest! {
     /// Whatever waits: never more than there is, nothing to who does not wait, and nothing wasted.
     #[test]

@@ -72,8 +72,7 @@ export function range(best: number, worst: number, words: string[]): string {
 
 /** When to ask again: well before one's turn, be it early, spread, never in step with others, and no later than the server trusts itself. */
 export function pause(best: number, left: number, longest: number, spread: number = Math.random()): number {
-  const early = Math.min(left, Math.max(best * 2, left * 0.3));
-  return 1000 * Math.min(longest, Math.max(1, early * (0.25 + 0.15 * spread)));
+  return 1000 * Math.min(longest, Math.max(0.8 + 0.5 * spread, Math.min(left, best * 2) * (0.25 + 0.15 * spread)));
 }
 
 /** When to ask for a slot that opens in `left` ms: as the server says, or in the half minute after it opens. Order is kept there. */

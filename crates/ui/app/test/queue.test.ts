@@ -36,11 +36,11 @@ test('waits are rounded outwards, as the server rounds them', () => {
 });
 
 test('one asks well before one’s turn, be it early, never in step, and no later than the server trusts itself', () => {
-  expect(pause(1, 2, 30, 0)).toBe(1000);
+  expect(pause(1, 2, 30, 0)).toBe(800);
   expect(pause(50, 60, 30, 0)).toBe(15_000);
   expect(pause(50, 60, 30, 1)).toBeCloseTo(24_000);
   expect(pause(12, 60, 30, 1)).toBeCloseTo(9600);
-  expect(pause(0, 60, 30, 1)).toBeCloseTo(7200);
+  expect(pause(0, 60, 30, 1)).toBeCloseTo(1300);
   expect(pause(4000, 4000, 30, 0.5)).toBe(30_000);
   expect(pause(4000, 4000, 2, 0.5)).toBe(2000);
 });

@@ -56,10 +56,10 @@ impl Walk<'_> {
             self.shown = Some(self.shown.map_or(position, |shown| shown.min(position)));
             self.note_later_estimate(eta);
             // As our page does: well before the turn, and often when it is near.
-            let seconds = if eta < 3.0 {
+            let left = eta.min(best_s * 2.0);
+            let seconds = if left < 3.0 {
                 self.rng.random_range(0.8..1.3)
             } else {
-                let left = eta.min((best_s * 2.0).max(eta * 0.3));
                 (left * self.rng.random_range(0.25..0.4)).clamp(1.0, look_max_s)
             };
             wait = Duration::from_secs_f64(seconds);

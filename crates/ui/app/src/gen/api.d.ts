@@ -6297,8 +6297,8 @@ export interface components {
             rate_per_s: number;
             /**
              * Format: int64
-             * @description The longest between two looks, in seconds: look again after 25 to 40 % of what remains, or of twice what remains at best
-             *     where that is less (three tenths of it at least); after a second at least, and this at most.
+             * @description The longest between two looks, in seconds: look after 25 to 40 % of the estimate, or of twice what it is at best where
+             *     that is less; after a second or so at least, and this at most.
              */
             look_max_s: number;
             /**
