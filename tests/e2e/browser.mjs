@@ -31,7 +31,8 @@ export function launch() {
  * its service worker (puppeteer issue 11627): it is left behind then, and goes with the browser.
  */
 export async function close(what) {
-  const closing = what.close().then(() => true, () => true);
+  const closing = what.close().then(() => true);
+  closing.catch(() => {}); // whoever waits for it hears of it
   const late = new Promise((resolve) => setTimeout(resolve, 15_000, false));
   if (!(await Promise.race([closing, late]))) console.log('note  Chromium does not say that it has closed');
 }

@@ -3,7 +3,7 @@
 //
 // Slow 3G is Chromium's: 400 kbit/s each way and 400 ms a request, on a page that the device has never seen, with its processor
 // as it is and slowed 6 times. What a page fetches while it is idle, for the next one, counts among its bytes and not in its time. Setting up TCP and TLS is not modelled.
-import { launch, PHONE, person } from './browser.mjs';
+import { close, launch, PHONE, person } from './browser.mjs';
 import { enter, of } from './accounts.mjs';
 import { start } from './server.mjs';
 
@@ -34,7 +34,7 @@ async function look(browser, { baseURL, storageState, path, cpu, drawn, before }
   const ms = await drawnAt.jsonValue();
   await page.waitForLoadState('networkidle');
   const said = { ms, requests, bytes };
-  await context.close();
+  await close(context);
   return said;
 }
 
@@ -71,7 +71,7 @@ try {
     }
   }
   await leave();
-  await browser.close();
+  await close(browser);
 } finally {
   await server.stop();
 }
