@@ -192,6 +192,28 @@ pub fn others() -> String {
         }
         let _ = writeln!(text, " in {}/{}", out.entered, out.people);
     }
+    let _ = writeln!(
+        text,
+        "\ntold after half a minute: right within ±max(10 s, 20 %), inside the range that is said; cached looks a sign-in"
+    );
+    for (name, world) in [
+        ("one lane at ten times", script::storm(Policy::Ticket(Tickets::default()), 10.0, 30.0)),
+        ("one school first, twenty behind", script::schools(Fairness::Roster)),
+        ("1.2 times for five minutes", script::sustained()),
+        ("teachers before ten times of others", script::lanes(Policy::Ticket(Tickets::default()))),
+        ("a bell of lessons", script::bell(true)),
+        ("the same, not foreseen", script::bell(false)),
+        ("a country of 240 000 in two minutes", script::country(240_000, 600, 25)),
+    ] {
+        let out = run(&world);
+        let _ = writeln!(
+            text,
+            "  {name:<37} {:>5.1} % {:>5.1} % {:>5.1}",
+            out.eta_within * 100.0,
+            out.eta_in_range * 100.0,
+            out.cached_per_entry,
+        );
+    }
     let out = run(&script::bulkhead());
     let _ = writeln!(
         text,

@@ -78,8 +78,7 @@ fn a_browser_computes_nearly_the_place_that_a_node_does() {
         assert!(told.iter().zip(node).all(|(told, node)| *told + 1 >= node), "{told:?} for {node:?}");
     }
     let last = lane.sketch.last().unwrap();
-    let behind_all =
-        eta::estimate(20_000, Rates { ..snapshot.lanes.values().next().unwrap()[Lane::InSlot].rates });
+    let behind_all = eta::estimate(20_000, snapshot.lanes.values().next().unwrap()[Lane::InSlot].rates);
     assert_eq!((last.2, last.3, last.4), (behind_all.low_s, behind_all.s, behind_all.high_s));
 }
 

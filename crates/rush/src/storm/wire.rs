@@ -70,8 +70,6 @@ pub struct LaneNow {
     pub class: String,
     pub threshold: u64,
     #[serde(default)]
-    pub rate_per_s: f64,
-    #[serde(default)]
     pub waiting: u64,
     /// Look again after this many seconds at most.
     #[serde(default)]
