@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     life::Life,
-    tally::{Bell, Waits, jain, waits_of},
+    tally::{Bell, ENOUGH, Waits, jain, waits_of},
 };
 use crate::number::{count, float, floor};
 
@@ -86,6 +86,35 @@ pub fn lessons_full_by_second(lives: &[Life], bell: &Bell, seconds: usize) -> Ve
         .collect()
 }
 
+/// Of those whom the line let in while somebody waited in it whom a lesson calls, the share that waited as guardians: what a door
+/// where lessons go first gives them by its floor, and no more (`reference/overload.md` §E, S2). `None` of fewer than
+/// [`ENOUGH`], and of guardians who did not wait. Whoever mistyped or presses at whim waits by their own doing.
+#[must_use]
+pub fn guardians_before_lessons(lives: &[Life]) -> Option<f64> {
+    let waited = |life: &&Life, lane: &str| !life.hostile && life.lane.as_deref() == Some(lane);
+    let called = lives.iter().filter(|life| waited(life, "lesson") && !life.human && life.typo_posts == 0);
+    let mut waits: Vec<(u64, u64)> =
+        called.map(|life| (life.arrived_us, life.inside_us.or(life.left_us).unwrap_or(u64::MAX))).collect();
+    waits.sort_unstable();
+    // Who came first of those who wait says from when on, whoever of them waits longest until when.
+    let mut whiles: Vec<(u64, u64)> = Vec::new();
+    for (from, until) in waits {
+        match whiles.last_mut() {
+            Some(last) if from <= last.1 => last.1 = last.1.max(until),
+            _ => whiles.push((from, until)),
+        }
+    }
+    let meanwhile = |at: u64| {
+        let begun = whiles.partition_point(|(from, _)| *from <= at);
+        begun.checked_sub(1).and_then(|last| whiles.get(last)).is_some_and(|(_, until)| at <= *until)
+    };
+    let of_line = lives.iter().filter(|life| !life.hostile && life.lane.is_some());
+    let let_in: Vec<&Life> = of_line.filter(|life| life.inside_us.is_some_and(meanwhile)).collect();
+    let guardians = let_in.iter().filter(|life| waited(life, "guardian")).count();
+    let came = lives.iter().any(|life| waited(&life, "guardian"));
+    (came && let_in.len() >= ENOUGH).then(|| float(count(guardians)) / float(count(let_in.len())))
+}
+
 /// Waits of the people, not hostile, of each of these schools (in [`super::world::World::schools`]).
 #[must_use]
 pub fn waits_of_schools(lives: &[Life], schools: &BTreeSet<usize>) -> BTreeMap<usize, Waits> {
@@ -150,6 +179,28 @@ mod tests {
             "{line:?}"
         );
         assert!(lessons_full_by_second(&lives, &Bell::default(), 6).is_empty());
+    }
+
+    #[test]
+    fn guardians_are_counted_while_a_lesson_waits_and_no_longer() {
+        let placed = |user: u64, lane: &str, from_s: u64, inside_s: f64| Life {
+            lane: Some(lane.to_owned()),
+            arrived_us: from_s * 1_000_000,
+            ..life(user, 0, Some(inside_s))
+        };
+        let mut lives: Vec<Life> = (0..30).map(|user| placed(user, "lesson", 1, 2.0 + float(user))).collect();
+        lives.push(placed(30, "guardian", 0, 10.0));
+        lives.push(placed(31, "guardian", 0, 60.0));
+        let found = guardians_before_lessons(&lives).unwrap();
+        assert!((found - 1.0 / 31.0).abs() < 1e-9, "{found}: the second comes when no lesson waits any more");
+        let mut mistyped = placed(32, "lesson", 1, 70.0);
+        mistyped.typo_posts = 1;
+        lives.push(mistyped);
+        assert!((guardians_before_lessons(&lives).unwrap() - found).abs() < 1e-9);
+        lives.push(placed(33, "lesson", 50, 65.0));
+        assert!((guardians_before_lessons(&lives).unwrap() - 2.0 / 33.0).abs() < 1e-9, "a second bell");
+        assert_eq!(guardians_before_lessons(&lives[..30]), None, "nobody's guardian waited");
+        assert_eq!(guardians_before_lessons(&lives[20..32]), None, "too few");
     }
 
     #[test]

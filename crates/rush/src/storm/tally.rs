@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use super::{
     life::{End, Life},
-    shares::jain_over_time,
+    shares::{guardians_before_lessons, jain_over_time},
     user::route,
 };
 use crate::number::{count, float, floor, quantile};
 
 /// Groups smaller than this say nothing about order or fairness.
-const ENOUGH: usize = 20;
+pub(super) const ENOUGH: usize = 20;
 
 /// Waits of one class, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -100,6 +100,8 @@ pub struct Figures {
     pub lessons_full_by_0905: Option<f64>,
     /// Share of the lessons' teachers who were in by theirs.
     pub teachers_in_by_0858: Option<f64>,
+    /// Of those whom the line let in while a lesson waited in it, the share that waited as guardians.
+    pub guardians_before_lessons: Option<f64>,
     /// Rank correlation of arriving and coming in, of those who came before the opening where one is declared: what
     /// hammering early is worth.
     pub order_correlation: Option<f64>,
@@ -188,6 +190,7 @@ pub fn figures(lives: &[Life], window_us: u64, rosters: &[u64], bell: &Bell) -> 
         count(people.iter().filter(|life| life.lane.as_deref() == Some("suspect")).count());
     found.lessons = count(bell.classes.len());
     (found.lessons_full_by_0905, found.teachers_in_by_0858) = lessons(lives, bell);
+    found.guardians_before_lessons = guardians_before_lessons(lives);
     found
 }
 

@@ -33,6 +33,15 @@ fn who_hammers_before_an_opening_is_judged_and_nobody_else() {
 }
 
 #[test]
+fn guardians_have_their_floor_while_lessons_wait() {
+    let let_in = |share: Value| {
+        stands(run("lessons", json!([ticket(json!({ "guardians_before_lessons": share }))])), "guardians")
+    };
+    assert_eq!((let_in(json!(0.02)), let_in(json!(0.05))), (Standing::Ok, Standing::Short));
+    assert_eq!(let_in(Value::Null), Standing::NotMeasured);
+}
+
+#[test]
 fn a_dip_is_counted_in_nodes() {
     let killed = |low: u32| {
         let goodput: Vec<u32> = (0..60).map(|at| if (21..24).contains(&at) { low } else { 90 }).collect();

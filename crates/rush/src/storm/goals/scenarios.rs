@@ -20,6 +20,7 @@ const LEASE_S: f64 = 1_800.0;
 pub(super) fn lines(segments: &[Segment<'_>]) -> Vec<Line> {
     [
         given_up(segments),
+        lessons_first(segments),
         slots(segments),
         insisting(segments),
         opening(segments),
@@ -60,6 +61,17 @@ fn given_up(segments: &[Segment<'_>]) -> Vec<Line> {
             of(segments, day, |it| Some(levels(it).last().copied().unwrap_or(0.0))),
         ),
     ]
+}
+
+/// S2, and wherever guardians wait beside lessons: DESIGN §6.1 has floors of 1 to 3 %.
+fn lessons_first(segments: &[Segment<'_>]) -> Vec<Line> {
+    vec![line(
+        "S2",
+        "of those let in while a lesson waits, guardians",
+        Bound::AtMost(0.03),
+        Unit::Share,
+        of(segments, |it| it.is("ticket") && it.undisturbed(), |it| it.number("/guardians_before_lessons")),
+    )]
 }
 
 /// S3.
