@@ -107,7 +107,8 @@ impl Case {
 /// A lane that only gets its floor while better ones are full gets more once they are empty (`clear_s`, `after`).
 ///
 /// At best hardly anybody comes any more who goes before (`soonest_s`, `most`), at worst they never end; the range takes the better
-/// and the worse of what was measured, a seventh and three seconds wider. Where lessons call people who have not come yet
+/// and the worse of what was measured, a seventh and three seconds wider; at worst half as long again in a queue that has just
+/// begun, whose speed is of seconds ([`unsure`]). Where lessons call people who have not come yet
 /// (`to_come`), `clear_s` counts them: at best nobody of them comes, at worst all of them before this one, however fast the lane
 /// passes now.
 ///
@@ -151,8 +152,15 @@ pub fn estimate(position: u64, rates: Rates) -> Eta {
     Eta {
         s,
         low_s: num::whole(num::real(low_s) * 0.85).saturating_sub(3),
-        high_s: num::whole(num::real(high_s) * 1.1).saturating_add(3).min(LONGEST_S),
+        high_s: num::whole(num::real(high_s) * (1.1 + unsure(rates.age_s))).saturating_add(3).min(LONGEST_S),
     }
+}
+
+/// How much longer it may take than the worst of what was measured for so many seconds says. A crowd's first seconds pass faster
+/// than what follows: nobody has mistyped yet, and hardly any school is behind. Seven storms of three nodes were told a third too
+/// little in their first minute (`deploy/CAPACITY.md`, G7).
+fn unsure(age_s: f64) -> f64 {
+    20.0 / (age_s.max(0.0) + 40.0)
 }
 
 /// The longest between two looks, in seconds: half of the time over which the speed was measured, 30 at most. The first
