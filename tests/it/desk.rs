@@ -1,10 +1,6 @@
-//! The operator's desk: orders that reach every node, contradictory ones, events, who sees what; and every rung of the
-//! ladder, obeyed by its feature.
+//! The operator's desk: orders that reach every node, contradictory ones, events, who sees what.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, atomic::AtomicBool};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -15,8 +11,8 @@ use preau_admission::{
     event::{Cause, Event, Inputs, What},
 };
 use preau_desk::{OrderAct, SlotMode, Wish};
-use preau_kernel::{Scope, TerritoryId};
-use preau_tests::{Answer, Client, Node, PASSWORD, Persona, Program, Stage, Territory, play};
+use preau_kernel::TerritoryId;
+use preau_tests::{Answer, Client, Node, PASSWORD, Persona, Stage, Territory, play};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use uuid::Uuid;
@@ -52,7 +48,7 @@ async fn post(client: &Client, url: &str, body: &Value) -> Answer {
     client.clone().with("idempotency-key", &key).post(url, body).await
 }
 
-fn url(territory: TerritoryId, path: &str) -> String {
+pub(crate) fn url(territory: TerritoryId, path: &str) -> String {
     format!("/api/v1/territories/{territory}/{path}")
 }
 
@@ -548,7 +544,7 @@ fn what_is_stored_again_is_told_once() {
 }
 
 /// A page, asked by a browser.
-async fn page(client: &Client, path: &str) -> String {
+pub(crate) async fn page(client: &Client, path: &str) -> String {
     let answer = client.clone().with("accept", "text/html").get(path).await.expect(200);
     String::from_utf8(answer.body.to_vec()).unwrap()
 }
@@ -596,181 +592,6 @@ fn the_desk_is_read_without_a_program() {
         assert_eq!(answer.header("location"), Some("/administration/territoire/charge/ordres?fait=donne"));
         assert_eq!(stage.count("SELECT count(*) FROM load_order WHERE reason = 'Essai du soir'").await, 1);
     });
-}
-
-#[test]
-fn the_rules_are_public_and_name_every_rung() {
-    play(async |stage| {
-        let node = stage.node().await;
-        let french = page(&node.stranger(), "/qui-passe-en-premier").await;
-        let english = page(&node.stranger().with("accept-language", "en"), "/qui-passe-en-premier").await;
-        for html in [&french, &english] {
-            for rung in node.app.brownout.rungs() {
-                assert!(!html.contains(&format!(": {}</li>", rung.code)), "{} has no words", rung.code);
-            }
-            assert!(html.contains("70") && html.contains("90") && html.contains("4 h"), "{html}");
-        }
-        assert!(french.contains("Parents") && english.contains("Who goes first"));
-    });
-}
-
-fn set(node: &Node, level: Level) {
-    node.app.door.degraded().store(level.index(), Ordering::Relaxed);
-}
-
-/// Whether an answer says that `code` made it less.
-fn tells(answer: &Answer, code: &str) -> bool {
-    answer.header("x-degraded").is_some_and(|said| said.split(',').any(|one| one == code))
-}
-
-struct Yard {
-    node: Node,
-    here: Territory,
-    school: preau_tests::School,
-    class: preau_tests::Class,
-    pupil: Persona,
-    admin: Persona,
-    territory_admin: Persona,
-    program: Program,
-}
-
-impl Yard {
-    /// Asks what the rung is about; `Some` is the answer, for what answers.
-    async fn ask(&self, code: &str, stage: &Stage) -> Answer {
-        let (admin, territory) =
-            (self.node.proven(&self.admin).await, self.node.proven(&self.territory_admin).await);
-        let in_class = self.school.url(&format!("people?class_id={}", self.class.id));
-        match code {
-            "statistics" => territory.get(&url(self.here.id, "counters")).await,
-            "verification" => admin.get(&self.school.url("administration/journal/verification")).await,
-            "name-lookups" => {
-                territory.post(&url(self.here.id, "people-lookups"), &json!({ "name_prefix": "mar" })).await
-            }
-            "exports" => admin.get(&self.school.url("administration/exports/people")).await,
-            "bulk" => {
-                let rows = Bytes::from("nom;prénom\n");
-                admin
-                    .send(
-                        Method::POST,
-                        &self.school.url("administration/bulk-changes"),
-                        Some(("text/csv", rows)),
-                    )
-                    .await
-            }
-            "uploads" => {
-                let file = Some(("application/zip", Bytes::from_static(b"PK\x05\x06")));
-                territory.send(Method::POST, &url(self.here.id, "uploads"), file).await
-            }
-            "search-in-class" => admin.get(&self.school.url("people?q=mar")).await,
-            "search" => admin.get(&in_class).await,
-            "polling" | "home-stale" => {
-                // Past the half-minute for which a day stands by itself.
-                stage.advance(Duration::seconds(45));
-                self.node.signed_in(&self.pupil).await.get("/api/v1/home").await
-            }
-            "programs" => {
-                let token = self.node.app.client_tokens.sign(&self.program.token(stage)).unwrap();
-                self.node.bearer(token).get(&self.school.url("classes")).await
-            }
-            "account-changes" => {
-                let pupil = self.node.proven(&self.pupil).await;
-                pupil.put("/api/v1/account/mobile", &json!({ "mobile": "06 12 34 56 78" })).await
-            }
-            other => panic!("{other}: say here what is less under this rung, or it is empty"),
-        }
-    }
-}
-
-#[test]
-fn every_rung_is_obeyed_by_its_feature() {
-    play(async |stage| {
-        let node = stage.node().await;
-        let here = stage.territory("ici").await;
-        let school = here.school("Collège Rosa-Parks").await;
-        let class = school.class("6e B").await;
-        let teacher = class.teacher("Claire Durand").await;
-        let pupil = class.pupil("Lina Martin").await;
-        class.lesson(&teacher, "Histoire", "2026-11-23T09:00:00Z", 55).await;
-        let program = school.program(&[Scope::DirectoryRead]).await;
-        let yard = Yard {
-            program,
-            territory_admin: here.admin().await,
-            admin: school.admin().await,
-            node: node.clone(),
-            here: here.clone(),
-            school,
-            class,
-            pupil,
-        };
-        for rung in node.app.brownout.rungs().to_vec() {
-            let code = rung.code;
-            set(&node, Level::L0);
-            if code == "background" {
-                background(&stage, &node, &here).await;
-                continue;
-            }
-            let calm = yard.ask(code, &stage).await;
-            assert_ne!(calm.code(), "paused", "{code}");
-            assert_eq!(calm.header("x-degraded"), None, "{code}: an ordinary day says nothing");
-            set(&node, rung.level);
-            let less = yard.ask(code, &stage).await;
-            assert!(tells(&less, code), "{code}: {} {:?}", less.status, less.headers);
-            match code {
-                "polling" => assert_eq!(less.status, 200),
-                "home-stale" => {
-                    let at = |answer: &Answer| answer.json()["generated_at"].clone();
-                    assert_eq!(at(&less), at(&calm), "forty-five seconds old, and shown");
-                    stage.advance(Duration::minutes(11));
-                    let later = yard.ask(code, &stage).await;
-                    assert_ne!(at(&later), at(&calm), "not older than ten minutes");
-                }
-                _ => {
-                    let told = less.refused(429, "paused").json();
-                    assert_eq!(told["feature"], code);
-                }
-            }
-        }
-        // What is left of them.
-        let territory = node.proven(&yard.territory_admin).await;
-        set(&node, Level::L1);
-        let schools = territory.get(&url(here.id, "schools")).await.expect(200);
-        assert!(tells(&schools, "statistics"));
-        assert_eq!(schools.json()["items"][0]["people"], json!([]));
-        let exact = json!({ "login": yard.pupil.login });
-        territory.post(&url(here.id, "people-lookups"), &exact).await.expect(200);
-        set(&node, Level::L2);
-        let in_class = yard.school.url(&format!("people?class_id={}", yard.class.id));
-        let found = node.signed_in(&yard.admin).await.get(&in_class).await.expect(200);
-        assert_eq!(found.header("x-degraded"), None, "a class is searched as ever");
-        // A stranger is told nothing of what is paused.
-        node.stranger().get(&yard.school.url("administration/exports/people")).await.expect(401);
-        node.signed_in(&yard.pupil)
-            .await
-            .get(&yard.school.url("administration/exports/people"))
-            .await
-            .expect(403);
-    });
-}
-
-/// No job begins while it holds; it begins once it does not.
-async fn background(stage: &Stage, node: &Node, here: &Territory) {
-    let (db, clock, tasks) = (&node.app.db, &node.app.clock, &node.app.tasks);
-    let registry = [("essai", preau_jobs::handler(async |_| Ok(json!({}))))];
-    let id: Uuid = stage.clock().mint();
-    stage
-        .sql(&format!(
-            "INSERT INTO job (territory_id, job_id, kind, state, params, created_at)
-             VALUES ('{}', '{id}', 'essai', 'queued', '{{}}', now())",
-            here.id
-        ))
-        .await;
-    let stop = tokio_util::sync::CancellationToken::new();
-    let round =
-        async || preau_jobs::one_round(db, clock, tasks, &registry, &node.app.brownout, &stop).await.unwrap();
-    set(node, Level::L1);
-    assert!(!round().await, "a job began");
-    set(node, Level::L0);
-    assert!(round().await, "no job began on an ordinary day");
 }
 
 #[test]

@@ -33,6 +33,7 @@ mod pages;
 mod plans;
 mod queue;
 mod real_desk;
+mod rungs;
 mod second_factor;
 mod sessions;
 mod skew;

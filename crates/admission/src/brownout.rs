@@ -100,8 +100,18 @@ pub struct Rung {
     pub level: Level,
     /// The crate that gives it up.
     pub feature: &'static str,
-    /// What that saves, in words. `preau bench rungs` measures it, where a request is spared.
-    pub saving: &'static str,
+    /// What that saves.
+    pub saves: Saving,
+}
+
+/// What a rung saves a node for each request that it spares, as it was measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Saving {
+    /// Statements that PostgreSQL is not sent (`tests/it/rungs.rs` counts them).
+    pub statements: u16,
+    /// The node's own processor time in microseconds, as `preau bench rungs` prints it (deploy/CAPACITY.md says on what);
+    /// `None` of what cannot be asked for again and again: writes, and lists of which one has so many a day.
+    pub cpu_us: Option<u32>,
 }
 
 /// Every rung registered, mildest first.
@@ -111,7 +121,7 @@ pub struct Ladder(Vec<Rung>);
 /// A ladder that cannot be climbed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BadLadder {
-    /// A rung without a code, a feature or a saving.
+    /// A rung without a code, a feature or anything that it saves.
     #[error("rung {0:?} is empty")]
     Empty(&'static str),
     /// Two rungs of one name.
@@ -131,7 +141,7 @@ impl Ladder {
         let mut rungs: Vec<Rung> = rungs.into_iter().collect();
         rungs.sort_by_key(|rung| (rung.level, rung.code));
         for (at, rung) in rungs.iter().enumerate() {
-            if [rung.code, rung.feature, rung.saving].iter().any(|text| text.trim().is_empty()) {
+            if rung.code.is_empty() || rung.feature.is_empty() || rung.saves == Saving::default() {
                 return Err(BadLadder::Empty(rung.code));
             }
             if rung.level == Level::L0 {

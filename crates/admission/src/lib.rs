@@ -27,7 +27,7 @@ pub mod status;
 pub mod tags;
 pub mod ticket;
 
-pub use brownout::{Ladder, Level, Rung};
+pub use brownout::{Ladder, Level, Rung, Saving};
 pub use claim::{ClaimKey, DeviceClaim};
 pub use lane::{Lane, PerLane, Profile, Reason};
 pub use mef::Mef;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use crate::{
-    brownout::{BadLadder, Brownout, Ladder, Level, Rung},
+    brownout::{BadLadder, Brownout, Ladder, Level, Rung, Saving},
     facts::{Facts, LessonFact},
     lane::{Lane, Profile, Reason},
     person::{Declared, Person, assign},
@@ -47,11 +47,18 @@ fn a_database_that_fails_over_is_the_last_level_at_once() {
 
 #[test]
 fn an_empty_rung_is_refused() {
-    let rung =
-        Rung { code: "search-off", level: Level::L2, feature: "messaging", saving: "3 ms CPU a search" };
+    let rung = Rung {
+        code: "search-off",
+        level: Level::L2,
+        feature: "messaging",
+        saves: Saving { statements: 2, cpu_us: Some(3_000) },
+    };
     assert_eq!(Ladder::new([rung]).unwrap().given_up(Level::L3).count(), 1);
     assert_eq!(Ladder::new([rung]).unwrap().given_up(Level::L1).count(), 0);
-    assert_eq!(Ladder::new([Rung { saving: " ", ..rung }]).unwrap_err(), BadLadder::Empty("search-off"));
+    assert_eq!(
+        Ladder::new([Rung { saves: Saving::default(), ..rung }]).unwrap_err(),
+        BadLadder::Empty("search-off")
+    );
     assert_eq!(Ladder::new([rung, rung]).unwrap_err(), BadLadder::Twice("search-off"));
     assert_eq!(
         Ladder::new([Rung { level: Level::L0, ..rung }]).unwrap_err(),

@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, header},
 };
-use preau_admission::{Level, Rung};
+use preau_admission::{Level, Rung, Saving};
 use preau_db::Db;
 use preau_http::{AdminOf, Policy, Problem, Reply, Routes, TerritoryPath};
 use preau_kernel::{Clock, Priority, Scope};
@@ -31,7 +31,7 @@ const UPLOADS: Rung = Rung {
     code: "uploads",
     level: Level::L2,
     feature: "files",
-    saving: "an upload: its bytes in, and twice on disk",
+    saves: Saving { statements: 3, cpu_us: None },
 };
 
 /// What files give up while many are coming in.

@@ -1,14 +1,14 @@
 //! What home gives up while many are coming in.
 
 use chrono::TimeDelta;
-use preau_admission::{Level, Rung};
+use preau_admission::{Level, Rung, Saving};
 
 /// A day may be ten minutes old.
 pub const HOME_STALE: Rung = Rung {
     code: "home-stale",
     level: Level::L3,
     feature: "home",
-    saving: "a day: two statements and its drawing",
+    saves: Saving { statements: 1, cpu_us: None },
 };
 
 /// The program asks again four times less often, and for nothing that nobody looks at.
@@ -16,7 +16,7 @@ pub const POLLING: Rung = Rung {
     code: "polling",
     level: Level::L1,
     feature: "home",
-    saving: "three of four requests of open pages",
+    saves: Saving { statements: 1, cpu_us: None },
 };
 
 /// All of them.

@@ -17,7 +17,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
-use preau_admission::brownout::{Ladder, Level, Rung};
+use preau_admission::brownout::{Ladder, Level, Rung, Saving};
 use preau_kernel::{Carrier, Identity, PersonId, Principal, TerritoryId};
 use sha2::{Digest, Sha256};
 
@@ -32,8 +32,12 @@ const AGAIN_AFTER: Duration = Duration::from_secs(120);
 const COHORTS: u8 = 128;
 
 /// Programs are asked to come back later: people first.
-pub const PROGRAMS: Rung =
-    Rung { code: "programs", level: Level::L3, feature: "http", saving: "all that programs ask of the API" };
+pub const PROGRAMS: Rung = Rung {
+    code: "programs",
+    level: Level::L3,
+    feature: "http",
+    saves: Saving { statements: 1, cpu_us: None },
+};
 
 /// The rungs that the policy of every route obeys.
 pub const RUNGS: &[Rung] = &[PROGRAMS];
@@ -264,9 +268,24 @@ mod tests {
 
     use super::*;
 
-    const LISTS: Rung = Rung { code: "lists", level: Level::L1, feature: "test", saving: "-" };
-    const STALE: Rung = Rung { code: "stale", level: Level::L3, feature: "test", saving: "-" };
-    const STRANGE: Rung = Rung { code: "strange", level: Level::L1, feature: "test", saving: "-" };
+    const LISTS: Rung = Rung {
+        code: "lists",
+        level: Level::L1,
+        feature: "test",
+        saves: Saving { statements: 1, cpu_us: None },
+    };
+    const STALE: Rung = Rung {
+        code: "stale",
+        level: Level::L3,
+        feature: "test",
+        saves: Saving { statements: 1, cpu_us: None },
+    };
+    const STRANGE: Rung = Rung {
+        code: "strange",
+        level: Level::L1,
+        feature: "test",
+        saves: Saving { statements: 1, cpu_us: None },
+    };
 
     fn somebody(of: TerritoryId, n: u128) -> Identity {
         let token = Token {

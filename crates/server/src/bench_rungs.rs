@@ -38,7 +38,7 @@ pub(crate) async fn rungs(config: Config, n: u32) -> anyhow::Result<()> {
     let (router, _) = app.router(app.gate());
     let mut told = Vec::new();
     for rung in app.brownout.rungs().to_vec() {
-        let Some((method, path)) = place.request(rung.code) else {
+        let Some(asked) = place.asked(rung.code) else {
             told.push(json!({ "code": rung.code, "level": rung.level.as_str(), "measured": false }));
             continue;
         };
@@ -48,22 +48,32 @@ pub(crate) async fn rungs(config: Config, n: u32) -> anyhow::Result<()> {
                 app.brownout
                     .force(Forced { levels: Vec::new(), rungs: vec![(None, rung.code.to_owned(), held)] });
                 let before = own_cpu_us()?;
-                for _ in 0..ROUND {
+                for _ in 0..if held && asked.unsent { 0 } else { ROUND } {
                     // A day that is fresh costs nothing either way: what is measured is one that has just aged.
                     hands.advance(AGES);
-                    place.ask(&app, &router, &method, &path).await?;
+                    place.ask(&app, &router, &asked).await?;
                 }
                 costs.push((own_cpu_us()? - before) / f64::from(ROUND));
             }
         }
         let (without, with) = (median(off), median(on));
         told.push(json!({
-            "code": rung.code, "level": rung.level.as_str(), "measured": true, "request": format!("{method} {path}"),
-            "cpu_us_off": without, "cpu_us_on": with, "saved_us": without - with,
+            "code": rung.code, "level": rung.level.as_str(), "measured": true,
+            "request": format!("{} {}", asked.method, asked.path),
+            "cpu_us_off": without, "cpu_us_on": with, "saved_us": without - with, "said_us": rung.saves.cpu_us,
         }));
     }
     say(&serde_json::to_string_pretty(&Value::Array(told))?);
     Ok(())
+}
+
+/// What a rung is about.
+struct Asked {
+    method: Method,
+    path: String,
+    body: Option<Value>,
+    /// Whether nobody sends it while the rung holds.
+    unsent: bool,
 }
 
 /// Where the questions are asked: the largest school of the demonstration.
@@ -100,7 +110,7 @@ impl Place {
 
     /// What is asked for; `None` where the rung spares no request (work of its own, a write that would pile up) or none that
     /// can be repeated: one person exports the records of so many people a day and no more.
-    fn request(&self, code: &str) -> Option<(Method, String)> {
+    fn asked(&self, code: &str) -> Option<Asked> {
         let territory = |path: &str| format!("/api/v1/territories/{}/{path}", self.territory);
         let school = |path: &str| format!("/api/v1/schools/{}/{path}", self.school);
         let path = match code {
@@ -108,10 +118,13 @@ impl Place {
             "verification" => school("administration/journal/verification"),
             "search-in-class" => school("people?q=m"),
             "search" => school(&format!("people?class_id={}", self.class)),
-            "home-stale" => "/api/v1/home".to_owned(),
+            "home-stale" | "polling" => "/api/v1/home".to_owned(),
+            "name-lookups" => territory("people-lookups"),
             _ => return None,
         };
-        Some((Method::GET, path))
+        let body = (code == "name-lookups").then(|| json!({ "name_prefix": "mar" }));
+        let method = if body.is_some() { Method::POST } else { Method::GET };
+        Some(Asked { method, path, body, unsent: code == "polling" })
     }
 
     /// A token of somebody who is everything here, so that every route answers.
@@ -131,12 +144,14 @@ impl Place {
         app.tokens.sign(&token).context("no key to sign with")
     }
 
-    async fn ask(&self, app: &App, router: &Router, method: &Method, path: &str) -> anyhow::Result<()> {
+    async fn ask(&self, app: &App, router: &Router, asked: &Asked) -> anyhow::Result<()> {
+        let path = &asked.path;
         let request = Request::builder()
-            .method(method)
+            .method(&asked.method)
             .uri(path)
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token(app)?))
-            .body(Body::empty())?;
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(asked.body.as_ref().map_or_else(Body::empty, |body| Body::from(body.to_string())))?;
         let answer = match router.clone().oneshot(request).await {
             Ok(answer) => answer,
             Err(never) => match never {},

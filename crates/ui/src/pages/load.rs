@@ -96,7 +96,8 @@ struct Evidence {
 struct Rung {
     code: String,
     level: u8,
-    saving: String,
+    saved_statements: u16,
+    saved_cpu_us: Option<u32>,
     on: bool,
 }
 
@@ -268,7 +269,8 @@ struct NodeRow<'a> {
 struct RungRow<'a> {
     name: &'a str,
     level: u8,
-    saving: &'a str,
+    statements: u16,
+    cpu: String,
     on: bool,
 }
 
@@ -332,7 +334,10 @@ pub fn load(site: &Site<'_>, home: &Home, load: &Load, program: Option<&str>) ->
     let ladder = load.ladder.iter().map(|rung| RungRow {
         name: named(w.page_first_rungs, &rung.code),
         level: rung.level,
-        saving: &rung.saving,
+        statements: rung.saved_statements,
+        cpu: rung
+            .saved_cpu_us
+            .map_or_else(|| "—".to_owned(), |us| format!("{} ms", decimal(f64::from(us) / 1000.0))),
         on: rung.on,
     });
     Page::draw(&LoadPage {

@@ -4294,8 +4294,16 @@ export interface components {
             level: number;
             /** @description The feature that gives it up. */
             feature: string;
-            /** @description What that saves, in words. */
-            saving: string;
+            /**
+             * Format: int32
+             * @description Statements that PostgreSQL is not sent for each request spared.
+             */
+            saved_statements: number;
+            /**
+             * Format: int32
+             * @description The node's processor time in microseconds for each; null where it was not measured.
+             */
+            saved_cpu_us?: number | null;
             /** @description Whether it holds here now. */
             on: boolean;
         };
