@@ -35,7 +35,7 @@ pub(super) enum Bench {
     /// turns. On a demonstration's database; the stores' own work comes on top.
     Rungs {
         /// Requests of each kind.
-        #[arg(long, default_value_t = 300)]
+        #[arg(long, default_value_t = 2500)]
         n: u32,
     },
     /// Print what sharing the database's room costs a request, as JSON: CPU of a place taken and left, with room and near the
