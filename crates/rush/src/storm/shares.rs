@@ -86,17 +86,17 @@ pub fn lessons_full_by_second(lives: &[Life], bell: &Bell, seconds: usize) -> Ve
         .collect()
 }
 
-/// Of those whom the line let in while somebody waited in it whom a lesson calls, the share that waited as guardians: what a door
-/// where lessons go first gives them by its floor, and no more (`reference/overload.md` §E, S2). `None` of fewer than
-/// [`ENOUGH`], and of guardians who did not wait. Whoever mistyped or presses at whim waits by their own doing.
+/// Of all who came in while somebody whom a lesson calls was on the way in, the share that the line let in as guardians: what a
+/// door where lessons go first gives them by its floor, and no more (`reference/overload.md` §E, S2). `None` of fewer than
+/// [`ENOUGH`], and where no guardian waited. Whoever mistyped or presses at whim is late by their own doing.
 #[must_use]
 pub fn guardians_before_lessons(lives: &[Life]) -> Option<f64> {
-    let waited = |life: &&Life, lane: &str| !life.hostile && life.lane.as_deref() == Some(lane);
-    let called = lives.iter().filter(|life| waited(life, "lesson") && !life.human && life.typo_posts == 0);
+    let people = || lives.iter().filter(|life| !life.hostile);
+    let called = people().filter(|life| life.class == "lesson" && !life.human && life.typo_posts == 0);
     let mut waits: Vec<(u64, u64)> =
         called.map(|life| (life.arrived_us, life.inside_us.or(life.left_us).unwrap_or(u64::MAX))).collect();
     waits.sort_unstable();
-    // Who came first of those who wait says from when on, whoever of them waits longest until when.
+    // Those that overlap are one: from who came first of them until who was in last.
     let mut whiles: Vec<(u64, u64)> = Vec::new();
     for (from, until) in waits {
         match whiles.last_mut() {
@@ -108,11 +108,11 @@ pub fn guardians_before_lessons(lives: &[Life]) -> Option<f64> {
         let begun = whiles.partition_point(|(from, _)| *from <= at);
         begun.checked_sub(1).and_then(|last| whiles.get(last)).is_some_and(|(_, until)| at <= *until)
     };
-    let of_line = lives.iter().filter(|life| !life.hostile && life.lane.is_some());
-    let let_in: Vec<&Life> = of_line.filter(|life| life.inside_us.is_some_and(meanwhile)).collect();
-    let guardians = let_in.iter().filter(|life| waited(life, "guardian")).count();
-    let came = lives.iter().any(|life| waited(&life, "guardian"));
-    (came && let_in.len() >= ENOUGH).then(|| float(count(guardians)) / float(count(let_in.len())))
+    let came_in: Vec<&Life> = people().filter(|life| life.inside_us.is_some_and(meanwhile)).collect();
+    let waited = |life: &Life| life.lane.as_deref() == Some("guardian");
+    let guardians = came_in.iter().filter(|life| waited(life)).count();
+    (people().any(waited) && came_in.len() >= ENOUGH)
+        .then(|| float(count(guardians)) / float(count(came_in.len())))
 }
 
 /// Waits of the people, not hostile, of each of these schools (in [`super::world::World::schools`]).
@@ -182,24 +182,34 @@ mod tests {
     }
 
     #[test]
-    fn guardians_are_counted_while_a_lesson_waits_and_no_longer() {
-        let placed = |user: u64, lane: &str, from_s: u64, inside_s: f64| Life {
-            lane: Some(lane.to_owned()),
+    fn guardians_are_counted_while_a_lesson_s_people_come_in_and_no_longer() {
+        let called = |user: u64, from_s: u64, inside_s: f64| Life {
+            class: "lesson",
             arrived_us: from_s * 1_000_000,
             ..life(user, 0, Some(inside_s))
         };
-        let mut lives: Vec<Life> = (0..30).map(|user| placed(user, "lesson", 1, 2.0 + float(user))).collect();
-        lives.push(placed(30, "guardian", 0, 10.0));
-        lives.push(placed(31, "guardian", 0, 60.0));
-        let found = guardians_before_lessons(&lives).unwrap();
-        assert!((found - 1.0 / 31.0).abs() < 1e-9, "{found}: the second comes when no lesson waits any more");
-        let mut mistyped = placed(32, "lesson", 1, 70.0);
+        let guardian = |user: u64, lane: Option<&str>, inside_s: f64| Life {
+            class: "guardian",
+            lane: lane.map(str::to_owned),
+            ..life(user, 0, Some(inside_s))
+        };
+        let mut lives: Vec<Life> = (0..30).map(|user| called(user, 1, 2.0 + float(user))).collect();
+        lives.push(guardian(30, Some("guardian"), 10.0));
+        lives.push(guardian(31, Some("guardian"), 60.0));
+        lives.push(guardian(32, None, 11.0));
+        let share = |lives: &[Life]| guardians_before_lessons(lives).unwrap();
+        let found = share(&lives);
+        assert!(
+            (found - 1.0 / 32.0).abs() < 1e-9,
+            "{found}: one after them, and one walked in, for there was room"
+        );
+        let mut mistyped = called(33, 1, 70.0);
         mistyped.typo_posts = 1;
         lives.push(mistyped);
-        assert!((guardians_before_lessons(&lives).unwrap() - found).abs() < 1e-9);
-        lives.push(placed(33, "lesson", 50, 65.0));
-        assert!((guardians_before_lessons(&lives).unwrap() - 2.0 / 33.0).abs() < 1e-9, "a second bell");
-        assert_eq!(guardians_before_lessons(&lives[..30]), None, "nobody's guardian waited");
+        assert!((share(&lives) - found).abs() < 1e-9);
+        lives.push(called(34, 50, 65.0));
+        assert!((share(&lives) - 2.0 / 34.0).abs() < 1e-9, "a second bell");
+        assert_eq!(guardians_before_lessons(&lives[..30]), None, "no guardian waited");
         assert_eq!(guardians_before_lessons(&lives[20..32]), None, "too few");
     }
 

@@ -100,7 +100,7 @@ pub struct Figures {
     pub lessons_full_by_0905: Option<f64>,
     /// Share of the lessons' teachers who were in by theirs.
     pub teachers_in_by_0858: Option<f64>,
-    /// Of those whom the line let in while a lesson waited in it, the share that waited as guardians.
+    /// Of those who came in while people of a lesson were on the way in, the share that the line let in as guardians.
     pub guardians_before_lessons: Option<f64>,
     /// Rank correlation of arriving and coming in, of those who came before the opening where one is declared: what
     /// hammering early is worth.

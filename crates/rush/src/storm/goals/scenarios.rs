@@ -67,7 +67,7 @@ fn given_up(segments: &[Segment<'_>]) -> Vec<Line> {
 fn lessons_first(segments: &[Segment<'_>]) -> Vec<Line> {
     vec![line(
         "S2",
-        "of those let in while a lesson waits, guardians",
+        "of those who come in while lessons do, guardians out of the line",
         Bound::AtMost(0.03),
         Unit::Share,
         of(segments, |it| it.is("ticket") && it.undisturbed(), |it| it.number("/guardians_before_lessons")),
