@@ -573,6 +573,7 @@ fn the_desk_is_read_without_a_program() {
             let there = live.contains(said) || said == "Secours";
             assert!(there, "{said}: {live}");
         }
+        assert!(!live.contains(" sur 0<"), "nothing says how many seats there are: {live}");
         let orders = page(&mine, "/administration/territoire/charge/ordres").await;
         assert!(!orders.contains("http-equiv"), "what somebody writes is not wiped");
         assert!(orders.contains("name=\"reason\"") && orders.contains("Vider") | orders.contains("Niveau"));

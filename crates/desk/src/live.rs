@@ -47,7 +47,7 @@ pub(crate) struct Load {
     leader: Option<String>,
     /// People inside.
     seats: u64,
-    /// People that there is room for.
+    /// People that there is room for; 0 where nothing says how many.
     seats_max: u64,
     /// How strictly time slots are held to here.
     slots: SlotMode,

@@ -356,10 +356,11 @@ pub fn load(site: &Site<'_>, home: &Home, load: &Load, program: Option<&str>) ->
         ],
         slots: named(w.page_load_slot_modes, &load.slots),
         mode: named(w.page_load_modes, &load.mode),
-        seats: fill(
-            w.page_load_seats_of,
-            &[("n", &load.seats.to_string()), ("max", &load.seats_max.to_string())],
-        ),
+        seats: match load.seats_max {
+            // Nothing says how many there may be.
+            0 => load.seats.to_string(),
+            most => fill(w.page_load_seats_of, &[("n", &load.seats.to_string()), ("max", &most.to_string())]),
+        },
         leader: load.leader.as_ref().map(|node| fill(w.page_load_leader, &[("node", node)])),
         wanted: fill(w.page_load_wanted, &[("n", &load.nodes_wanted.to_string())]),
         classes: classes.collect(),

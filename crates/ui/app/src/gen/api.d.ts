@@ -4424,7 +4424,7 @@ export interface components {
             seats: number;
             /**
              * Format: int64
-             * @description People that there is room for.
+             * @description People that there is room for; 0 where nothing says how many.
              */
             seats_max: number;
             /** @description How strictly time slots are held to here. */
