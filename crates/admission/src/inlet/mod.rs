@@ -155,12 +155,26 @@ pub struct Inlet {
     at: Option<DateTime<Utc>>,
     meters: BTreeMap<(TerritoryId, Lane), Meter>,
     calls: BTreeMap<TerritoryId, Calls>,
+    /// People between a threshold and their hash at the last tick, and by how many they have become more since, of whom no
+    /// speed has been told yet.
+    under_way: f64,
+    filling: f64,
+    /// Seconds for which people may still be under way who passed under another leader, unknown to this one.
+    unknown_s: f64,
 }
 
 impl Inlet {
     /// An inlet that has seen nothing.
     pub fn new(config: InletConfig) -> Self {
-        Self { config, at: None, meters: BTreeMap::new(), calls: BTreeMap::new() }
+        Self {
+            config,
+            at: None,
+            meters: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            under_way: 0.0,
+            filling: 0.0,
+            unknown_s: 0.0,
+        }
     }
 
     /// People who could sign in now: `min(hash, database, seats)`, corrected by the backlog that will be there when they
@@ -199,9 +213,16 @@ impl Inlet {
         // A leader that was away does not make up for it at once.
         let dt = self.at.map_or(0.2, |at| num::seconds(at, now)).clamp(0.0, 1.0);
         let away = self.at.is_some_and(|at| num::seconds(at, now) > 1.0);
+        if away || self.at.is_none() {
+            self.unknown_s = self.config.show_lag_s;
+        }
         self.at = Some(now);
         for meter in self.meters.values_mut() {
             meter.fold(now, dt, self.config.show_lag_s);
+        }
+        let lasting = 1.0 - self.filled(capacity, demands, dt);
+        for meter in self.meters.values_mut() {
+            meter.measure(dt, lasting);
         }
         for (territory, calls) in &mut self.calls {
             if away {
@@ -242,6 +263,32 @@ impl Inlet {
             }
         }
         grants
+    }
+
+    /// Of those who passed since the last tick, the share by which people under way became more; below nothing when they became
+    /// fewer.
+    ///
+    /// A queue that begins passes more than can be hashed for as long as it takes to fill what lies between a threshold and a
+    /// hash: one that called that its speed told its first comers half of what they waited (`deploy/CAPACITY.md`, G7).
+    fn filled(&mut self, capacity: &Capacity, demands: &[Demand], dt: f64) -> f64 {
+        let under_way = capacity.hash_backlog / capacity.hash_share.clamp(0.02, 1.0) + self.coming();
+        self.filling += under_way - self.under_way;
+        self.under_way = under_way;
+        self.unknown_s -= dt;
+        let waits = demands.iter().any(|demand| demand.waiting.iter().any(|(_, waiting)| *waiting > 0));
+        if !waits {
+            self.unknown_s = 0.0;
+        }
+        if !waits || self.unknown_s > 0.0 {
+            self.filling = 0.0;
+        }
+        let passed: f64 = self.meters.values().map(|meter| meter.passed_tick).sum();
+        if passed <= 0.0 {
+            return 0.0;
+        }
+        let part = (self.filling / passed).clamp(-1.0, 1.0);
+        self.filling -= part * passed;
+        part
     }
 
     /// When each lane will have what its territory passes, because the better ones are empty and, after the lane of the
@@ -387,10 +434,18 @@ impl Meter {
         self.shown += (self.shown_tick / dt - self.shown) * keep;
         self.seen += expected;
         self.shown_tick = 0.0;
+    }
+
+    /// The lane's speed: `lasting` is the share of those who passed that it can go on with. The faster mean counts them all: until
+    /// the first of them have been hashed the truth lies between.
+    fn measure(&mut self, dt: f64, lasting: f64) {
+        if dt <= 0.0 {
+            return;
+        }
         self.age += dt;
         let rate = self.passed_tick / dt;
         self.rates.fast += (rate - self.rates.fast) * self.part(dt, 5.0);
-        self.rates.slow += (rate - self.rates.slow) * self.part(dt, 30.0);
+        self.rates.slow += (rate * lasting - self.rates.slow) * self.part(dt, 30.0);
         let drawn = self.ahead_tick / dt;
         let parts = [3.0, 10.0, 60.0].map(|tau| self.part(dt, tau));
         for (mean, part) in self.ahead.iter_mut().zip(parts) {

@@ -226,6 +226,62 @@ fn a_queue_that_has_ended_says_nothing_of_the_next() {
     assert_eq!(eta::longest_look_s(next), 1);
 }
 
+#[test]
+fn a_queue_that_begins_knows_that_filling_the_nodes_is_not_its_speed() {
+    let (of, mut inlet) = (capacity(40.0), Inlet::new(InletConfig::default()));
+    let nobody = Capacity { hash_backlog: 0.0, ..of };
+    for tick in -10..0 {
+        inlet.tick(start() + Duration::milliseconds(200 * tick), &nobody, &[], free);
+    }
+    // Eighty come a second, and whoever's turn has come shows after a second and a half.
+    let (mut outside, mut backlog, mut hashed, mut under_way) = (0.0, 0.0, 0.0, VecDeque::new());
+    for tick in 0..150 {
+        let now = start() + Duration::milliseconds(200 * tick);
+        outside += 16.0;
+        if under_way.len() == 8 {
+            backlog += under_way.pop_front().unwrap_or(0.0);
+        }
+        let done = 8.0_f64.min(backlog);
+        (backlog, hashed) = (backlog - done, hashed + done);
+        let waits = waiting([0, 0, num::whole(outside), 0, 0, 0]);
+        let grants = inlet.tick(now, &Capacity { hash_backlog: backlog, ..of }, &[waits], free);
+        let passed: u64 = grants.iter().map(|grant| grant.people).sum();
+        inlet.passed(territory(1), Lane::InSlot, passed, now);
+        inlet.shown(territory(1), Lane::InSlot, passed);
+        outside -= num::real(passed);
+        under_way.push_back(num::real(passed));
+
+        let Rates { fast, slow, age_s, .. } = inlet.rates(territory(1), Lane::InSlot);
+        if (2.0..5.0).contains(&age_s) {
+            let so_far = hashed / age_s;
+            assert!(
+                (slow - so_far).abs() < 9.0,
+                "after {age_s:.1} s {slow:.1} where {so_far:.1} were hashed"
+            );
+            assert!(fast > 40.0 && slow < 30.0, "after {age_s:.1} s {fast:.1} {slow:.1}");
+        }
+    }
+    let Rates { fast, slow, .. } = inlet.rates(territory(1), Lane::InSlot);
+    assert!((fast / 40.0 - 1.0).abs() < 0.1 && (slow / 40.0 - 1.0).abs() < 0.1, "{fast:.1} {slow:.1}");
+}
+
+#[test]
+fn a_new_leader_does_not_take_those_who_are_under_way_for_new_ones() {
+    let of = capacity(40.0);
+    let mut inlet = Inlet::new(InletConfig::default());
+    let mut passes = |ticks: std::ops::Range<i64>| {
+        for tick in ticks {
+            let now = start() + Duration::milliseconds(200 * tick);
+            inlet.tick(now, &of, &[waiting([0, 0, 5000, 0, 0, 0])], free);
+            inlet.passed(territory(1), Lane::InSlot, 8, now);
+            inlet.shown(territory(1), Lane::InSlot, 8);
+        }
+        inlet.rates(territory(1), Lane::InSlot).own()
+    };
+    assert!((passes(0..10) / 40.0 - 1.0).abs() < 0.15, "it counts from what it has seen");
+    assert!((passes(10..60) / 40.0 - 1.0).abs() < 0.15);
+}
+
 proptest! {
     /// Whatever waits: never more than there is, nothing to who does not wait, and nothing wasted.
     #[test]
