@@ -24,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 const OLD: &str = "/assets/app-OLDOLD01.js";
 /// How long whoever shows a place is told to wait, in seconds.
 const TOLD: &str = "x-told";
+/// The place in the answer.
+const PLACE: &str = "x-place";
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
 /// A file that only the new release has.
@@ -31,8 +33,8 @@ fn new(number: usize) -> String {
     format!("/assets/app-NEWNEW{number:02}.js")
 }
 
-/// What answers like a node's files: those named, and 404 for the rest; and a sign-in with a 202 that tells the time in
-/// [`TOLD`]. Tells what it was asked.
+/// What answers like a node's files: those named, and 404 for the rest; and a sign-in or a draw with a 202 that tells the time in
+/// [`TOLD`] and the place in [`PLACE`]. Tells what it was asked.
 struct Files {
     port: u16,
     asked: Arc<Mutex<Vec<String>>>,
@@ -55,6 +57,10 @@ impl Files {
             } else if let Some(told) = request.headers().get(TOLD) {
                 *answer.status_mut() = StatusCode::ACCEPTED;
                 answer.headers_mut().insert(header::RETRY_AFTER, told.clone());
+                let place =
+                    request.headers().get(PLACE).map_or(b"".as_slice(), header::HeaderValue::as_bytes);
+                let place = serde_json::json!({ "position": 7, "ticket": String::from_utf8_lossy(place) });
+                *answer.body_mut() = Body::from(place.to_string());
             } else if path != "/readyz" {
                 *answer.status_mut() = StatusCode::NOT_FOUND;
             }
@@ -135,12 +141,22 @@ impl Edge {
 
     /// Shows a place to the door, which tells to wait for so many seconds.
     async fn show(&self, ticket: &str, told_s: u32) -> (u16, String) {
-        let body =
-            serde_json::json!({ "login": "alice.martin", "password": "x", "ticket": ticket }).to_string();
+        let body = serde_json::json!({ "login": "alice.martin", "password": "x", "ticket": ticket });
+        self.post("/api/v1/sessions", &body, ticket, told_s).await
+    }
+
+    /// Draws a place, which is to be shown after so many seconds.
+    async fn draw(&self, ticket: &str, told_s: u32) -> (u16, String) {
+        let body = serde_json::json!({ "profile": "pupil" });
+        self.post("/api/v1/queue/tickets", &body, ticket, told_s).await
+    }
+
+    async fn post(&self, path: &str, body: &serde_json::Value, ticket: &str, told_s: u32) -> (u16, String) {
+        let body = body.to_string();
         let length = body.len();
         let (status, head, _) = self
             .ask(&format!(
-                "POST /api/v1/sessions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{TOLD}: {told_s}\r\n\
+                "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{TOLD}: {told_s}\r\n{PLACE}: {ticket}\r\n\
                  content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
             ))
             .await
@@ -245,6 +261,13 @@ fn a_place_shown_too_early_is_answered_by_the_edge() {
             }
             assert_eq!(asked(), 1, "{file}: the nodes heard of it once");
             assert_eq!(edge.show(&other, 3600).await.0, 202, "{file}: another place has a time of its own");
+
+            // Whoever draws a place is told as well; a draw itself is never held up.
+            let drawn = ticket("drawn");
+            for _ in 0..2 {
+                assert_eq!(edge.draw(&drawn, 3600).await.0, 202, "{file}");
+                assert_eq!(edge.show(&drawn, 3600).await.0, 303, "{file}");
+            }
 
             for told_s in [1, 0] {
                 let soon = ticket(&format!("soon{told_s}"));

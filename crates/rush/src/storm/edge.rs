@@ -57,15 +57,19 @@ pub(super) fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> Stri
 
 /// Until when those who wait were told to wait.
 const TOLD: &str = "backend told\n  stick-table type string len 18 size 1m expire 30s store gpt0\n";
-/// Whoever shows a place before that is answered from the cache.
+/// Whoever shows a place before that is answered from the cache: they were told as they drew it, and as they last showed it.
 const TOO_EARLY: &str = "  acl signs_in path /api/v1/sessions
-  http-request set-var(txn.now) date() if signs_in
+  acl draws path /api/v1/queue/tickets
+  http-request set-var(txn.now) date() if signs_in METH_POST or draws METH_POST
   http-request set-var(txn.place) req.body,json_query('$.ticket'),bytes(6,18) if signs_in METH_POST
-  acl shows_a_place var(txn.place) -m len 18
-  http-request set-var(txn.left) var(txn.place),table_gpt0(told),sub(txn.now) if shows_a_place
+  http-request set-var(txn.left) var(txn.place),table_gpt0(told),sub(txn.now) if { var(txn.place) -m len 18 }
   http-request return status 303 hdr Location /api/v1/queue/now hdr Retry-After %[var(txn.left)] hdr Cache-Control no-store if { var(txn.left) -m int gt 0 }
-  http-response track-sc0 var(txn.place) table told if shows_a_place { status 202 }
-  http-response sc-set-gpt0(0) res.hdr(Retry-After),add(txn.now),sub(1) if shows_a_place { status 202 }
+  acl tells var(txn.now) -m int gt 0
+  http-response wait-for-body time 5s if tells { status 202 }
+  http-response set-var(txn.told) res.body,json_query('$.ticket'),bytes(6,18) if tells { status 202 }
+  acl names_a_place var(txn.told) -m len 18
+  http-response track-sc0 var(txn.told) table told if tells { status 202 } names_a_place
+  http-response sc-set-gpt0(0) res.hdr(Retry-After),add(txn.now),sub(1) if tells { status 202 } names_a_place
 ";
 
 /// How many connections the proxy may take: each is two open files of it.
