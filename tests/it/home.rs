@@ -220,6 +220,33 @@ fn a_cold_day_costs_two_statements_a_school_and_a_warm_one_none() {
     });
 }
 
+/// G16 of `reference/overload.md` §C: of what they share, thirty cost no more than one.
+#[test]
+fn a_class_of_thirty_asks_for_its_lessons_once() {
+    play(async |stage| {
+        let (node, relay) = counted(&stage).await;
+        let college = stage.territory("test").await.school("Collège").await;
+        let sixth = college.class("6e B").await;
+        sixth.lesson(&sixth.teacher("Claire Durand").await, "Maths", "2026-11-23T09:00:00Z", 55).await;
+        let mut pupils = Vec::new();
+        for number in 0..30 {
+            let pupil = sixth.pupil(&format!("Élève Numéro{number}")).await;
+            pupils.push(node.signed_in(&pupil).await);
+        }
+        let asked = async |clients: &[Client]| {
+            node.app.generations.bump(college.id);
+            let before = relay.statements();
+            for answer in futures::future::join_all(clients.iter().map(|client| client.get(HOME))).await {
+                answer.expect(200);
+            }
+            relay.statements() - before
+        };
+        // Who I am is my own; the rest is shared.
+        assert_eq!(asked(&pupils[..1]).await, 2);
+        assert_eq!(asked(&pupils).await, 30 + 1);
+    });
+}
+
 #[test]
 fn a_day_begins_and_ends_with_the_schools_clock() {
     play(async |stage| {
