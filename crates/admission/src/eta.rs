@@ -28,6 +28,9 @@ pub struct Rates {
     /// And what the lane passes a second from then on.
     #[serde(default)]
     pub most: f64,
+    /// The slower of both measures of what all lanes of the territory pass: no lane gets more at worst.
+    #[serde(default)]
+    pub least: f64,
     /// People called by lessons of these minutes who have not come yet: they will go before this lane.
     #[serde(default)]
     pub to_come: f64,
@@ -74,7 +77,7 @@ struct Case {
     clear_s: f64,
     after: f64,
     /// The least share of its speed that a queue keeps which passes anybody.
-    least: f64,
+    kept: f64,
 }
 
 impl Case {
@@ -87,7 +90,7 @@ impl Case {
         for end in ends.into_iter().chain([f64::INFINITY]) {
             let gross = if at < self.clear_s { self.rate } else { self.rate.max(self.after) };
             let ahead = if at < self.lasting_s { self.ahead } else { 0.0 };
-            let speed = (gross - ahead).max(gross * self.least);
+            let speed = (gross - ahead).max(gross * self.kept);
             if speed > 0.001 && left <= speed * (end - at) {
                 return at + left / speed;
             }
@@ -128,7 +131,7 @@ pub fn estimate(position: u64, rates: Rates) -> Eta {
         lasting_s: rates.age_s.max(0.0),
         clear_s: rates.clear_s,
         after: rates.after,
-        least: 0.2,
+        kept: 0.2,
     };
     let best = Case {
         rate: rates.fast.max(rates.slow),
@@ -141,7 +144,9 @@ pub fn estimate(position: u64, rates: Rates) -> Eta {
         rate: rates.fast.min(rates.slow),
         lasting_s: f64::INFINITY,
         clear_s: rates.clear_s * 1.5,
-        least: 0.1,
+        // A leader of the release before says nothing of it.
+        after: if rates.least > 0.0 { rates.after.min(rates.least) } else { rates.after },
+        kept: 0.1,
         ..middle
     };
     let behind_all = if foreseen { people / rates.after + rates.clear_s.max(called_s) } else { 0.0 };

@@ -106,6 +106,9 @@ pub struct Grant {
     pub people: u64,
 }
 
+/// Of those who pass at once at most so many are taken to fill the nodes only: a queue's first second is told a speed too.
+const MOST_FILLS: f64 = 0.75;
+
 /// Seconds without anybody waiting after which a queue has ended.
 const ENDED_S: f64 = 5.0;
 
@@ -286,7 +289,7 @@ impl Inlet {
         if passed <= 0.0 {
             return 0.0;
         }
-        let part = (self.filling / passed).clamp(-1.0, 1.0);
+        let part = (self.filling / passed).clamp(-1.0, MOST_FILLS);
         self.filling -= part * passed;
         part
     }
@@ -297,11 +300,13 @@ impl Inlet {
     /// Of what passes now before the lanes after the lesson, they will have the speed at which the called come in: the rest
     /// is teachers, who keep coming, and those whom lessons call and who walk in without a place pass no threshold.
     fn look_ahead(&mut self, demand: &Demand, direct: f64, dt: f64) {
-        let fast = |lane| self.rates(demand.territory, lane).fast;
-        let all: f64 = Lane::ALL.into_iter().map(fast).sum();
+        let rates = |lane| self.rates(demand.territory, lane);
+        let all: f64 = Lane::ALL.into_iter().map(|lane| rates(lane).fast).sum();
+        let slow: f64 = Lane::ALL.into_iter().map(|lane| rates(lane).slow).sum();
         let calls = self.calls.get(&demand.territory).copied().filter(|calls| calls.to_come > 0.0);
         let calls = calls.unwrap_or_default();
-        let behind: f64 = Lane::ALL.into_iter().filter(|lane| *lane > Lane::Lesson).map(fast).sum();
+        let behind = Lane::ALL.into_iter().filter(|lane| *lane > Lane::Lesson);
+        let behind: f64 = behind.map(|lane| rates(lane).fast).sum();
         let (mut better, mut lasting_s) = (0.0, 0.0_f64);
         for (lane, waiting) in demand.waiting.iter() {
             if let Some(meter) = self.meters.get_mut(&(demand.territory, lane)) {
@@ -321,6 +326,7 @@ impl Inlet {
                 let stock = better + to_come;
                 (meter.rates.clear_s, meter.rates.after) =
                     clear(stock, clearing, lasting_s, meter.rates.own(), most);
+                meter.rates.least = all.min(slow);
                 meter.rates.most = most + direct;
                 meter.rates.soonest_s = (better / meter.rates.most.max(0.1)).min(meter.rates.clear_s);
                 if *waiting > 0 {

@@ -208,7 +208,7 @@ proptest! {
         to_come in prop_oneof![Just(0.0), 0.0..200_000.0f64], age_s in 0.2..900.0f64, sooner in 0.0..1.0f64) {
         let soonest = (clear_s * sooner, after * (1.0 + sooner));
         let rates =
-            Rates { fast, slow, ahead, age_s, clear_s, after, soonest_s: soonest.0, most: soonest.1, to_come };
+            Rates { fast, slow, ahead, age_s, clear_s, after, soonest_s: soonest.0, most: soonest.1, least: after * sooner, to_come };
         let eta = eta::estimate(position, rates);
         prop_assert!(eta.low_s <= eta.s && eta.s <= eta.high_s, "{eta:?}");
         // Whoever is called narrows nothing.
