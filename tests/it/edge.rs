@@ -164,6 +164,17 @@ impl Edge {
         (status, head)
     }
 
+    /// Comes to the page of the queue with some headers, which shows this place and tells to wait for so many seconds.
+    async fn page(&self, path: &str, headers: &str, ticket: &str, told_s: u32) -> (u16, String, String) {
+        let (method, path) = path.split_once(' ').unwrap_or(("GET", path));
+        self.ask(&format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 0\r\n{TOLD}: {told_s}\r\n\
+             {PLACE}: {ticket}\r\n{headers}\r\n"
+        ))
+        .await
+        .expect("an answer")
+    }
+
     /// Status, headers and body, over a connection of its own.
     async fn ask(&self, request: &str) -> std::io::Result<(u16, String, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
@@ -285,4 +296,84 @@ fn a_place_shown_too_early_is_answered_by_the_edge() {
             stop.cancel();
         }
     });
+}
+
+/// Whoever reloads the page of the queue before the time that it told costs the nodes nothing: the edge shows the place that
+/// was shown last. What asks for more than that page is the nodes' affair.
+#[test]
+fn a_page_of_the_queue_that_is_reloaded_is_answered_by_the_edge() {
+    const NAVIGATES: &str = "sec-fetch-mode: navigate\r\n";
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        for file in ["deploy/haproxy.cfg", "deploy/k8s/base/haproxy.cfg"] {
+            let stop = CancellationToken::new();
+            let nodes = [
+                Files::of(BTreeSet::new(), stop.clone()).await,
+                Files::of(BTreeSet::new(), stop.clone()).await,
+            ];
+            let edge = Edge::start(file, [nodes[0].port, nodes[1].port]);
+            edge.until_it_answers().await;
+            let asked = |path: &str| nodes.iter().map(|node| node.times(path)).sum::<usize>();
+            let ticket = |name: &str| format!("AQIDBA{name:A<116}");
+            let holds = |name: &str, rank: &str| {
+                let ticket = ticket(name);
+                format!(
+                    "{NAVIGATES}cookie: __Host-preau-ticket={ticket}.e30; __Host-preau-rang=99.{rank}\r\n"
+                )
+            };
+
+            // The form draws it, or a lane that one declares; from then on the page may be reloaded.
+            for (from, name) in [("POST /connexion", "typed"), ("POST /connexion/file", "declared")] {
+                assert_eq!(edge.page(from, NAVIGATES, &ticket(name), 3600).await.0, 202, "{file}");
+                let before = asked("/connexion");
+                for path in ["/connexion", "/connexion?vers=%2Fagenda", "/connexion?ecole=1"] {
+                    let (status, head, page) = edge.page(path, &holds(name, "123"), "", 0).await;
+                    assert_eq!(status, 202, "{file}");
+                    assert!(head.contains("retry-after: 3") && head.contains("no-store"), "{file}: {head}");
+                    assert!(page.contains("Votre place est gardée") && page.contains("<b>123</b>"), "{page}");
+                    assert!(
+                        page.contains("http-equiv=refresh") && page.contains(";url=/connexion\""),
+                        "{page}"
+                    );
+                }
+                for rank in ["", "<b>", "1<script>", "12345678901"] {
+                    let (_, _, page) = edge.page("/connexion", &holds(name, rank), "", 0).await;
+                    assert!(page.contains("Votre place est gardée") && !page.contains("affichée"), "{page}");
+                }
+                assert_eq!(asked("/connexion"), before, "{file}: no node heard of it");
+            }
+
+            // A page that a script fetches, another page, a form that is sent, another place, or none.
+            let cookie = holds("typed", "123");
+            let fetches = cookie.replace("navigate", "cors");
+            for (path, headers) in [
+                ("/connexion", fetches.as_str()),
+                ("/connexion?autre", &cookie),
+                ("/connexion?sortie=1", &cookie),
+                ("POST /connexion", &cookie),
+                ("/connexion", &holds("another", "123")),
+                ("/connexion", NAVIGATES),
+            ] {
+                let before = asked("/connexion");
+                assert_eq!(edge.page(path, headers, &ticket("soon"), 1).await.0, 202, "{file}: {path}");
+                assert_eq!(asked("/connexion"), before + 1, "{file}: {path} {headers}");
+            }
+            // Whoever was told a second is never held up.
+            let (before, soon) = (asked("/connexion"), holds("soon", "1"));
+            assert_eq!(edge.page("/connexion", &soon, &ticket("soon"), 1).await.0, 202, "{file}");
+            assert_eq!(asked("/connexion"), before + 1, "{file}");
+            stop.cancel();
+        }
+    });
+}
+
+/// What the edge answers in the nodes' place is written once, and copied to the cluster's edge as it is.
+#[test]
+fn both_edges_answer_early_in_the_same_words() {
+    let paragraph = |file: &str| {
+        let text = std::fs::read_to_string(workspace().join(file)).expect("the edge's configuration");
+        let from = text.find("# A place shown before").expect("the paragraph");
+        text[from..].split("\n\n").next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(paragraph("deploy/haproxy.cfg"), paragraph("deploy/k8s/base/haproxy.cfg"));
 }

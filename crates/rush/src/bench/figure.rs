@@ -59,6 +59,7 @@ pub(crate) const TABLE: &[(Group, &str, &str, Goal)] = &[
     (Group::Home, "home_304_vs_empty", "ratio", Goal::Printed),
     (Group::Waiting, "waiting_check_us", "us", Goal::AtMost(20.0)),
     (Group::Waiting, "waiting_vs_empty", "ratio", Goal::AtLeast(0.5)),
+    (Group::Waiting, "waiting_page_us", "us", Goal::Printed),
     (Group::Waiting, "waiting_redis_ops", "ops", Goal::Printed),
     (Group::Waiting, "waiter_node_bytes", "bytes", Goal::AtMost(8.0)),
     (Group::Waiting, "waiter_redis_bytes", "bytes", Goal::AtMost(40.0)),

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use hyper::header::COOKIE;
 
 use super::{
     load::{Asker, measure, sign_in},
@@ -41,8 +42,20 @@ impl Asker for Drawing {
     }
 }
 
-/// Shows a place whose turn has not come, as whoever knocks too early does.
+/// Shows a place whose turn has not come: to the API, as whoever knocks too early does, or to the page of the queue, as whoever
+/// reloads it does.
 struct Showing(Ask);
+
+impl Showing {
+    fn early(login: &str, ticket: &str) -> Self {
+        let body = serde_json::json!({ "login": login, "password": "x", "tokens": true, "ticket": ticket });
+        Self(Ask::post("/api/v1/sessions", body.to_string().into()))
+    }
+
+    fn again(ticket: &str) -> Self {
+        Self(Ask::plain("/connexion").with(COOKIE, &format!("__Host-preau-ticket={ticket}.")))
+    }
+}
 
 impl Asker for Showing {
     fn ask(&mut self) -> Ask {
@@ -80,30 +93,27 @@ pub(crate) async fn waiting(lab: &mut Lab, pace: Pace) -> anyhow::Result<Found> 
     describe("draw", &drawn);
     let each = |before: u64, after: u64| (float(after) - float(before)) / float(drawn.counts.right.max(1));
 
-    let showing: Vec<_> = drawers
-        .into_iter()
-        .filter_map(|drawer| drawer.ticket)
-        .take(CONNECTIONS)
-        .map(|ticket| {
-            let login = &person.login;
-            let body =
-                serde_json::json!({ "login": login, "password": "x", "tokens": true, "ticket": ticket });
-            Showing(Ask::post("/api/v1/sessions", body.to_string().into()))
-        })
-        .collect();
+    let tickets = drawers.into_iter().filter_map(|drawer| drawer.ticket).take(CONNECTIONS);
+    let tickets: Vec<String> = tickets.collect();
+    let showing = tickets.iter().map(|ticket| Showing::early(&person.login, ticket)).collect();
     let (_, showing) = measure(&watch, &client, showing, Duration::from_secs(1)).await?;
     let operations = lab.redis_ops().await?;
     let shown = busy(&watch, &client, showing, pace).await?;
     let operations = lab.redis_ops().await?.saturating_sub(operations);
+    let reloading = tickets.iter().map(|ticket| Showing::again(ticket)).collect();
+    let reloaded = busy(&watch, &client, reloading, pace).await?;
     stop(nodes).await;
     shown.counts.check("a place shown")?;
     describe("shown", &shown);
+    reloaded.counts.check("a page of the queue")?;
+    describe("reloaded", &reloaded);
 
     let empty = empty_handler(lab, &token, pace).await?;
     let shown_us = shown.each_us("node");
     Ok(vec![
         ("waiting_check_us", shown_us),
         ("waiting_vs_empty", empty.each_us("node") / shown_us),
+        ("waiting_page_us", reloaded.each_us("node")),
         ("waiting_redis_ops", float(operations) / float(shown.counts.right.max(1))),
         ("waiter_node_bytes", each(before.0, after.0)),
         ("waiter_redis_bytes", each(before.1, after.1)),

@@ -18,11 +18,12 @@ pub(super) struct Place {
 #[must_use]
 pub(super) fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> String {
     let connections = connections(&std::fs::read_to_string("/proc/self/limits").unwrap_or_default());
+    let (told, too_early) = (shipped("backend told"), shipped("# A place shown before"));
     let mut text = format!(
         "global\n  log stdout format raw local0\n  stats socket ipv4@127.0.0.1:{statistics} level user\n  nbthread 1\n\
          \x20 maxconn {connections}\n\
          cache queue\n  total-max-size 4\n  max-object-size 16384\n  max-age 1\n  process-vary on\n\
-         {TOLD}\
+         {told}\
          defaults\n  mode http\n  log global\n  timeout http-request 5s\n  timeout http-keep-alive 60s\n  timeout connect 1s\n\
          \x20 timeout queue 20s\n  timeout client 60s\n  timeout server 60s\n  option http-buffer-request\n\
          \x20 http-reuse always\n  retries 2\n  retry-on conn-failure\n  option redispatch\n\
@@ -32,7 +33,7 @@ pub(super) fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> Stri
          \x20 acl snapshot path /api/v1/queue/now\n\
          \x20 http-after-response set-status 503 if {{ status 502 504 }}\n\
          \x20 http-request cache-use queue if snapshot\n  http-response cache-store queue if snapshot_answer\n\
-         {TOO_EARLY}\
+         {too_early}\
          \x20 default_backend nodes\n\
          backend nodes\n  balance leastconn\n  option httpchk\n  http-check send meth GET uri /readyz\n  http-check expect status 200\n\
          \x20 default-server inter 200ms fastinter 100ms fall 2 rise 1 slowstart 30s maxconn 4000\n"
@@ -55,22 +56,14 @@ pub(super) fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> Stri
     text
 }
 
-/// Until when those who wait were told to wait.
-const TOLD: &str = "backend told\n  stick-table type string len 18 size 1m expire 30s store gpt0\n";
-/// Whoever shows a place before that is answered from the cache: they were told as they drew it, and as they last showed it.
-const TOO_EARLY: &str = "  acl signs_in path /api/v1/sessions
-  acl draws path /api/v1/queue/tickets
-  http-request set-var(txn.now) date() if signs_in METH_POST or draws METH_POST
-  http-request set-var(txn.place) req.body,json_query('$.ticket'),bytes(6,18) if signs_in METH_POST
-  http-request set-var(txn.left) var(txn.place),table_gpt0(told),sub(txn.now) if { var(txn.place) -m len 18 }
-  http-request return status 303 hdr Location /api/v1/queue/now hdr Retry-After %[var(txn.left)] hdr Cache-Control no-store if { var(txn.left) -m int gt 0 }
-  acl tells var(txn.now) -m int gt 0
-  http-response wait-for-body time 5s if tells { status 202 }
-  http-response set-var(txn.told) res.body,json_query('$.ticket'),bytes(6,18) if tells { status 202 }
-  acl names_a_place var(txn.told) -m len 18
-  http-response track-sc0 var(txn.told) table told if tells { status 202 } names_a_place
-  http-response sc-set-gpt0(0) res.hdr(Retry-After),add(txn.now),sub(1) if tells { status 202 } names_a_place
-";
+/// The edge that ships: what it answers in the nodes' place is played as it is written there.
+const SHIPPED: &str = include_str!("../../../../deploy/haproxy.cfg");
+
+/// A paragraph of [`SHIPPED`], from the line that begins so to the next empty one.
+fn shipped(begins: &str) -> String {
+    let lines = SHIPPED.lines().skip_while(|line| !line.trim_start().starts_with(begins));
+    lines.take_while(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect()
+}
 
 /// How many connections the proxy may take: each is two open files of it.
 fn connections(limits: &str) -> u64 {
@@ -267,6 +260,9 @@ mod tests {
         let nodes = [Place { port: 1, probe: 2 }, Place { port: 3, probe: 4 }];
         let text = configuration(18_099, 18_098, &nodes);
         assert_eq!(text.matches("server node").count(), 2);
+        let answers_early =
+            ["backend told\n    stick-table", "http-request return status 303", "track-sc0 var(txn.told)"];
+        assert!(answers_early.iter().all(|part| text.contains(part)), "as the edge that ships: {text}");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("haproxy.cfg");
         std::fs::write(&file, text).unwrap();
