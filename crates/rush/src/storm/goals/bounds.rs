@@ -535,7 +535,7 @@ fn neighbours(segments: &[Segment<'_>]) -> Vec<Line> {
         elsewhere(
             "G16",
             "statements that draw a day",
-            "cargo nextest run -p preau-tests -E 'test(/^home::a_cold_day/)'",
+            "cargo nextest run -p preau-tests -E 'test(/^home::a_c/)'",
         ),
         elsewhere("G17", "the limiter beside the knee", "cargo nextest run -p preau-overload"),
         line(
