@@ -17,7 +17,7 @@ use preau_server::{Patience, accept};
 use preau_tests::workspace;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -195,6 +195,14 @@ impl Edge {
     }
 }
 
+/// The edge in front of two nodes that have these files.
+async fn before_two(file: &str, names: BTreeSet<String>, stop: &CancellationToken) -> (Edge, [Files; 2]) {
+    let nodes = [Files::of(names.clone(), stop.clone()).await, Files::of(names, stop.clone()).await];
+    let edge = Edge::start(file, [nodes[0].port, nodes[1].port]);
+    edge.until_it_answers().await;
+    (edge, nodes)
+}
+
 /// Free a moment ago: HAProxy opens its port itself.
 fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -253,12 +261,7 @@ fn a_place_shown_too_early_is_answered_by_the_edge() {
     runtime.block_on(async {
         for file in ["deploy/haproxy.cfg", "deploy/k8s/base/haproxy.cfg"] {
             let stop = CancellationToken::new();
-            let nodes = [
-                Files::of(BTreeSet::new(), stop.clone()).await,
-                Files::of(BTreeSet::new(), stop.clone()).await,
-            ];
-            let edge = Edge::start(file, [nodes[0].port, nodes[1].port]);
-            edge.until_it_answers().await;
+            let (edge, nodes) = before_two(file, BTreeSet::new(), &stop).await;
             let asked = || nodes.iter().map(|node| node.times("/api/v1/sessions")).sum::<usize>();
             let ticket = |name: &str| format!("AQIDBA{name:A<116}");
 
@@ -307,12 +310,7 @@ fn a_page_of_the_queue_that_is_reloaded_is_answered_by_the_edge() {
     runtime.block_on(async {
         for file in ["deploy/haproxy.cfg", "deploy/k8s/base/haproxy.cfg"] {
             let stop = CancellationToken::new();
-            let nodes = [
-                Files::of(BTreeSet::new(), stop.clone()).await,
-                Files::of(BTreeSet::new(), stop.clone()).await,
-            ];
-            let edge = Edge::start(file, [nodes[0].port, nodes[1].port]);
-            edge.until_it_answers().await;
+            let (edge, nodes) = before_two(file, BTreeSet::new(), &stop).await;
             let asked = |path: &str| nodes.iter().map(|node| node.times(path)).sum::<usize>();
             let ticket = |name: &str| format!("AQIDBA{name:A<116}");
             let holds = |name: &str, rank: &str| {
@@ -376,4 +374,33 @@ fn both_edges_answer_early_in_the_same_words() {
         text[from..].split("\n\n").next().unwrap_or_default().to_owned()
     };
     assert_eq!(paragraph("deploy/haproxy.cfg"), paragraph("deploy/k8s/base/haproxy.cfg"));
+}
+
+/// Whoever asks for page after page and reads none has a few drawn: what is not read stays undrawn, and is no memory of ours.
+#[test]
+fn who_reads_nothing_has_few_pages_drawn() {
+    const ASKED: usize = 256;
+    const FEW: usize = 64;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        for file in ["deploy/haproxy.cfg", "deploy/k8s/base/haproxy.cfg"] {
+            let stop = CancellationToken::new();
+            let page = format!("/{}", "a".repeat(4000));
+            let (edge, nodes) = before_two(file, BTreeSet::from([page.clone()]), &stop).await;
+            let drawn = || nodes.iter().map(|node| node.times(&page)).sum::<usize>();
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_recv_buffer_size(2048).unwrap();
+            let mut stream = socket.connect(([127, 0, 0, 1], edge.port).into()).await.unwrap();
+            let requests = format!("GET {page} HTTP/1.1\r\nhost: localhost\r\n\r\n").repeat(ASKED);
+            // What the other side does not take is not waited for.
+            drop(tokio::time::timeout(Duration::from_secs(2), stream.write_all(requests.as_bytes())).await);
+            let mut before = 0;
+            while before == 0 || before < drawn() {
+                before = drawn();
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            assert!(before < FEW, "{file}: {before} of {ASKED} were drawn for somebody who reads none");
+            stop.cancel();
+        }
+    });
 }

@@ -19,13 +19,15 @@ pub(super) struct Place {
 pub(super) fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> String {
     let connections = connections(&std::fs::read_to_string("/proc/self/limits").unwrap_or_default());
     let (told, too_early) = (shipped("backend told"), shipped("# A place shown before"));
+    let unread = shipped("# What a client does not read");
     let mut text = format!(
         "global\n  log stdout format raw local0\n  stats socket ipv4@127.0.0.1:{statistics} level user\n  nbthread 1\n\
          \x20 maxconn {connections}\n\
+         {unread}\
          cache queue\n  total-max-size 4\n  max-object-size 16384\n  max-age 1\n  process-vary on\n\
          {told}\
          defaults\n  mode http\n  log global\n  timeout http-request 5s\n  timeout http-keep-alive 60s\n  timeout connect 1s\n\
-         \x20 timeout queue 20s\n  timeout client 60s\n  timeout server 60s\n  option http-buffer-request\n\
+         \x20 timeout queue 20s\n  timeout client 30s\n  timeout server 60s\n  option http-buffer-request\n\
          \x20 http-reuse always\n  retries 2\n  retry-on conn-failure\n  option redispatch\n\
          frontend door\n  bind 127.0.0.1:{port}\n  bind [::1]:{port}\n\
          \x20 http-request capture req.hdr(x-rush) len 12\n\
@@ -260,9 +262,13 @@ mod tests {
         let nodes = [Place { port: 1, probe: 2 }, Place { port: 3, probe: 4 }];
         let text = configuration(18_099, 18_098, &nodes);
         assert_eq!(text.matches("server node").count(), 2);
-        let answers_early =
-            ["backend told\n    stick-table", "http-request return status 303", "track-sc0 var(txn.told)"];
-        assert!(answers_early.iter().all(|part| text.contains(part)), "as the edge that ships: {text}");
+        let as_shipped = [
+            "backend told\n    stick-table",
+            "http-request return status 303",
+            "track-sc0 var(txn.told)",
+            "tune.sndbuf",
+        ];
+        assert!(as_shipped.iter().all(|part| text.contains(part)), "as the edge that ships: {text}");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("haproxy.cfg");
         std::fs::write(&file, text).unwrap();
