@@ -134,6 +134,7 @@ export async function start({ demo = [] } = {}) {
         PREAU_HTTP__PUBLIC_URL: url,
         PREAU_REDIS__PREFIX: `e2e-${process.pid}-${port}:`,
         PREAU_ADMISSION__INLET_PER_S: String(inlet),
+        PREAU_ADMISSION__MOMENT_MS: '0',
       };
       const node = await serve(own, probe);
       others.push(node);

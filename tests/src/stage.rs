@@ -171,6 +171,8 @@ impl Stage {
         config.secrets.master_key = SecretString::from(MASTER_KEY);
         config.post.transport = preau_post::Transport::File;
         config.post.folder = self.post_folder();
+        // Tests say when a turn comes.
+        config.admission.moment_ms = 0;
         config.hashing.threads = 1;
         config.hashing.max_wait_ms = 30_000;
         config.hashing.memory_kib = 64;

@@ -112,7 +112,7 @@ impl Doorway {
     pub async fn place(&self, coming: &Coming, device: &Device) -> Result<Pass, Error> {
         let claim = self.claim(device);
         let asks = self.asks(coming, claim, None);
-        match self.0.door.place(asks).await {
+        match self.0.door.place(&asks).await {
             Verdict::Enter(pass) => Ok(pass),
             Verdict::Wait(place) => Err(Error::Wait(place)),
         }

@@ -175,7 +175,15 @@ pub enum ConfigError {
         /// Connections.
         pool: u32,
     },
+    /// Whoever is kept for a turn would be cut by the deadline of the request, and never told the place.
+    #[error(
+        "admission.moment_ms ({0}) must be at most {LONGEST_MOMENT_MS}: a sign-in has ten seconds in all"
+    )]
+    LongMoment(u64),
 }
+
+/// The longest that a sign-in may be kept for a turn.
+const LONGEST_MOMENT_MS: u64 = 5_000;
 
 /// Variables of the form `PREAU_SECTION__KEY`; others that begin with `PREAU_` belong to tests and tools.
 fn environment() -> Env {
@@ -208,7 +216,8 @@ impl Config {
                 return Err(ConfigError::DoorNarrowerThanPool { slots, in_flight, connections, pool });
             }
         }
-        Ok(())
+        let moment_ms = self.admission.moment_ms;
+        if moment_ms > LONGEST_MOMENT_MS { Err(ConfigError::LongMoment(moment_ms)) } else { Ok(()) }
     }
 }
 
@@ -233,5 +242,12 @@ mod tests {
             refused.contains("http.door_in_flight (4)") && refused.contains("door_connections"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn a_moment_is_shorter_than_a_request() {
+        let mut config = Config::load(None).unwrap();
+        config.admission.moment_ms = LONGEST_MOMENT_MS + 1;
+        assert!(config.check().unwrap_err().to_string().contains("admission.moment_ms (5001)"));
     }
 }

@@ -6,6 +6,7 @@ mod dated;
 mod events;
 mod governing;
 mod keys;
+mod moment;
 mod nodes;
 mod orders;
 mod passes;

@@ -126,6 +126,34 @@ fn a_wrong_password_costs_no_place_and_a_used_place_is_used() {
     });
 }
 
+/// Whoever is told a second looks after ten: the answer waits for the turn.
+#[test]
+fn whose_turn_is_a_moment_away_signs_in_with_one_request() {
+    play(async |stage| {
+        let node = stage
+            .node_with(|config| {
+                config.admission.inlet_per_s = 1.0;
+                config.admission.moment_ms = 5_000;
+            })
+            .await;
+        node.app.door.turn().await;
+        let lina = class(&stage).await.pupil("Lina Martin").await;
+        let turns = async {
+            loop {
+                pass(&stage, &[&node], 1).await;
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        let (client, body) = (node.stranger(), secret(&lina));
+        let answer = tokio::select! {
+            answer = client.post(SESSIONS, &body) => answer,
+            () = turns => unreachable!("turns go on"),
+        };
+        answer.expect(201);
+        assert_eq!(sessions(&stage).await, 1);
+    });
+}
+
 #[test]
 fn a_hash_that_finds_no_room_gives_the_same_place_back() {
     play(async |stage| {

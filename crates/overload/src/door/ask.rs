@@ -14,7 +14,7 @@ use preau_kernel::TerritoryId;
 
 use super::{
     Inner,
-    pass::{Asks, Entering, Pass, Verdict},
+    pass::{Asks, Counted, Pass, Verdict},
     place::{Wanted, again},
     redeem::Exchanged,
     returning,
@@ -29,9 +29,9 @@ const FRESH: Duration = Duration::from_millis(600);
 const GUESSES: u32 = 5;
 
 impl Inner {
-    pub(super) async fn ask(&self, asks: Asks) -> Verdict {
+    pub(super) async fn ask(&self, asks: &Asks) -> Verdict {
         if self.mode() != Mode::Ticket {
-            return Verdict::Enter(self.open_pass(&asks));
+            return Verdict::Enter(self.open_pass(asks));
         }
         let now = self.clock.now();
         let view = self.view.load_full();
@@ -46,24 +46,24 @@ impl Inner {
             },
             _ => None,
         };
-        let Some(ticket) = shown else { return self.newcomer(&asks, &view, None).await };
+        let Some(ticket) = shown else { return self.newcomer(asks, &view, None).await };
         match view.snapshot.check(&ticket, now) {
-            Check::NotYet { .. } | Check::Exchange => self.newcomer(&asks, &view, Some(&ticket)).await,
+            Check::NotYet { .. } | Check::Exchange => self.newcomer(asks, &view, Some(&ticket)).await,
             Check::Wait(_) => {
-                let text = asks.ticket.unwrap_or_default();
+                let text = asks.ticket.clone().unwrap_or_default();
                 Verdict::Wait(Box::new(self.place_of(&view, &ticket, text, None)))
             }
             Check::Admit if self.has_guessed(&ticket) => {
                 self.counters.refused(ticket.lane, "guesses");
-                let asks = Asks { failing: asks.claim.is_none(), ..asks };
+                let asks = Asks { failing: asks.claim.is_none(), ..asks.clone() };
                 self.newcomer(&asks, &view, None).await
             }
             Check::Admit => {
-                let text = asks.ticket.unwrap_or_default();
+                let text = asks.ticket.clone().unwrap_or_default();
                 if self.has_room(ticket.lane, ticket.territory, true) {
                     self.counters.admitted(ticket.lane);
                     self.counters.shown(ticket.territory, ticket.lane);
-                    let entering = Entering::begin(&self.entering);
+                    let entering = Counted::begin(&self.entering);
                     self.returned.lock().remove(&ticket.id);
                     Verdict::Enter(Pass {
                         lane: ticket.lane,
@@ -72,7 +72,7 @@ impl Inner {
                         school: ticket.school,
                         subject: returning::subject(&ticket, asks.subject),
                         known_device: asks.claim.is_some(),
-                        departure: asks.departure,
+                        departure: asks.departure.clone(),
                         ticket: Some((ticket, text)),
                         _entering: Some(entering),
                         examined: true,
@@ -124,7 +124,7 @@ impl Inner {
                 ticket: None,
                 departure: asks.departure.clone(),
                 known_device: asks.claim.is_some(),
-                _entering: Some(Entering::begin(&self.entering)),
+                _entering: Some(Counted::begin(&self.entering)),
                 examined: view.crowded,
             });
         }
@@ -176,7 +176,7 @@ impl Inner {
             ticket: None,
             departure: asks.departure.clone(),
             known_device: asks.claim.is_some(),
-            _entering: Some(Entering::begin(&self.entering)),
+            _entering: Some(Counted::begin(&self.entering)),
             examined: false,
         }
     }

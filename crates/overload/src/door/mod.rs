@@ -10,6 +10,7 @@ mod carry;
 mod counters;
 mod draw;
 mod governor;
+mod moment;
 mod pass;
 mod place;
 mod redeem;
@@ -51,6 +52,7 @@ use alone::Alone;
 use beat::Beat;
 use counters::Counters;
 use draw::Pending;
+use moment::Moment;
 pub use pass::{Asks, NowPage, Pass, Place, Redeemed, Returning, Verdict, Verified};
 use seats::Seats;
 use store::Store;
@@ -66,6 +68,9 @@ pub struct AdmissionConfig {
     pub direct_wait_ms: u64,
     /// How long hashes wait on purpose while people queue, so that no thread is ever idle, in milliseconds.
     pub target_wait_ms: u64,
+    /// How long somebody is kept at most whose turn is that near, instead of being sent away until they look again, in
+    /// milliseconds; 0: nobody is.
+    pub moment_ms: u64,
     /// Who progresses at the same pace as whom.
     pub fairness: Fairness,
     /// People a second who come in, all territories together, whatever is measured; 0: as measured. With a number everybody
@@ -135,6 +140,7 @@ struct Inner {
     nodes: AtomicU32,
     level: Arc<AtomicU8>,
     entering: Arc<AtomicUsize>,
+    moment: Moment,
     draining: AtomicBool,
     readiness: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
     database_away: AtomicBool,
@@ -201,6 +207,7 @@ impl Door {
             nodes: AtomicU32::new(1),
             level: Arc::default(),
             entering: Arc::default(),
+            moment: Moment::default(),
             draining: AtomicBool::new(false),
             readiness: OnceLock::new(),
             database_away: AtomicBool::new(false),
@@ -233,13 +240,14 @@ impl Door {
         self.0.view.load().crowded
     }
 
-    /// Somebody wants to sign in. A ticket that is in force costs no I/O; so does anybody while nobody waits.
+    /// Somebody wants to sign in. A ticket that is in force costs no I/O; so does anybody while nobody waits. Whose turn is a
+    /// moment away (`moment_ms`) is answered when it has come.
     pub async fn ask(&self, asks: Asks) -> Verdict {
-        self.0.ask(asks).await
+        self.0.ask_for_a_moment(asks).await
     }
 
-    /// Somebody wants a place before saying who they are; as [`Self::ask`].
-    pub async fn place(&self, asks: Asks) -> Verdict {
+    /// Somebody wants a place before saying who they are; as [`Self::ask`], at once.
+    pub async fn place(&self, asks: &Asks) -> Verdict {
         self.0.ask(asks).await
     }
 

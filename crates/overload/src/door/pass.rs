@@ -62,7 +62,7 @@ pub struct Pass {
     pub(crate) departure: Option<Departure>,
     pub(crate) known_device: bool,
     /// Held, never read: dropping it is what counts.
-    pub(crate) _entering: Option<Entering>,
+    pub(crate) _entering: Option<Counted>,
     /// Whether what was claimed gave an advantage, and so is checked.
     pub(crate) examined: bool,
 }
@@ -89,18 +89,18 @@ impl Pass {
     }
 }
 
-/// Counts those who are between the door and the end of their sign-in.
+/// One of a count, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Entering(Arc<AtomicUsize>);
+pub(crate) struct Counted(Arc<AtomicUsize>);
 
-impl Entering {
+impl Counted {
     pub(crate) fn begin(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(count))
     }
 }
 
-impl Drop for Entering {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

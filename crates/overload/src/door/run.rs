@@ -326,6 +326,7 @@ impl Inner {
         }
         self.level.store(told.snapshot.level.index(), Ordering::Relaxed);
         self.view.store(Arc::new(View::published(told)));
+        self.moment.has_come();
     }
 
     /// What this node knows of the lanes: its own, if it was alone, or what the last leader told.
