@@ -26,6 +26,8 @@ const OLD: &str = "/assets/app-OLDOLD01.js";
 const TOLD: &str = "x-told";
 /// The place in the answer.
 const PLACE: &str = "x-place";
+/// How many times over a file is answered.
+const TIMES: &str = "x-times";
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
 /// A file that only the new release has.
@@ -33,7 +35,7 @@ fn new(number: usize) -> String {
     format!("/assets/app-NEWNEW{number:02}.js")
 }
 
-/// What answers like a node's files: those named, and 404 for the rest; and a sign-in or a draw with a 202 that tells the time in
+/// What answers like a node's files: those named ([`TIMES`] over), and 404 for the rest; and a sign-in or a draw with a 202 that tells the time in
 /// [`TOLD`] and the place in [`PLACE`]. Tells what it was asked.
 struct Files {
     port: u16,
@@ -53,7 +55,8 @@ impl Files {
                 let headers = answer.headers_mut();
                 headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static(FOREVER));
                 headers.insert(header::VARY, header::HeaderValue::from_static("Accept-Encoding"));
-                *answer.body_mut() = Body::from(path.clone());
+                let times = request.headers().get(TIMES).and_then(|times| times.to_str().ok()?.parse().ok());
+                *answer.body_mut() = Body::from(path.repeat(times.unwrap_or(1)));
             } else if let Some(told) = request.headers().get(TOLD) {
                 *answer.status_mut() = StatusCode::ACCEPTED;
                 answer.headers_mut().insert(header::RETRY_AFTER, told.clone());
@@ -365,22 +368,49 @@ fn a_page_of_the_queue_that_is_reloaded_is_answered_by_the_edge() {
     });
 }
 
-/// What the edge answers in the nodes' place is written once, and copied to the cluster's edge as it is.
+/// What both edges do alike is written once, and copied to the cluster's edge as it is.
 #[test]
-fn both_edges_answer_early_in_the_same_words() {
-    let paragraph = |file: &str| {
+fn both_edges_do_it_in_the_same_words() {
+    let paragraph = |file: &str, begins: &str| {
         let text = std::fs::read_to_string(workspace().join(file)).expect("the edge's configuration");
-        let from = text.find("# A place shown before").expect("the paragraph");
+        let from = text.find(begins).expect("the paragraph");
         text[from..].split("\n\n").next().unwrap_or_default().to_owned()
     };
-    assert_eq!(paragraph("deploy/haproxy.cfg"), paragraph("deploy/k8s/base/haproxy.cfg"));
+    for begins in ["# What a client does not read", "# A place shown before", "# What asks for a password"] {
+        assert_eq!(paragraph("deploy/haproxy.cfg", begins), paragraph("deploy/k8s/base/haproxy.cfg", begins));
+    }
+}
+
+/// Somebody who asks for a page `asked` times, each of it `times` over, and reads nothing as long as this is held; once the edge
+/// has had enough of it.
+async fn who_reads_nothing(
+    edge: &Edge,
+    page: &str,
+    (asked, times): (usize, usize),
+    drawn: impl Fn() -> usize,
+) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(2048).unwrap();
+    let mut stream = socket.connect(([127, 0, 0, 1], edge.port).into()).await.unwrap();
+    let requests =
+        format!("GET {page} HTTP/1.1\r\nhost: localhost\r\n{TIMES}: {times}\r\n\r\n").repeat(asked);
+    // What the other side does not take is not waited for.
+    drop(tokio::time::timeout(Duration::from_secs(2), stream.write_all(requests.as_bytes())).await);
+    let mut before = 0;
+    while before == 0 || before < drawn() {
+        before = drawn();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    stream
 }
 
 /// Whoever asks for page after page and reads none has a few drawn: what is not read stays undrawn, and is no memory of ours.
+/// And whoever reads nothing of a long one keeps nobody from the node that draws it.
 #[test]
-fn who_reads_nothing_has_few_pages_drawn() {
+fn who_reads_nothing_has_few_pages_drawn_and_keeps_nobody_from_a_node() {
     const ASKED: usize = 256;
     const FEW: usize = 64;
+    const OTHERS: usize = 100;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         for file in ["deploy/haproxy.cfg", "deploy/k8s/base/haproxy.cfg"] {
@@ -388,18 +418,17 @@ fn who_reads_nothing_has_few_pages_drawn() {
             let page = format!("/{}", "a".repeat(4000));
             let (edge, nodes) = before_two(file, BTreeSet::from([page.clone()]), &stop).await;
             let drawn = || nodes.iter().map(|node| node.times(&page)).sum::<usize>();
-            let socket = TcpSocket::new_v4().unwrap();
-            socket.set_recv_buffer_size(2048).unwrap();
-            let mut stream = socket.connect(([127, 0, 0, 1], edge.port).into()).await.unwrap();
-            let requests = format!("GET {page} HTTP/1.1\r\nhost: localhost\r\n\r\n").repeat(ASKED);
-            // What the other side does not take is not waited for.
-            drop(tokio::time::timeout(Duration::from_secs(2), stream.write_all(requests.as_bytes())).await);
-            let mut before = 0;
-            while before == 0 || before < drawn() {
-                before = drawn();
-                tokio::time::sleep(Duration::from_millis(300)).await;
+            drop(who_reads_nothing(&edge, &page, (ASKED, 1), drawn).await);
+            assert!(drawn() < FEW, "{file}: {} of {ASKED} were drawn for somebody who reads none", drawn());
+
+            let stuck = who_reads_nothing(&edge, &page, (1, 1000), drawn).await;
+            for _ in 0..OTHERS {
+                assert_eq!(edge.get("/absent").await.unwrap().0, 404, "{file}");
             }
-            assert!(before < FEW, "{file}: {before} of {ASKED} were drawn for somebody who reads none");
+            for node in &nodes {
+                assert!(node.times("/absent") > 0, "{file}: nobody came to one of the nodes");
+            }
+            drop(stuck);
             stop.cancel();
         }
     });

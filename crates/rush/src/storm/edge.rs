@@ -1,4 +1,4 @@
-//! The proxy of a storm: HAProxy in front of the nodes, with the snapshot in its cache and every request in its log.
+//! The proxy of a storm: HAProxy in front of the nodes, shared out as `deploy/haproxy.cfg` does, with the snapshot in its cache and every request in its log.
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
@@ -20,6 +20,7 @@ pub(super) fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> Stri
     let connections = connections(&std::fs::read_to_string("/proc/self/limits").unwrap_or_default());
     let (told, too_early) = (shipped("backend told"), shipped("# A place shown before"));
     let unread = shipped("# What a client does not read");
+    let hashes = shipped("# What asks for a password");
     let mut text = format!(
         "global\n  log stdout format raw local0\n  stats socket ipv4@127.0.0.1:{statistics} level user\n  nbthread 1\n\
          \x20 maxconn {connections}\n\
@@ -35,10 +36,8 @@ pub(super) fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> Stri
          \x20 acl snapshot path /api/v1/queue/now\n\
          \x20 http-after-response set-status 503 if {{ status 502 504 }}\n\
          \x20 http-request cache-use queue if snapshot\n  http-response cache-store queue if snapshot_answer\n\
-         {too_early}\
-         \x20 default_backend nodes\n\
-         backend nodes\n  balance leastconn\n  option httpchk\n  http-check send meth GET uri /readyz\n  http-check expect status 200\n\
-         \x20 default-server inter 200ms fastinter 100ms fall 2 rise 1 slowstart 30s maxconn 4000\n"
+         {too_early}{hashes}\
+         \x20 default_backend nodes\n"
     );
     // A response knows its request's path only by a variable.
     text = text.replace(
@@ -52,8 +51,15 @@ pub(super) fn configuration(port: u16, statistics: u16, nodes: &[Place]) -> Stri
         )
     });
     text = text.replace("frontend door\n", &format!("{}frontend door\n", gone.concat()));
-    for (index, node) in nodes.iter().enumerate() {
-        let _ = writeln!(text, "  server node{index} 127.0.0.1:{} check port {}", node.port, node.probe);
+    for (backend, balance) in [("nodes", "random(2)"), ("hashing", "leastconn")] {
+        let _ = write!(
+            text,
+            "backend {backend}\n  balance {balance}\n  option httpchk\n  http-check send meth GET uri /readyz\n  http-check expect status 200\n\
+             \x20 default-server inter 200ms fastinter 100ms fall 2 rise 1 slowstart 30s maxconn 4000\n"
+        );
+        for (index, node) in nodes.iter().enumerate() {
+            let _ = writeln!(text, "  server node{index} 127.0.0.1:{} check port {}", node.port, node.probe);
+        }
     }
     text
 }
@@ -261,12 +267,13 @@ mod tests {
     fn haproxy_accepts_the_configuration() {
         let nodes = [Place { port: 1, probe: 2 }, Place { port: 3, probe: 4 }];
         let text = configuration(18_099, 18_098, &nodes);
-        assert_eq!(text.matches("server node").count(), 2);
+        assert_eq!(text.matches("server node").count(), 4);
         let as_shipped = [
             "backend told\n    stick-table",
             "http-request return status 303",
             "track-sc0 var(txn.told)",
             "tune.sndbuf",
+            "use_backend hashing",
         ];
         assert!(as_shipped.iter().all(|part| text.contains(part)), "as the edge that ships: {text}");
         let folder = tempfile::tempdir().unwrap();
