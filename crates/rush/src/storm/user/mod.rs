@@ -1,7 +1,7 @@
 //! One virtual user as a state machine: comes, waits with a place, knocks, reads the day.
 //!
 //! It does what our page does: looks at the shared snapshot, draws a place while others wait, computes its own place from
-//! further snapshots, and knocks when its turn has come. `human` users knock again and again instead. In a mode without
+//! further snapshots, and knocks when its turn has come. `human` users knock from the beginning, again and again. In a mode without
 //! places the same people are told what that mode tells, and do what people do then.
 
 mod ask;

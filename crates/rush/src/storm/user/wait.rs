@@ -19,10 +19,11 @@ use crate::{
 };
 
 impl Walk<'_> {
-    /// What our page does as it opens: looks whether anybody waits, and draws a place if so.
+    /// What a page does as it opens: looks whether anybody waits, and draws a place if so. Whoever presses again and again does so
+    /// from the beginning: our own page draws none before the password is sent.
     pub(super) async fn look_and_draw(&mut self) -> Result<(), Stop> {
         let Some(now) = self.look().await? else { return Ok(()) };
-        if now.waiting() == 0 || self.place.is_some() {
+        if now.waiting() == 0 || self.place.is_some() || self.someone.coming.human {
             return Ok(());
         }
         let body = serde_json::to_vec(&Draw { declared: self.declared() }).unwrap_or_default();
