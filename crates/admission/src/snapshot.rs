@@ -377,5 +377,20 @@ pub fn dated_poll_after_ms(id: [u8; 8], opens_at: DateTime<Utc>, now: DateTime<U
     num::whole(away * (0.75 + 0.25 * spread))
 }
 
+/// When to look again at a class that is closed until `opens_at`, in milliseconds: as at a dated ticket while that is far, and
+/// once it has opened when it is near, sooner or later as `eta` tells of the place from there. Half a minute for everybody would
+/// make a good lot worthless to whoever drew it in the last second, and reward who came early (overload.md §E, S5).
+pub fn closed_poll_after_ms(id: [u8; 8], opens_at: DateTime<Utc>, now: DateTime<Utc>, eta: Eta) -> u64 {
+    /// Nearer than this, a look of half a minute, the least at a dated ticket, could fall behind the hour.
+    const NEAR_S: f64 = 40.0;
+    const LONGEST_S: u64 = 30;
+    let left = num::seconds(now, opens_at).max(0.0);
+    if left > NEAR_S {
+        return dated_poll_after_ms(id, opens_at, now);
+    }
+    let opens_at_ms = u64::try_from(opens_at.timestamp_millis()).unwrap_or(0);
+    num::whole(left * 1000.0) + eta::poll_after_ms(eta, LONGEST_S, id, opens_at_ms)
+}
+
 #[cfg(test)]
 mod tests;

@@ -160,6 +160,27 @@ fn who_holds_a_dated_ticket_looks_every_half_hour_and_soon_after_the_hour() {
 }
 
 #[test]
+fn nobody_is_told_to_look_half_a_minute_after_a_class_has_opened() {
+    let opens_at = start() + Duration::hours(4);
+    let eta = |s| Eta { s, low_s: s / 2, high_s: s * 2 };
+    let told = |id: u64, left, s| {
+        closed_poll_after_ms(id.to_be_bytes(), opens_at, opens_at - Duration::seconds(left), eta(s))
+    };
+    for id in 0..100 {
+        for left in 0..=40 {
+            let after = |s| told(id, left, s) - u64::try_from(left).unwrap() * 1000;
+            assert!((800..=1300).contains(&after(1)), "a good lot looks as the class opens");
+            assert!((5_000..=8_000).contains(&after(20)), "well before its turn");
+            assert_eq!(after(3600), 30_000);
+        }
+        for left in 41..3600 {
+            let look = told(id, left, 1);
+            assert!(look <= u64::try_from(left).unwrap() * 1000, "before the hour while that is far");
+        }
+    }
+}
+
+#[test]
 fn nobody_passes_while_the_store_is_away_and_everybody_keeps_the_place() {
     let (mut snapshot, tags) = crowd(1000, Lane::Guardian);
     let Check::Wait(before) = snapshot.check(&ticket(tags[500], Lane::Guardian), start()) else { panic!() };

@@ -5,9 +5,9 @@ use std::time::Instant;
 use chrono::{DateTime, Duration, Utc};
 use preau_admission::{
     Lane, Reason, Ticket,
-    eta::{self, Rates},
+    eta::{self, Eta, Rates},
     lanes::Fairness,
-    snapshot::{dated_poll_after_ms, reason_of_second},
+    snapshot::{closed_poll_after_ms, dated_poll_after_ms, reason_of_second},
     tags,
 };
 use preau_kernel::{SchoolId, TerritoryId};
@@ -149,10 +149,8 @@ impl Inner {
         let mut place = view.snapshot.place_of(ticket, now);
         if let Some(drawn) = drawn.filter(|_| !known) {
             // No snapshot tells of this lane yet: one's place is how many have drawn.
-            let rate = view.board.admitted_per_s.max(self.hashes.load().per_second());
             place.position = drawn.waiting.max(1);
-            place.eta =
-                eta::estimate(place.position, Rates { fast: rate, slow: rate / 2.0, ..Rates::default() });
+            place.eta = self.unmeasured(view, place.position);
             let at_ms = u64::try_from(now.timestamp_millis()).unwrap_or(0);
             // Soon: by then something is measured.
             place.poll_after_ms = eta::poll_after_ms(place.eta, 1, ticket.id, at_ms);
@@ -162,11 +160,9 @@ impl Inner {
         if let Some(opens_at) = forced.opens_at.filter(|opens_at| now < *opens_at && !passed) {
             // What was measured before it closed says nothing of how fast it will go.
             let told = self.dated_place(ticket, self.kept(ticket, text, opens_at), opens_at);
-            return Place {
-                position: place.position,
-                poll_after_ms: told.poll_after_ms.min(CLOSED_LOOK_MS),
-                ..told
-            };
+            let from_there = self.unmeasured(view, place.position);
+            let look = closed_poll_after_ms(ticket.id, opens_at, now, from_there);
+            return Place { position: place.position, poll_after_ms: look.min(CLOSED_LOOK_MS), ..told };
         }
         Place {
             ticket: text,
@@ -181,6 +177,12 @@ impl Inner {
             territory_id: ticket.territory,
             opens_at: None,
         }
+    }
+
+    /// What is told of a line of which nothing has been measured: it goes as fast as people come in, or as this node hashes.
+    fn unmeasured(&self, view: &View, position: u64) -> Eta {
+        let rate = view.board.admitted_per_s.max(self.hashes.load().per_second());
+        eta::estimate(position, Rates { fast: rate, slow: rate / 2.0, ..Rates::default() })
     }
 
     /// What holds a place in a lane that is closed until an hour: sealed anew where the text would end before that, or soon
