@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use preau_server::{exposition, start_background, telemetry};
-use preau_tests::{play, workspace};
+use preau_tests::{Line, PASSWORD, Relay, play, run, workspace};
+use secrecy::SecretString;
 use serde_json::json;
 
 /// Every `preau_…` in these files, as Prometheus knows them by their family.
@@ -100,5 +101,55 @@ fn a_node_tells_every_metric_that_is_asked_for() {
         for secret in [pupil.login.as_str(), "Lina", "Rosa", &pupil.id.to_string()] {
             assert!(!text.contains(secret), "{secret}");
         }
+    });
+}
+
+/// PostgreSQL is heard of no more once the session is on its way: whoever signs in is told to come again, and the session is.
+#[test]
+fn a_session_that_nobody_was_told_of_is_counted() {
+    const UNSETTLED: &str = "preau_db_unsettled_total";
+    play(async |stage| {
+        let metrics = telemetry::metrics().expect("one recorder in this process");
+        let relay = Relay::before(&stage.stores().postgres_address()).await;
+        let url = format!("postgres://preau_app@{}/{}", relay.address(), stage.database().name());
+        let node = stage
+            .node_with(|config| {
+                config.database.url = SecretString::from(url);
+                config.database.lock_timeout_ms = 60_000;
+                config.database.statement_timeout_ms = 60_000;
+            })
+            .await;
+        let class = stage.territory("test").await.school("Collège Rosa-Parks").await.class("6e B").await;
+        let pupil = class.pupil("Lina Martin").await;
+        let body = json!({ "login": pupil.login, "password": PASSWORD, "tokens": true });
+        let count = async |question: &'static str| {
+            sqlx::query_scalar::<_, i64>(question).fetch_one(stage.owner()).await.unwrap()
+        };
+        let until_one = async |question: &'static str| {
+            for _ in 0..1_000 {
+                if count(question).await == 1 {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            panic!("never one: {question}");
+        };
+
+        let mut holder = stage.database().owner().await;
+        run(&mut holder, "BEGIN; LOCK TABLE session_family IN SHARE MODE").await;
+        let client = node.stranger();
+        let silence = async {
+            until_one(
+                "SELECT count(*) FROM pg_locks WHERE relation = 'session_family'::regclass AND NOT granted",
+            )
+            .await;
+            relay.set(Line::Silent);
+            run(&mut holder, "COMMIT").await;
+        };
+        let (answer, ()) = tokio::join!(client.post("/api/v1/sessions", &body), silence);
+        answer.refused(503, "unavailable");
+        until_one("SELECT count(*) FROM session_family").await;
+        let text = exposition(&node.app, &metrics);
+        assert!(text.lines().any(|line| line == format!("{UNSETTLED} 1")), "{text}");
     });
 }

@@ -33,6 +33,9 @@ pub trait Alone: Sync {
     /// What it answers.
     type Answer: Send;
 
+    /// Whether it writes: sent and given up on, it may have been done.
+    const WRITES: bool;
+
     /// Runs it.
     ///
     /// # Errors
@@ -112,16 +115,21 @@ impl Door {
         // A connection that died while idle shows it here: another is tried.
         let mut spare = 3;
         let started = Instant::now();
+        let mut sent = Sent { writes: S::WRITES, unanswered: false };
         loop {
             let mut connection = self.connections.get().await.map_err(refused)?;
             let left = self.patience.saturating_sub(started.elapsed());
             let asked = Instant::now();
+            sent.unanswered = true;
             match tokio::time::timeout(left, statement.run(&mut connection)).await {
                 Ok(Ok(value)) => {
+                    sent.unanswered = false;
                     self.note_pace(asked.elapsed());
                     return Ok(value);
                 }
                 Ok(Err(err)) => {
+                    // An error of PostgreSQL's own is an answer: it did nothing.
+                    sent.unanswered = err.as_database_error().is_none();
                     let err = DbError::from(err);
                     if !err.is_dead_connection() {
                         return Err(err);
@@ -166,6 +174,21 @@ impl Door {
 
     pub(crate) fn close(&self) {
         self.connections.close();
+    }
+}
+
+/// A statement on its way. Dropped without an answer (PostgreSQL was silent, the connection broke, the client's time was up), a
+/// write may have been done, of which nobody will be told.
+struct Sent {
+    writes: bool,
+    unanswered: bool,
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        if self.writes && self.unanswered {
+            metrics::counter!("preau_db_unsettled_total").increment(1);
+        }
     }
 }
 

@@ -72,6 +72,8 @@ pub(crate) struct FactsOf<'a> {
 impl Alone for FactsOf<'_> {
     type Answer = FactsRow;
 
+    const WRITES: bool = false;
+
     async fn run(&self, conn: &mut PgConnection) -> Result<FactsRow, sqlx::Error> {
         sqlx::query_as!(
             FactsRow,

@@ -68,6 +68,8 @@ pub(crate) struct OpenFamily<'a> {
 impl Alone for OpenFamily<'_> {
     type Answer = bool;
 
+    const WRITES: bool = true;
+
     async fn run(&self, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
         let new = &self.new;
         sqlx::query_scalar!(
@@ -108,6 +110,8 @@ pub(crate) struct OpenFamilyByDesk<'a> {
 
 impl Alone for OpenFamilyByDesk<'_> {
     type Answer = bool;
+
+    const WRITES: bool = true;
 
     async fn run(&self, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
         let Self { new, desk } = self;

@@ -195,6 +195,8 @@ impl FactsRow {
 impl Alone for FactsOf<'_> {
     type Answer = Vec<FactsRow>;
 
+    const WRITES: bool = true;
+
     async fn run(&self, conn: &mut PgConnection) -> Result<Vec<FactsRow>, sqlx::Error> {
         let vectors = || self.vectors.iter();
         let pupils: Vec<bool> = vectors().map(|one| one.pupil).collect();

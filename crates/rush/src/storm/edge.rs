@@ -161,10 +161,37 @@ fn parse_log(text: &str) -> Log {
     log
 }
 
+/// Status → times.
+type Times = BTreeMap<u16, u32>;
+
+/// The answer to a body that is too long.
+const TOO_LONG: u16 = 413;
+
+/// What a user was told more often than the log has it, and what the log has more often than they were told.
+fn unmatched(told: &Times, seen: &Times) -> (Times, Times) {
+    let beyond = |one: &Times, other: &Times| -> Times {
+        let times = one.iter().map(|(status, times)| {
+            (*status, times.saturating_sub(other.get(status).copied().unwrap_or_default()))
+        });
+        times.filter(|(_, times)| *times > 0).collect()
+    };
+    let (mut missing, mut extra) = (beyond(told, seen), beyond(seen, told));
+    // Whoever is told that a body is too long leaves with the rest of it unsent, and HAProxy may note that they left and not
+    // what they were told.
+    if let (Some(refused), Some(left)) = (missing.get_mut(&TOO_LONG), extra.get_mut(&0)) {
+        let both = (*refused).min(*left);
+        *refused -= both;
+        *left -= both;
+        missing.retain(|_, times| *times > 0);
+        extra.retain(|_, times| *times > 0);
+    }
+    (missing, extra)
+}
+
 /// Where a user's line and the proxy's log differ, in words; the first few of them.
 ///
 /// Exactly: each answer of the line is a line of the log with the same route and status, and each line of the log beyond
-/// those is explained by a request whose answer the user did not wait for.
+/// those is explained by a request whose answer the user did not wait for, or by one who left with most of a body unsent.
 #[must_use]
 pub(super) fn differences<'a>(
     lives: impl IntoIterator<Item = &'a super::life::Life>,
@@ -172,7 +199,7 @@ pub(super) fn differences<'a>(
 ) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut known = 0_usize;
-    let nothing = BTreeMap::new();
+    let (nothing, none) = (BTreeMap::new(), Times::new());
     for life in lives {
         let logged = log.by_user.get(&life.user).unwrap_or(&nothing);
         known += usize::from(log.by_user.contains_key(&life.user));
@@ -180,28 +207,16 @@ pub(super) fn differences<'a>(
             let told = life.answers.get(route);
             let seen = logged.get(route);
             let unanswered = u64::from(life.unanswered.get(route).copied().unwrap_or(0));
-            let mut extra = 0_u64;
-            let statuses =
-                told.into_iter().flatten().chain(seen.into_iter().flatten()).map(|(status, _)| *status);
-            let mut statuses: Vec<u16> = statuses.collect();
-            statuses.sort_unstable();
-            statuses.dedup();
-            for status in statuses {
-                let of = |map: Option<&BTreeMap<u16, u32>>| {
-                    map.and_then(|map| map.get(&status)).copied().map_or(0, u64::from)
-                };
-                let (told, seen) = (of(told), of(seen));
-                if told > seen {
-                    wrong.push(format!(
-                        "user {}: {route} was answered {status} {told} times, and the proxy knows of {seen}",
-                        life.user
-                    ));
-                }
-                extra += seen.saturating_sub(told);
-            }
-            if extra > unanswered {
+            let (missing, extra) = unmatched(told.unwrap_or(&none), seen.unwrap_or(&none));
+            for (status, times) in missing {
                 wrong.push(format!(
-                    "user {}: the proxy answered {route} {extra} times more than the user knows, who waited in vain {unanswered} times",
+                    "user {}: {route} was answered {status} {times} times more than the proxy knows of",
+                    life.user
+                ));
+            }
+            if extra.values().map(|times| u64::from(*times)).sum::<u64>() > unanswered {
+                wrong.push(format!(
+                    "user {}: the proxy's log has {route} more often than the user knows, who waited in vain {unanswered} times; by status: {extra:?}",
                     life.user
                 ));
             }
@@ -249,9 +264,13 @@ mod tests {
         assert_eq!(differences([&three, &four, &five], &log), Vec::<String>::new());
 
         four.unanswered.clear();
-        assert!(differences([&three, &four, &five], &log)[0].contains("waited in vain"));
+        assert!(differences([&three, &four, &five], &log)[0].contains("in vain 0 times; by status: {0: 1}"));
+        four.answered(route::SESSIONS, TOO_LONG);
+        assert_eq!(differences([&three, &four, &five], &log), Vec::<String>::new(), "told, and gone");
+        four.answered(route::SESSIONS, TOO_LONG);
+        assert!(differences([&three, &four, &five], &log)[0].contains("413 1 times more"), "once, not twice");
         three.answered(route::HOME, 200);
-        assert!(differences([&three, &four, &five], &log)[0].contains("the proxy knows of 0"));
+        assert!(differences([&three, &four, &five], &log)[0].contains("than the proxy knows of"));
         assert!(differences([&three], &log).iter().any(|wrong| wrong.contains("lived no life")));
     }
 

@@ -77,6 +77,7 @@ pub(super) struct Vitals {
     seats: Arc<Mutex<Vec<(f64, f64)>>>,
     asking: TaskTracker,
     hash_wait_p99_s: Option<f64>,
+    unsettled: u64,
 }
 
 impl Vitals {
@@ -87,7 +88,14 @@ impl Vitals {
             seats: Arc::default(),
             asking: TaskTracker::new(),
             hash_wait_p99_s: None,
+            unsettled: 0,
         }
+    }
+
+    /// Sessions that nodes sent to PostgreSQL and had no answer about: each may be a row that nobody was told of. Nodes live
+    /// as long as a segment; those that a fault has ended take theirs with them.
+    pub(super) const fn unsettled(&self) -> u64 {
+        self.unsettled
     }
 
     /// One look. Nobody is waited for.
@@ -121,6 +129,8 @@ impl Vitals {
         for probe in &subjects.probes {
             let Some(text) = probed(probe, "/metrics", PATIENCE).await else { continue };
             waits.add(&text, "preau_hash_wait_seconds");
+            let unsettled = signs::value(&text, "preau_db_unsettled_total", "").unwrap_or(0.0);
+            self.unsettled += crate::number::floor(unsettled);
             seats = seats.or_else(|| signs::value(&text, "preau_seats", ""));
         }
         self.hash_wait_p99_s = waits.quantile(0.99);

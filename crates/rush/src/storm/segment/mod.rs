@@ -102,7 +102,8 @@ impl Stage {
         // The proxy writes a line when it has sent the last byte, which may be a moment after we have read it.
         sleep(Duration::from_millis(400)).await;
         let (log, _) = edge::read_log(self.proxy_log(), log_from)?;
-        let sessions = self.sessions(&since, &played.lives, log.strangers + log.broken_off).await?;
+        let untold = log.strangers + log.broken_off + vitals.unsettled();
+        let sessions = self.sessions(&since, &played.lives, untold).await?;
         self.nodes_down().await;
         let events = self.lab.sql_as_superuser(&slots::events_since(&since)).await?;
         for life in &played.lives {
